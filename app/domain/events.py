@@ -1,0 +1,92 @@
+"""What is said on the feed. Every event is complete and level-triggered ("monitor m is down since t"), so
+hearing one twice is harmless; only its order matters, and the feed keeps that.
+
+All but Beat are written to the log. A Beat only rings: the next one says all that a missed one said.
+"""
+
+from datetime import datetime
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from app.domain.monitor import Catalog
+from app.domain.result import Outcome
+from app.domain.standing import Standing, State
+
+
+class StateChange(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="state"):
+    """A standing that became another. `trace` follows it through every log line to the push; `at` is when
+    the answer was had that decided it."""
+
+    trace: str
+    at: datetime
+    worker: str
+    was: State
+    standing: Standing
+
+
+class Retelling(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="retelling"):
+    """A worker says again how things stand: it has just come back to a feed that may have forgotten."""
+
+    trace: str
+    at: datetime
+    worker: str
+    standings: tuple[Standing, ...]
+
+
+class Sample(Struct, frozen=True, array_like=True):
+    """One probe's measurement. `took` is milliseconds, None if nothing came back; `late` marks one taken
+    while the worker itself was lagging, which therefore says nothing of the target's speed. `state` is the
+    standing after it: a board that lost the change itself is right again after one probe."""
+
+    monitor: str
+    at: datetime
+    outcome: Outcome
+    state: State
+    took: float | None = None
+    late: bool = False
+
+
+class Samples(Struct, frozen=True, kw_only=True, tag="samples"):
+    """What a worker measured since it last said so: about one event a second, however many monitors it
+    has."""
+
+    at: datetime
+    worker: str
+    region: str
+    samples: tuple[Sample, ...]
+
+
+class Silence(Struct, frozen=True, kw_only=True, tag="silence"):
+    """The last word of a region on a monitor is past its best-before date: since then nobody knows."""
+
+    at: datetime
+    monitor: str
+    region: str
+    since: datetime
+
+
+class CatalogChange(Struct, frozen=True, kw_only=True, tag="catalog"):
+    at: datetime
+    revision: str
+    catalog: Catalog
+
+
+class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
+    """A worker is alive and reaches Redis. It also carries what an operator wants to know of it: how many
+    probes ended how, how late they started (seconds, the worst since the last beat), and what had to be
+    dropped."""
+
+    at: datetime
+    worker: str
+    region: str
+    every: float
+    monitors: int = 0
+    probes: dict[str, int] = {}
+    lag: float = 0.0
+    waiting: int = 0
+    dropped: int = 0
+
+
+Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange
+Event: TypeAlias = Logged | Beat

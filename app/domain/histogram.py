@@ -1,0 +1,57 @@
+"""A latency histogram that can be merged: two of them add up to the histogram of all their samples.
+
+Buckets grow by a constant factor, so a percentile read from it is at most 5 % off at any scale, in a few
+dozen numbers.
+"""
+
+import math
+from collections.abc import Iterable
+
+GROWTH = math.log(1.1)  # neighbouring buckets are 10 % apart; their middle is at most 5 % from either edge
+LARGEST = 124  # about two minutes: more than any probe may take
+
+
+class Histogram:
+    """Counts of latencies in milliseconds, by bucket. Bucket 0 holds all up to 1 ms."""
+
+    def __init__(self, counts: dict[int, int] | None = None) -> None:
+        self.counts: dict[int, int] = dict(counts or {})
+
+    def add(self, took: float, times: int = 1) -> None:
+        bucket = _bucket(took)
+        self.counts[bucket] = self.counts.get(bucket, 0) + times
+
+    def merge(self, other: "Histogram") -> "Histogram":
+        merged = Histogram(self.counts)
+        for bucket, count in other.counts.items():
+            merged.counts[bucket] = merged.counts.get(bucket, 0) + count
+        return merged
+
+    @classmethod
+    def merged(cls, histograms: Iterable["Histogram"]) -> "Histogram":
+        total = cls()
+        for histogram in histograms:
+            total = total.merge(histogram)
+        return total
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    def percentile(self, percent: float) -> float | None:
+        """Milliseconds below which `percent` of the samples lie. None if there are none."""
+        rank = math.ceil(self.count * percent / 100)
+        seen = 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= max(rank, 1):
+                return _middle(bucket)
+        return None
+
+
+def _bucket(took: float) -> int:
+    return 0 if took <= 1 else min(math.ceil(math.log(took) / GROWTH), LARGEST)
+
+
+def _middle(bucket: int) -> float:
+    return 1.0 if bucket == 0 else math.exp((bucket - 0.5) * GROWTH)

@@ -1,0 +1,82 @@
+"""What is probed, how, and what is expected of it; and the catalog of all of it, as the server hands it to
+workers.
+
+A Monitor carries `${NAME}` unexpanded: each worker fills it from its own environment, so a secret is
+neither in the database nor in Redis.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+DEFAULT_REGION = "local"
+
+
+class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a good answer looks like. Every assertion that is given must hold; without any, the protocol's
+    own idea of success does (http: 200-399)."""
+
+    status: tuple[tuple[int, int], ...] = ()  # inclusive ranges
+    body: str | None = None  # a regular expression, RE2 syntax
+    json: dict[str, str] = {}  # JSONPath -> the JSON text of the expected value
+    header: dict[str, str] = {}  # name -> a text its value contains, without regard to case
+    slower_than: float | None = None  # seconds: a right answer that took longer is slow
+    certificate_days: float | None = (
+        None  # a certificate that ends sooner is slow: it works, and will not for long
+    )
+    answer: tuple[str, ...] = ()  # dns: each of these is among the answers
+
+
+class Monitor(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`key` survives restarts and renames of the file. `target` is a URL for http, host:port for tcp and
+    tls, a name for dns, a host for icmp. Times are seconds."""
+
+    key: str
+    kind: str
+    target: str
+    every: float = 30.0
+    timeout: float = 5.0
+    retries: int = 1  # quick retries before down: retries=1 means two failures in a row
+    regions: tuple[str, ...] = (DEFAULT_REGION,)
+    headers: dict[str, str] = {}
+    expect: Expect = Expect()
+    record: str = "A"  # dns: which type is asked for
+
+    @property
+    def best_before(self) -> float:
+        """Seconds after which a result says nothing any more."""
+        return 2 * self.every + self.timeout
+
+
+class Component(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    slug: str
+    name: str
+    description: str = ""
+    group: str | None = None
+    monitors: tuple[Monitor, ...] = ()
+
+
+class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    name: str = "Status"
+    url: str | None = None
+    time_zone: str = "UTC"
+
+
+class Catalog(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Everything a config file says, in the order it says it. `groups` in order; a component names its
+    group."""
+
+    page: Page = Page()
+    groups: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """Equal for equal catalogs, whoever computes it."""
+        return sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+
+    def monitors(self) -> Iterator[Monitor]:
+        for component in self.components:
+            yield from component.monitors
