@@ -9,7 +9,8 @@ restarts, trimming and FLUSHALL.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -24,13 +25,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from app.domain.events import Beat, Event, Logged
+from app.domain.board import START
+from app.domain.events import Beat, Event, Logged, order
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog
 
 FeedDown: Final = (RedisError, OSError, TimeoutError)  # what to catch; nobody need know that it is Redis
 
-START: Final = "0-0"
 BATCH: Final = 500
 # Only a recorder that is away for long lets the log grow to this; what falls off then is noticed and kept as
 # a gap.
@@ -47,27 +48,39 @@ BEATS = "{statuswire}:beats"
 BEATS_AT = "{statuswire}:beats:at"
 
 # The counter is compared and kept in the same step as the event is written: a retry after a time-out, when
-# nobody can know whether the first try was heard, finds it there and repeats nothing.
+# nobody can know whether the first try was heard, finds it there and repeats nothing. One call for the whole
+# list, not one for each event: were the second written when the first was refused (a server that is still
+# loading, or out of memory), the first would be taken for said, and be lost.
 _ANNOUNCE = """
-local said = redis.call('HMGET', KEYS[3], 'counter', 'id')
-local identity = redis.call('GET', KEYS[2])
-if said[1] and identity and tonumber(said[1]) >= tonumber(ARGV[1]) then return {said[2], identity} end
+local log, identity_key, new_identity, at_most, bell = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
 local prev = '0-0'
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local info = redis.pcall('XINFO', 'STREAM', log)
 if not info.err then
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then prev = info[i + 1] end
   end
 end
-if prev == '0-0' or not identity then
-  identity = ARGV[3]
-  redis.call('SET', KEYS[2], identity)
+local identity = prev ~= '0-0' and redis.call('GET', identity_key)
+local ids = {}
+for i = 3, #KEYS do
+  local counter, event = ARGV[2 * i - 2], ARGV[2 * i - 1]
+  local said = redis.call('HMGET', KEYS[i], 'counter', 'id')
+  if said[1] and identity and tonumber(said[1]) >= tonumber(counter) then
+    ids[#ids + 1] = said[2]
+  else
+    if not identity then
+      identity = new_identity
+      redis.call('SET', identity_key, identity)
+    end
+    local id = redis.call('XADD', log, 'MAXLEN', '~', at_most, '*', 'prev', prev, 'event', event)
+    redis.call('HSET', KEYS[i], 'counter', counter, 'id', id)
+    redis.call('EXPIRE', KEYS[i], 86400)
+    redis.call('PUBLISH', bell, id .. ' ' .. prev .. ' ' .. event)
+    ids[#ids + 1] = id
+    prev = id
+  end
 end
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], '*', 'prev', prev, 'event', ARGV[2])
-redis.call('HSET', KEYS[3], 'counter', ARGV[1], 'id', id)
-redis.call('EXPIRE', KEYS[3], 86400)
-redis.call('PUBLISH', ARGV[5], id .. ' ' .. prev .. ' ' .. ARGV[2])
-return {id, identity}
+return {identity, ids}
 """
 
 _BEAT = """
@@ -119,6 +132,8 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_catalog = msgspec.json.Decoder(Catalog).decode
+_RING = re.compile(rb"(\d{1,20}-\d{1,20}) (\d{1,20}-\d{1,20}) (.*)", re.DOTALL)
+_NO_LOG = b"none"
 
 
 class Feed:
@@ -127,6 +142,7 @@ class Feed:
 
     def __init__(self, url: str, *, beat: float = 5.0) -> None:
         self._beat = beat
+        self._patience = max(2.0, beat)
         self._lost = False
         # redis-py would reconnect a dropped subscription behind our back and lose what was said meanwhile: of
         # 40 messages around one Redis restart 18 were gone, without an exception. With no retries every drop
@@ -134,8 +150,8 @@ class Feed:
         self._redis: Redis = Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=max(2.0, beat),
-            socket_connect_timeout=max(2.0, beat),
+            socket_timeout=None,  # see _ask
+            socket_connect_timeout=self._patience,
             health_check_interval=0,
         )
         self._announce = self._redis.register_script(_ANNOUNCE)
@@ -145,41 +161,42 @@ class Feed:
     # What is said
 
     async def announce(self, events: Sequence[tuple[str, Logged]]) -> list[Announced]:
-        """Write (key, event) pairs to the log and ring the bell for each, in order, in one round trip.
+        """Write (key, event) pairs to the log and ring the bell for each, in order, all of them or none.
 
-        A key is `producer:counter`, the counter growing by one. On FeedDown say the same list again, as
+        A key is `producer:counter`, and a producer's counter grows. On FeedDown say the same list again, as
         often as it takes: what was heard the first time is not repeated.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for key, event in events:
-                producer, _, counter = key.rpartition(":")
-                await self._announce(
-                    keys=[LOG, LOG_IDENTITY, SAID + producer],
-                    args=[counter, _encode(event), token_hex(8), LOG_AT_MOST, BELL],
-                    client=pipe,
-                )
-            answers = await pipe.execute()
-        return [Announced(id.decode(), identity.decode()) for id, identity in answers]
+        if not events:
+            return []
+        keys = [LOG, LOG_IDENTITY]
+        args: list[str | bytes | int] = [token_hex(8), LOG_AT_MOST, BELL]
+        for key, event in events:
+            producer, _, counter = key.rpartition(":")
+            keys.append(SAID + producer)
+            args += [counter, _encode(event)]
+        identity, ids = await self._ask(self._announce(keys=keys, args=args))
+        return [Announced(id.decode(), identity.decode()) for id in ids]
 
     async def beat(self, beat: Beat) -> None:
-        await self._say_beat(keys=[BEATS, BEATS_AT], args=[beat.worker, _encode(beat), BELL])
+        said = self._say_beat(keys=[BEATS, BEATS_AT], args=[beat.worker, _encode(beat), BELL])
+        await self._ask(said)
 
     async def assign(self, catalog: Catalog) -> None:
         """Tell the workers what to probe."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(CATALOG, mapping={"revision": catalog.revision, "catalog": _encode(catalog)})
             pipe.publish(ASSIGNED, catalog.revision)
-            await pipe.execute()
+            await self._ask(pipe.execute())
 
     async def assigned(self) -> str | None:
         """The revision of what workers are told to probe; None if Redis has forgotten it."""
-        revision: Any = await self._redis.hget(CATALOG, "revision")
-        return None if revision is None else str(revision, "ascii")
+        revision: Any = await self._ask(self._redis.hget(CATALOG, "revision"))
+        return None if revision is None else str(revision, "ascii", "replace")
 
     async def trim(self, cursor: str, keep: timedelta) -> None:
         """Let go of what is older than `keep`, but nothing behind which the recorder still is."""
-        oldest = min(_order(cursor), (to_ms(datetime.now(UTC) - keep), 0))
-        await self._redis.xtrim(LOG, minid=f"{oldest[0]}-{oldest[1]}", approximate=True)
+        oldest = min(order(cursor), (to_ms(datetime.now(UTC) - keep), 0))
+        await self._ask(self._redis.xtrim(LOG, minid=f"{oldest[0]}-{oldest[1]}", approximate=True))
 
     # What is heard
 
@@ -214,74 +231,78 @@ class Feed:
         async with self._listen(BELL) as pubsub:
             for beat in await self._beats():
                 yield Heard("", beat)
-            async for item in self._read(place):
-                yield item
-            on_link(True)
+            behind = True
             while True:
-                ring = await self._ring(pubsub)
-                if ring.startswith(b"{"):
-                    if (beat_heard := _event(ring)) is not None:
-                        yield Heard("", beat_heard)
-                elif ring:
-                    async for item in self._take(place, *ring.split(b" ", 2)):
-                        yield item
-
-    async def _take(
-        self, place: "_Place", raw_id: bytes, raw_prev: bytes, payload: bytes
-    ) -> AsyncGenerator[Heard | Gap, None]:
-        """One ring of the bell: mostly the very next event, which is in it."""
-        id, prev = raw_id.decode(), raw_prev.decode()
-        if prev == place.at:
-            place.at = id
-            if (event := _event(payload)) is not None:
-                yield Heard(id, event)
-        elif _order(id) > _order(place.at) or prev == START:
-            async for item in self._read(place):
-                yield item
-        # Else it was read from the log already, while the bell was still ringing for it.
+                if behind:
+                    async with aclosing(self._read(place)) as items:
+                        async for item in items:
+                            yield item
+                    on_link(True)
+                heard, behind = place.take(await self._ring(pubsub))
+                if heard is not None:
+                    yield heard
 
     async def _read(self, place: "_Place") -> AsyncGenerator[Heard | Gap, None]:
         """All that stands in the log behind our place, checked link by link."""
-        if await self._went_back(place.at):
-            yield Gap(place.at, START)
-            place.at = START
+        if (start := await self._start(place)) != place.at:
+            yield Gap(place.at, start)
+            place.at = start
         entries: Any = True
         while entries:
-            entries = await self._redis.xrange(LOG, min=f"({place.at}", max="+", count=BATCH)
+            entries = await self._ask(self._redis.xrange(LOG, min=f"({place.at}", max="+", count=BATCH))
             for raw_id, fields in entries:
                 id = raw_id.decode()
-                if fields.get(b"prev", b"").decode() != place.at:
+                if fields.get(b"prev") != place.at.encode():
                     yield Gap(place.at, id)
                 place.at = id
                 if (event := _event(fields.get(b"event", b""))) is not None:
                     yield Heard(id, event)
 
-    async def _went_back(self, at: str) -> bool:
-        """True if the log ends before `at`: it was emptied, and the clock of Redis stands earlier than it
-        did."""
-        try:
-            info = await self._redis.xinfo_stream(LOG)
-        except ResponseError:
-            return False  # there is no log; the first event of the next one will say so itself
-        return _order(info["last-generated-id"].decode()) < _order(at)
+    async def _start(self, place: "_Place") -> str:
+        """The id to read on from. Mostly our place, but the log may end before it."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(LOG_IDENTITY)
+            pipe.xinfo_stream(LOG)
+            identity, info = await self._ask(pipe.execute(raise_on_error=False))
+        # If there is no log, the first event of the next one will say so itself.
+        found = _NO_LOG if isinstance(info, ResponseError) else identity or b""
+        known, place.log = place.log, found
+        if found == _NO_LOG:
+            return place.at
+        end: str = info["last-generated-id"].decode()
+        if order(end) >= order(place.at):
+            return place.at
+        # A power cut or a failover took the end of the log. We have heard the rest of it: to begin anew would
+        # play a whole day of old outages once more. Only a log of another name, whose clock stands earlier
+        # than the former one's did, is news from its start.
+        return end if known in (None, found) else START
 
     async def _hear_catalogs(self, place: "_Place") -> AsyncGenerator[Catalog, None]:
         async with self._listen(ASSIGNED) as pubsub:
             while True:
-                revision = await self.assigned()
-                if revision is not None and revision != place.at:
-                    raw: Any = await self._redis.hget(CATALOG, "catalog")
-                    place.at = revision
-                    yield _decode_catalog(raw)
+                if await self.assigned() not in (None, place.at):
+                    found: Any = self._redis.hmget(CATALOG, "revision", "catalog")
+                    revision, raw = await self._ask(found)
+                    if revision is not None and raw is not None:
+                        place.at = revision.decode(errors="replace")
+                        if (catalog := _understand(_decode_catalog, raw)) is not None:
+                            yield catalog
                 await self._ring(pubsub)
 
     async def _beats(self) -> list[Beat]:
         """What a newcomer would otherwise wait a whole beat for."""
         window = int(2.5 * self._beat * 1000)
-        found = [_event(raw) for raw in await self._recent(keys=[BEATS, BEATS_AT], args=[window]) if raw]
-        return [beat for beat in found if isinstance(beat, Beat)]
+        found = await self._ask(self._recent(keys=[BEATS, BEATS_AT], args=[window]))
+        return [beat for raw in found if raw and isinstance(beat := _event(raw), Beat)]
 
     # The connection
+
+    async def _ask(self, answer: Awaitable[Any]) -> Any:
+        """Wait for an answer, but not for ever."""
+        # redis-py's own time-out sends through asyncio.wait_for, which on Python 3.11 swallows a cancellation
+        # that comes while something is sent, one in four when we tried: the task would then never end.
+        async with asyncio.timeout(self._patience):
+            return await answer
 
     async def _for_ever(
         self,
@@ -309,7 +330,7 @@ class Feed:
     async def _listen(self, channel: str) -> AsyncGenerator[PubSub, None]:
         pubsub = self._redis.pubsub()
         try:
-            await pubsub.subscribe(channel)
+            await self._ask(pubsub.subscribe(channel))
             if await pubsub.get_message(timeout=2 * self._beat) is None:
                 raise TimeoutError("Redis does not confirm a subscription")
             if self._lost:
@@ -324,7 +345,7 @@ class Feed:
         """The next message. Empty after a beat without one, if the connection is still alive."""
         message = await pubsub.get_message(timeout=self._beat)
         if message is None:
-            await pubsub.ping()
+            await self._ask(pubsub.ping())
             message = await pubsub.get_message(timeout=1.5 * self._beat)
         if message is None:
             raise TimeoutError("Redis has gone silent")
@@ -335,21 +356,40 @@ class Feed:
 
 
 class _Place(Struct):
-    """How far a follower has come. It outlives the connection."""
+    """How far a follower has come, and the name of the log it is in. It outlives the connection."""
 
     at: str
+    log: bytes | None = None
 
-
-def _order(id: str) -> tuple[int, int]:
-    ms, _, n = id.partition("-")
-    return int(ms), int(n)
+    def take(self, ring: bytes) -> tuple[Heard | None, bool]:
+        """What one ring of the bell says, mostly the very next event; and whether one before it was
+        missed."""
+        if ring.startswith(b"{"):
+            beat = _event(ring)
+            return (Heard("", beat) if isinstance(beat, Beat) else None), False
+        if (said := _RING.fullmatch(ring)) is None:
+            if ring:
+                log.error("a ring of the bell was not understood and is passed over")
+            return None, False
+        id, prev = said[1].decode(), said[2].decode()
+        if prev == self.at != START:
+            self.at = id
+            event = _event(said[3])
+            return (None if event is None else Heard(id, event)), False
+        # The first event of a log is always read from there, and the name of the log with it. Anything else
+        # that is not beyond our place was read already, while the bell was still ringing for it.
+        return None, prev == START or order(id) > order(self.at)
 
 
 def _event(payload: bytes) -> Event | None:
+    return _understand(_decode, payload)
+
+
+def _understand(decode: Callable[[bytes], T], payload: bytes) -> T | None:
     """None for what we do not understand: a newer worker may say things that this server does not know
     yet."""
     try:
-        return _decode(payload)
-    except msgspec.DecodeError as error:
-        log.error("an event was not understood and is passed over", error=str(error))
+        return decode(payload)
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, a million open brackets
+        log.error("something on the feed was not understood and is passed over", error=str(error))
         return None

@@ -82,8 +82,12 @@ class Board:
                 changes = self._stand(event.standing, event.at)
                 return _patch(id, event.at, changes, trace=event.trace)
             case Retelling():
+                # Who does not know yet takes no word back: after a restart every standing begins as unknown.
                 changes = [
-                    change for standing in event.standings for change in self._stand(standing, event.at)
+                    change
+                    for standing in event.standings
+                    if standing.state is not State.UNKNOWN
+                    for change in self._stand(standing, event.at)
                 ]
                 return _patch(id, event.at, changes, trace=event.trace)
             case Samples():
@@ -91,7 +95,7 @@ class Board:
             case Silence():
                 return _patch(id, event.at, self._fall_silent(event.monitor, event.region, event.since))
             case CatalogChange():
-                if event.revision == self.catalog.revision and self.shown:
+                if event.revision == self.catalog.revision:
                     return None
                 return Patch(
                     id=id, at=event.at, changes=tuple(self._adopt(event.catalog, event.at)), catalog=True
@@ -115,8 +119,10 @@ class Board:
     def restore(
         self, standings: Iterable[Standing], heard: dict[tuple[str, str], datetime], shown: dict[str, Shown]
     ) -> None:
-        """Set what a database remembered. Words on monitors that are no longer in the catalog are let go."""
-        self.standings = {(s.monitor, s.region): s for s in standings if s.monitor in self._monitors}
+        """Set what a database remembered. Words on what is no longer in the catalog are let go."""
+        self.standings = {
+            (s.monitor, s.region): s for s in standings if self._is_assigned(s.monitor, s.region)
+        }
         self.heard = {key: at for key, at in heard.items() if key in self.standings}
         self.shown |= {slug: state for slug, state in shown.items() if slug in self._components}
 
@@ -130,6 +136,8 @@ class Board:
             # Told again, perhaps by a worker that has restarted and counts `since` from then: the old word
             # stands.
             return changes
+        if old is not None and old.state is State.UNKNOWN and self._best_before(*key) <= old.since:
+            return changes  # it comes so late that it was past its best before the silence began
         if old is not None and standing.since <= old.since:
             # It cannot reach back behind the word it ends, least of all into a time when nobody knew.
             standing = replace(standing, since=max(at, old.since))
@@ -171,7 +179,7 @@ class Board:
             if not self._is_assigned(sample.monitor, event.region):
                 continue
             owner = self._owner[sample.monitor]
-            if sample.outcome is not Outcome.INCONCLUSIVE:
+            if sample.outcome is not Outcome.INCONCLUSIVE and sample.state is not State.UNKNOWN:
                 changes += self._heal(sample, event.region)
             # A component shows the speed of its first monitor: a mean of a ping and a page would be nobody's.
             if sample.took is not None and not sample.late and owner.monitors[0].key == sample.monitor:
@@ -266,4 +274,5 @@ def _patch(
 ) -> Patch | None:
     if not changes and not latency:
         return None
-    return Patch(id=id, at=at, changes=tuple(changes), latency=latency or {}, trace=trace)
+    in_order = tuple(sorted(changes, key=lambda change: change.since))
+    return Patch(id=id, at=at, changes=in_order, latency=latency or {}, trace=trace)

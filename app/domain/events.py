@@ -4,11 +4,11 @@ hearing one twice is harmless; only its order matters, and the feed keeps that.
 All but Beat are written to the log. A Beat only rings: the next one says all that a missed one said.
 """
 
-from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from app.domain.instant import Instant
 from app.domain.monitor import Catalog
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
@@ -19,7 +19,7 @@ class StateChange(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="st
     the answer was had that decided it."""
 
     trace: str
-    at: datetime
+    at: Instant
     worker: str
     was: State
     standing: Standing
@@ -29,7 +29,7 @@ class Retelling(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="rete
     """A worker says again how things stand: it has just come back to a feed that may have forgotten."""
 
     trace: str
-    at: datetime
+    at: Instant
     worker: str
     standings: tuple[Standing, ...]
 
@@ -40,7 +40,7 @@ class Sample(Struct, frozen=True, array_like=True):
     standing after it: a board that lost the change itself is right again after one probe."""
 
     monitor: str
-    at: datetime
+    at: Instant
     outcome: Outcome
     state: State
     took: float | None = None
@@ -51,7 +51,7 @@ class Samples(Struct, frozen=True, kw_only=True, tag="samples"):
     """What a worker measured since it last said so: about one event a second, however many monitors it
     has."""
 
-    at: datetime
+    at: Instant
     worker: str
     region: str
     samples: tuple[Sample, ...]
@@ -60,14 +60,14 @@ class Samples(Struct, frozen=True, kw_only=True, tag="samples"):
 class Silence(Struct, frozen=True, kw_only=True, tag="silence"):
     """The last word of a region on a monitor is past its best-before date: since then nobody knows."""
 
-    at: datetime
+    at: Instant
     monitor: str
     region: str
-    since: datetime
+    since: Instant
 
 
 class CatalogChange(Struct, frozen=True, kw_only=True, tag="catalog"):
-    at: datetime
+    at: Instant
     revision: str
     catalog: Catalog
 
@@ -77,7 +77,7 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     probes ended how, how late they started (seconds, the worst since the last beat), and what had to be
     dropped."""
 
-    at: datetime
+    at: Instant
     worker: str
     region: str
     every: float
@@ -90,3 +90,9 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
 
 Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange
 Event: TypeAlias = Logged | Beat
+
+
+def order(id: str) -> tuple[int, int]:
+    """What ids of the log are compared by: as texts, `9-0` would come after `10-0`."""
+    ms, _, n = id.partition("-")
+    return int(ms), int(n)

@@ -6,6 +6,12 @@ is born.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+# What a message may contain: one without a zone could not even be compared with the others.
+Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -27,4 +33,4 @@ def from_seconds(seconds: float) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """`2026-01-31T12:00:00.000Z`: always three decimals, as the frames promise."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

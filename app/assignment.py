@@ -1,0 +1,77 @@
+"""From the file to the workers: what statuswire.yaml says becomes what is shown and what is probed.
+
+The file is told to the feed only when it changes, so that two servers with two versions of it do not
+quarrel for ever. What Redis may forget, the assignment of the workers, is looked after with every beat:
+that is `settle`.
+"""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from app import metrics, statusfile
+from app.domain.events import CatalogChange
+from app.domain.instant import to_ms
+from app.domain.monitor import Catalog
+from app.feed import Feed, FeedDown
+from app.live.hub import Hub
+from app.statusfile import StatusFileError
+
+log = structlog.get_logger("assignment")
+
+
+class Assignment:
+    """`problem` is why the file on disk is not the one that is running; None while it is."""
+
+    def __init__(self, file: Path, feed: Feed, hub: Hub) -> None:
+        self._file = file
+        self._feed = feed
+        self._hub = hub
+        self.problem: str | None = None
+        self._wanted: Catalog | None = None
+
+    async def read(self) -> None:
+        """Take over each good version of the file, for ever. A bad one changes nothing but `problem`."""
+        async for said in statusfile.watch(self._file):
+            metrics.CONFIG_OK.set(not isinstance(said, StatusFileError))
+            if isinstance(said, StatusFileError):
+                self.problem = str(said)
+                log.error("the config file is bad, the last good one goes on", problem=self.problem)
+                continue
+            self.problem = None
+            for warning in statusfile.warnings(said):
+                log.warning("a word on the config file", warning=warning)
+            self._wanted = said
+            await self._tell()
+
+    async def settle(self) -> None:
+        """See to it that workers find what they are to probe, for ever."""
+        while True:
+            await self._tell()
+            await asyncio.sleep(self._hub.beat_every)
+
+    async def _tell(self) -> None:
+        try:
+            await self._tell_feed()
+            catalog = self._hub.board.catalog
+            if (
+                self._wanted is None
+                and await self._feed.assigned() != catalog.revision
+                and catalog.components
+            ):
+                await self._feed.assign(catalog)
+        except FeedDown:
+            pass  # the follower says so already, and the next beat tries again
+
+    async def _tell_feed(self) -> None:
+        if (wanted := self._wanted) is None:
+            return
+        if wanted.revision != self._hub.board.catalog.revision:
+            now = self._hub.now()
+            event = CatalogChange(at=now, revision=wanted.revision, catalog=wanted)
+            await self._feed.announce([(f"catalog/{wanted.revision}:{to_ms(now)}", event)])
+            log.info("the catalog has changed", components=len(wanted.components))
+        await self._feed.assign(wanted)
+        if self._wanted is wanted:
+            self._wanted = None

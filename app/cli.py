@@ -1,0 +1,276 @@
+"""The `statuswire` command. Every wrong word, file or address ends in one clear line and exit code 2.
+
+What a command needs is imported when it runs, so that `version` and a mistyped word answer at once.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from app.config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from app.domain.monitor import Catalog
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PROG = "statuswire"
+_REFUSED = 2
+_REACH_PATIENCE = 3.0
+
+
+class Refused(Exception):
+    """One sentence for the person who typed the command."""
+
+
+class Mistakes(Exception):
+    """Lines for the person who wrote the file, in the form that editors jump to."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
+    except (ConfigError, Refused) as error:
+        print(f"{_PROG}: {error}", file=sys.stderr)
+        return _REFUSED
+    except Mistakes as mistakes:
+        print(mistakes, file=sys.stderr)
+        return _REFUSED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # `statuswire ... | head`: the reader has seen enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROG,
+        allow_abbrev=False,
+        description="A self-hosted status page that pushes.",
+        epilog="Begin with `statuswire up`. `statuswire COMMAND --help` says more about one command.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    up = command("up", _up, "start everything: Redis if none is given, database, server and worker")
+    _add_places(up)
+    for name, run, words in (
+        ("web", _web, "the server alone: page, wall and streams"),
+        ("worker", _worker, "the worker alone: probes what the config file names"),
+        ("migrate", _migrate, "bring the database's tables up to date"),
+    ):
+        _add_places(command(name, run, words))
+    probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
+    probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
+    config = command("config", _no_command, "work on a config file")
+    checks = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = checks.add_parser("check", help="name every mistake in a config file with its line")
+    check.add_argument("file", metavar="FILE", type=Path)
+    check.set_defaults(run=_check)
+    bench = command("bench", _bench, "run one of the benchmarks in bench/")
+    bench.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_benches()) or 'none here'}")
+    bench.add_argument("--quick", action="store_true", help="end within 45 s")
+    command("version", _version, "print the version")
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """What stands on the command line goes before the environment."""
+    parser.add_argument("--config", metavar="FILE", help="default: statuswire.yaml, or STATUSWIRE_CONFIG")
+    parser.add_argument("--data", metavar="DIR", help="default: ./data, or STATUSWIRE_DATA")
+    parser.add_argument("--host", metavar="HOST", help="default: 127.0.0.1, or HOST")
+    parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from app.embedded import StartError
+    from app.up import up
+
+    config = _begin(arguments, _redis_answers, _database_answers, _file_is_right)
+    try:
+        return asyncio.run(up(config))
+    except StartError as error:
+        raise Refused(str(error)) from None
+
+
+def _web(arguments: argparse.Namespace) -> int:
+    config = _begin(arguments, _redis_is_given, _redis_answers, _database_answers, _file_is_right)
+    from app.server import web
+
+    return web(config)
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    # Database and config file are none of a worker's business: in another region it has neither.
+    config = _begin(arguments, _redis_is_given, _redis_answers)
+    from workers.main import run
+
+    return run(config)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    config = _begin(arguments, _database_answers)
+    from app.db.migrate import migrate
+
+    return migrate(config)
+
+
+def _begin(arguments: argparse.Namespace, *checks: Callable[[Config], object]) -> Config:
+    """The config of a process that stays, with its log on."""
+    from app import log
+
+    config = _config(arguments)
+    # What `up` has seen to at its own start is not asked again when a child is restarted: with Redis down it
+    # has to wait for it, and exit code 2 would end the others too.
+    if not config.supervised:
+        for check in checks:
+            check(config)
+    log.configure(config)
+    return config
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    said = {
+        "STATUSWIRE_CONFIG": arguments.config,
+        "STATUSWIRE_DATA": arguments.data,
+        "HOST": arguments.host,
+        "PORT": arguments.port,
+    }
+    return Config.read({**os.environ, **{name: value for name, value in said.items() if value is not None}})
+
+
+def _redis_is_given(config: Config) -> None:
+    if config.redis_url is None:
+        raise Refused(
+            "REDIS_URL is not set, and only `statuswire up` brings a Redis of its own; "
+            "set it to a server's URL, such as redis://localhost:6379/0."
+        )
+
+
+def _redis_answers(config: Config) -> None:
+    if config.redis_url is not None:
+        _reach("REDIS_URL", config.redis_url, 6379)
+
+
+def _database_answers(config: Config) -> None:
+    if config.sqlite_file is None:
+        _reach("DATABASE_URL", config.database_url, 5432)
+
+
+def _file_is_right(config: Config) -> None:
+    if config.config_file.exists():
+        _load(config.config_file)
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from workers.probes.once import probe_command
+
+    return probe_command(arguments.url)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from app.statusfile import warnings
+
+    catalog = _load(arguments.file)
+    for warning in warnings(catalog):
+        print(f"{arguments.file}: warning: {warning}", file=sys.stderr)
+    counts = f"{len(catalog.components)} components, {sum(1 for _ in catalog.monitors())} monitors"
+    print(f"{arguments.file}: {counts}, no mistakes")
+    return 0
+
+
+def _load(file: Path) -> "Catalog":
+    from app.statusfile import StatusFileError, load
+
+    try:
+        return load(file)
+    except StatusFileError as error:
+        raise Mistakes(str(error)) from None
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    name = arguments.name.replace("-", "_")
+    if name not in _benches():
+        raise Refused(
+            f"there is no benchmark {arguments.name!r}; there are: {', '.join(_benches()) or 'none'}."
+        )
+    command = [sys.executable, "-P", str(_ROOT / "bench" / f"{name}.py"), *(["--quick"] * arguments.quick)]
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(_ROOT)})
+
+
+def _benches() -> list[str]:
+    files = (_ROOT / "bench").glob("[a-z]*.py")
+    # Some of that folder only serves the others.
+    return sorted(file.stem for file in files if "__main__" in file.read_text(encoding="utf-8"))
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"{_PROG} {_read_version()}")
+    return 0
+
+
+def _read_version() -> str:
+    import tomllib
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        # A clone is not installed; an installation has no pyproject.toml.
+        project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+        return str(project["version"])
+    except OSError:
+        try:
+            return version(_PROG)
+        except PackageNotFoundError:
+            return "unknown"
+
+
+def _no_command(_: argparse.Namespace) -> int:
+    raise AssertionError("argparse asks for a command first")
+
+
+def _reach(variable: str, url: str, default_port: int, patience: float = _REACH_PATIENCE) -> None:
+    """That somebody listens there; whether it is the right somebody, the first real connection tells."""
+    parts = urlsplit(url)
+    place = unquote(parts.path) if parts.scheme == "unix" else parse_qs(parts.query).get("host", [""])[0]
+    try:
+        if place.startswith("/"):
+            _connect_socket(Path(place), parts.port or default_port)
+        else:
+            host, port = parts.hostname or place, parts.port or default_port
+            place = f"{host} port {port}"
+            socket.create_connection((host, port), patience).close()
+    except OSError as error:
+        why = error.strerror or "no answer in time"
+        raise Refused(
+            f"{variable} cannot be reached: nothing answers at {place} ({why}); "
+            "start that server, or correct the address."
+        ) from None
+
+
+def _connect_socket(place: Path, port: int) -> None:
+    if place.is_dir():
+        place = place / f".s.PGSQL.{port}"
+    with closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(_REACH_PATIENCE)
+        connection.connect(str(place))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""Config: all that the environment may say, read once and never changed. The rest is in `statuswire.yaml`.
+
+Only this module reads variables by name. Our own begin with STATUSWIRE_; HOST, PORT, DATABASE_URL and
+REDIS_URL are the platforms' words.
+"""
+
+import difflib
+import math
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, cast
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+
+import msgspec
+
+LogFormat = Literal["console", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_PREFIX = "STATUSWIRE_"
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+# The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
+_KNOWN = ("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "NO_UV", "REGION", "SUPERVISED")
+
+
+class ConfigError(ValueError):
+    """One sentence: which variable, what is wrong with it, and what would be right."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    host: str
+    port: int
+    data: Path
+    config_file: Path
+    database_url: str
+    # None: `up` starts the embedded Valkey and gives its children that one's URL.
+    redis_url: str | None
+    region: str
+    beat: float
+    log_format: LogFormat
+    log_level: LogLevel
+    # Whether `up` is our parent, who restarts us and has already looked for Redis and the database.
+    supervised: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """A variable that is set to nothing counts as unset: compose files and dashboards write them so."""
+        given = {name: value.strip() for name, value in environ.items() if value.strip()}
+        _refuse_unknown(given)
+        data = Path(given.get("STATUSWIRE_DATA", "data")).expanduser()
+        return cls(
+            host=_host(given.get("HOST", "127.0.0.1")),
+            port=_port(given.get("PORT", "8000")),
+            data=data,
+            config_file=Path(given.get("STATUSWIRE_CONFIG", "statuswire.yaml")).expanduser(),
+            database_url=_database_url(given.get("DATABASE_URL", _sqlite_url(data / "statuswire.db"))),
+            redis_url=_redis_url(given["REDIS_URL"]) if "REDIS_URL" in given else None,
+            region=_region(given.get("STATUSWIRE_REGION", "local")),
+            beat=_beat(given.get("STATUSWIRE_BEAT", "5")),
+            log_format=_log_format(given.get("STATUSWIRE_LOG")),
+            log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
+            supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
+        )
+
+    def environ(self) -> dict[str, str]:
+        """What a child process must find in its environment to read this same Config."""
+        said = {
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "STATUSWIRE_DATA": str(self.data),
+            "STATUSWIRE_CONFIG": str(self.config_file),
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url or "",
+            "STATUSWIRE_REGION": self.region,
+            "STATUSWIRE_BEAT": repr(self.beat),
+            "STATUSWIRE_LOG": self.log_format,
+            "STATUSWIRE_LOG_LEVEL": self.log_level,
+            "STATUSWIRE_SUPERVISED": str(int(self.supervised)),
+        }
+        return said
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """None when the database is Postgres. `sqlite:///name` is relative, `sqlite:////name` absolute."""
+        return _sqlite_file(self.database_url) if self.database_url.startswith("sqlite:") else None
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the server, also when it listens on every address."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    for name in sorted(given):
+        ours, ending = name.startswith(_PREFIX), name.removeprefix(_PREFIX)
+        if ours and ending not in _KNOWN:
+            # Without the prefix: it alone would make any two names alike.
+            close = difflib.get_close_matches(ending, _KNOWN, n=1)
+            known = ", ".join(_PREFIX + ending for ending in _KNOWN)
+            hint = f"did you mean {_PREFIX}{close[0]}?" if close else f"the known ones are {known}."
+            raise ConfigError(f"{name} is no setting of Statuswire; {hint}")
+
+
+def _host(value: str) -> str:
+    host = value.removeprefix("[").removesuffix("]")
+    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", host):
+        raise ConfigError(f"HOST is {value!r}; it must be one address or name, such as 127.0.0.1 or 0.0.0.0.")
+    return host
+
+
+def _port(value: str) -> int:
+    if not (re.fullmatch(r"[0-9]{1,5}", value) and 1 <= int(value) <= 65535):
+        raise ConfigError(f"PORT is {value!r}; it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _region(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", value):
+        raise ConfigError(
+            f"STATUSWIRE_REGION is {value!r}; it must be 1 to 32 of a-z, 0-9 and inner hyphens, "
+            "such as eu-west."
+        )
+    return value
+
+
+def _beat(value: str) -> float:
+    try:
+        beat = float(value.removesuffix("s"))
+    except ValueError:
+        beat = math.nan
+    if not 0.2 <= beat <= 60:
+        raise ConfigError(f"STATUSWIRE_BEAT is {value!r}; it must be a number of seconds from 0.2 to 60.")
+    return beat
+
+
+def _log_format(value: str | None) -> LogFormat:
+    if value is None:
+        # stderr is None where the process was started without one.
+        return "console" if sys.stderr is not None and sys.stderr.isatty() else "json"
+    if value not in ("console", "json"):
+        raise ConfigError(f"STATUSWIRE_LOG is {value!r}; it must be console or json.")
+    return cast(LogFormat, value)
+
+
+def _log_level(value: str) -> LogLevel:
+    if value.lower() not in _LOG_LEVELS:
+        raise ConfigError(f"STATUSWIRE_LOG_LEVEL is {value!r}; it must be one of {', '.join(_LOG_LEVELS)}.")
+    return cast(LogLevel, value.lower())
+
+
+def _database_url(value: str) -> str:
+    forms = "sqlite:///statuswire.db or postgres://user:password@host:5432/statuswire"
+    url = _split("DATABASE_URL", value, forms)
+    if url.scheme == "sqlite":
+        if url.netloc:
+            raise ConfigError(
+                "DATABASE_URL has two slashes after sqlite:; write three before a relative path "
+                "(sqlite:///statuswire.db) and four before an absolute one (sqlite:////srv/statuswire.db)."
+            )
+        file = _sqlite_file(value)
+        if file == Path() or file.name == ":memory:":
+            raise ConfigError(
+                "DATABASE_URL names no file; several processes share the database, so it must be "
+                "one on disk, such as sqlite:///statuswire.db."
+            )
+        return value
+    if url.scheme not in ("postgres", "postgresql"):
+        raise ConfigError(f"DATABASE_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
+    if not (url.hostname or "host" in parse_qs(url.query)):
+        raise ConfigError(f"DATABASE_URL names no host; it must be {forms}.")
+    if not url.path.strip("/"):
+        raise ConfigError(f"DATABASE_URL names no database after the host; it must be {forms}.")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    forms = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/redis.sock"
+    for kind in ("sentinel", "cluster"):
+        if kind in value.partition("://")[0].lower():
+            raise ConfigError(
+                f"REDIS_URL names a {kind.title()}, which Statuswire does not speak yet; "
+                f"give it the URL of one server: {forms}."
+            )
+    url = _split("REDIS_URL", value, forms)
+    if "," in url.netloc.rpartition("@")[2]:
+        raise ConfigError(f"REDIS_URL names several hosts; give it one server: {forms}.")
+    if url.scheme not in ("redis", "rediss", "unix"):
+        raise ConfigError(f"REDIS_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
+    if url.scheme == "unix" and not url.path.strip("/"):
+        raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
+    if url.scheme != "unix" and not url.hostname:
+        raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
+    return value
+
+
+def _split(name: str, value: str, forms: str) -> SplitResult:
+    # The value itself is never repeated in an error: it may hold a password.
+    if re.search(r"[\s\x00-\x1f\x7f]", value):
+        raise ConfigError(f"{name} has a blank or a control character in it; it must be {forms}.")
+    try:
+        url = urlsplit(value)
+        hosts = url.netloc.rpartition("@")[2]
+        # Several hosts have several ports, which only the caller can judge.
+        _ = None if "," in hosts else url.port
+    except ValueError:
+        raise ConfigError(f"{name} has a host or port that cannot be read; it must be {forms}.") from None
+    return url
+
+
+def _sqlite_url(file: Path) -> str:
+    return f"sqlite:///{quote(str(file))}"
+
+
+def _sqlite_file(url: str) -> Path:
+    return Path(unquote(url.removeprefix("sqlite:").removeprefix("//").removeprefix("/").partition("?")[0]))

@@ -1,0 +1,77 @@
+"""What runs beside the hub for as long as the server does: following the feed, beating, and calling
+silence by name."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from app.domain.board import Board
+from app.domain.events import Silence, order
+from app.domain.instant import to_ms
+from app.feed import Feed, FeedDown, Gap
+from app.live.hub import PAGE_BEATS, STALE_BEATS, Hub
+
+log = structlog.get_logger("watch")
+
+
+async def follow(feed: Feed, hub: Hub, reload: Callable[[], Awaitable[Board]]) -> None:
+    """Keep the hub true to the feed, for ever. Behind a hole the database may know more than we do:
+    another server may have heard what we missed."""
+    known = (0, 0)
+    async for item in feed.follow(hub.board.id, hub.link):
+        if isinstance(item, Gap):
+            hub.hear(item)
+            board = await reload()
+            if order(board.id) > order(hub.board.id):
+                hub.restore(board, board.id)
+                known = order(board.id)
+        elif not item.id or order(item.id) > known:
+            known = (0, 0)
+            hub.hear(item)
+
+
+async def beat(hub: Hub) -> None:
+    """Proof of life, for ever. Looks more often than it beats, so that a lost feed is told at once."""
+    looks, n = 5, 0
+    while True:
+        await asyncio.sleep(hub.beat_every / looks)
+        n += 1
+        if n % looks:
+            hub.check()
+        else:
+            hub.beat(walls_only=n % (looks * PAGE_BEATS) != 0)
+
+
+async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
+    """Announce what has fallen silent, for ever. Every server may: the key makes one event of it."""
+    heard_since: float | None = None
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(every)
+        if hub.feed_state == "down":
+            heard_since = None
+            continue
+        heard_since = heard_since if heard_since is not None else loop.time()
+        # Right after an outage the workers' own words are still on their way.
+        if loop.time() - heard_since >= STALE_BEATS * hub.beat_every:
+            await _call_silent(feed, hub)
+
+
+async def _call_silent(feed: Feed, hub: Hub) -> None:
+    now = hub.now()
+    silences = []
+    for monitor, region, since in hub.board.past_best_before(now):
+        # Its words bear its own clock, so its silence is measured by that clock too.
+        if since + timedelta(seconds=hub.skew.get(region, 0.0)) < now:
+            event = Silence(at=now, monitor=monitor, region=region, since=since)
+            silences.append((f"silence/{monitor}/{region}:{to_ms(since)}", event))
+    for start in range(0, len(silences), 500):
+        try:
+            await feed.announce(silences[start : start + 500])
+        except FeedDown as error:
+            log.warning("a silence could not be announced, will be again", error=str(error))
+            return
+    if silences:
+        log.info("fallen silent", monitors=len(silences))

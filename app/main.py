@@ -1,0 +1,150 @@
+"""Where the parts of the server are put together, and the only place that knows them all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from litestar import Litestar
+from litestar.datastructures import MutableScopeHeaders
+from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
+
+from app import metrics
+from app.api import health
+from app.assignment import Assignment
+from app.config import Config
+from app.db.engine import Database, connect
+from app.db.history import History
+from app.db.recorder import Recorder
+from app.feed import Feed
+from app.live import streams, watch
+from app.live.hub import RESUME_PATCHES, STALE_BEATS, Hub
+from app.pages import public, static, wall
+
+log = structlog.get_logger("server")
+
+# For whatever does not say more for itself: errors, health, streams.
+HEADERS = {
+    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Server:
+    """The running parts, from `opened` on."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        assert config.redis_url is not None, "a server needs the URL of a Redis"
+        self.config = config
+        self.history = History(database)
+        self.hub = Hub(config.beat)
+        # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
+        # for it.
+        self.feed = Feed(config.redis_url, beat=config.beat)
+        self.log = Feed(config.redis_url, beat=config.beat)
+        self.recorder = Recorder(database)
+        self.assignment = Assignment(config.config_file, self.feed, self.hub)
+        self.app = create_app(self)
+
+    def report(self) -> dict[str, str]:
+        feed = self.hub.feed_state
+        return {
+            "redis": "Redis does not answer" if feed == "down" else "ok",
+            "workers": "no worker is heard"
+            if feed == "stale"
+            else "ok"
+            if feed == "ok"
+            else "unknown without Redis",
+            "database": self.recorder.state,
+            "config": self.assignment.problem or "ok",
+        }
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Server]:
+    """A server that has loaded its board and follows the feed. Raises DatabaseDown if it cannot load one."""
+    database = await connect(config)
+    server = Server(config, database)
+    try:
+        await _load(server)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(job, name=name) for name, job in _jobs(server)]
+            await _until_linked(server.hub, within=STALE_BEATS * config.beat)
+            try:
+                yield server
+            finally:
+                for task in running:
+                    task.cancel()
+    finally:
+        await server.feed.close()
+        await server.log.close()
+        await database.close()
+
+
+def create_app(server: Server) -> Litestar:
+    app = Litestar(
+        route_handlers=[
+            *streams.routes(server.hub),
+            *health.routes(server.report),
+            *public.routes(server.hub, server.config, server.history),
+            *wall.routes(server.hub, server.config),
+            *static.routes(),
+        ],
+        before_send=[_harden],
+        openapi_config=None,
+        logging_config=None,
+    )
+    _refuse_unscoped(app)
+    return app
+
+
+def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    """All that runs for as long as the server does. If one of them fails, the server ends and is started
+    anew: a half-working one would look well."""
+    return [
+        ("follow", watch.follow(server.feed, server.hub, server.recorder.load)),
+        ("beat", watch.beat(server.hub)),
+        ("watch", watch.watch(server.feed, server.hub)),
+        ("record", server.recorder.run(server.log)),
+        ("read", server.assignment.read()),
+        ("settle", server.assignment.settle()),
+    ]
+
+
+async def _load(server: Server) -> None:
+    board = await server.recorder.load()
+    complete_since, past = await server.history.recent(RESUME_PATCHES)
+    server.hub.restore(board, complete_since or board.id, past)
+    metrics.WORKERS.beats = server.hub.workers
+
+
+async def _until_linked(hub: Hub, within: float) -> None:
+    """The first viewers are to see the feed as it is now. Without Redis they see a page that says so."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await hub.linked.wait()
+
+
+async def _harden(message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+
+
+def _refuse_unscoped(app: Litestar) -> None:
+    """Default deny: a route that does not say who may use it keeps the server from starting."""
+    unscoped = [
+        str(route.path)
+        for route in app.routes
+        for handler in (route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler])
+        # Litestar answers OPTIONS by itself, with the list of methods and nothing else.
+        if "scope" not in handler.opt and getattr(handler, "http_methods", None) != {"OPTIONS"}
+    ]
+    if unscoped:
+        raise RuntimeError(f"these routes do not declare a scope: {', '.join(sorted(unscoped))}")

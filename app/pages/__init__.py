@@ -1,0 +1,1 @@
+"""HTML for people, drawn by the server and kept true by `app/static`."""

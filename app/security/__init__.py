@@ -1,0 +1,1 @@
+"""What guards the borders: so far the way out. The one gate for outgoing connections is egress.py."""

@@ -1,0 +1,123 @@
+// apply: frames become the state of what is drawn. A burst of frames is one paint, in which the last value of
+// each component wins, so nothing here grows with time.
+
+import { keep } from './keep.js';
+
+// From best to worst, as app/domain/status.py ranks them; words and signs as in app/pages/rows.py.
+export const STATUSES = {
+  operational: { rank: 0, word: 'Operational', sign: '✓' },
+  under_maintenance: { rank: 1, word: 'Maintenance', sign: '▣' },
+  unknown: { rank: 2, word: 'No data', sign: '?' },
+  degraded_performance: { rank: 3, word: 'Degraded', sign: '▲' },
+  partial_outage: { rank: 4, word: 'Partial outage', sign: '◆' },
+  major_outage: { rank: 5, word: 'Major outage', sign: '✕' },
+};
+export const STALE_SIGN = '◷';
+
+export const rank = (status) => STATUSES[status].rank;
+export const word = (status) => STATUSES[status].word;
+// Worth a look: whatever is worse than planned work.
+export const isProblem = (component) => rank(component.status) > rank('under_maintenance');
+// A page without components has seen nothing, so it is unknown and not operational.
+export const worst = (components) =>
+  components.map((its) => its.status).reduce((one, other) => (rank(other) > rank(one) ? other : one), components[0]?.status ?? 'unknown');
+
+export class Board {
+  components = new Map();
+  sentence;
+  #draw;
+  #changes = new Map();
+  #latency = new Map();
+  #waiting = 0;
+
+  // `elements` have data-slug, data-status and data-since. `draw` is given the changes of one paint.
+  constructor(elements, sentence, draw) {
+    for (const element of elements) {
+      const { slug, status } = element.dataset;
+      const group = element.closest('[data-group]')?.dataset.group ?? null;
+      const name = element.querySelector('.name').textContent;
+      const since = Date.parse(element.querySelector('time').dateTime);
+      this.components.set(slug, { slug, name, group, status, since, element });
+    }
+    this.sentence = sentence;
+    this.#draw = draw;
+    // Nothing is painted in a hidden tab, but its title and icon are what its owner sees of it.
+    document.addEventListener('visibilitychange', () => document.hidden && this.#waiting && this.#apply());
+  }
+
+  get all() {
+    return [...this.components.values()];
+  }
+
+  hear(frame) {
+    if (frame.type === 'snapshot') {
+      if (describe(frame.components) === describe(this.all)) keep.set('reloaded-for', '');
+      else reloadOnce(frame.components);
+    }
+    for (const change of frame.components ?? []) {
+      if (this.components.has(change.slug) && change.status in STATUSES) this.#changes.set(change.slug, change);
+    }
+    for (const [slug, ms] of Object.entries(frame.latency ?? {})) {
+      if (this.components.has(slug)) this.#latency.set(slug, ms);
+    }
+    if (frame.status) this.sentence = frame.status.description;
+    if (document.hidden) this.#apply();
+    else this.#waiting ||= requestAnimationFrame(() => this.#apply());
+  }
+
+  #apply() {
+    cancelAnimationFrame(this.#waiting);
+    this.#waiting = 0;
+    const changed = [];
+    for (const { slug, status, since } of this.#changes.values()) {
+      const component = this.components.get(slug);
+      const was = component.status;
+      component.since = Date.parse(since);
+      component.status = status;
+      if (status !== was) changed.push({ component, was });
+    }
+    const measured = [];
+    for (const [slug, ms] of this.#latency) measured.push({ component: this.components.get(slug), ms });
+    this.#changes.clear();
+    this.#latency.clear();
+    this.#draw({ changed, measured });
+  }
+}
+
+// Paints a status on one element: its colour by CSS, its shape by reference.
+export function paint(element, status, shape = status) {
+  if (element.dataset.status !== status) element.dataset.status = status;
+  const use = element.querySelector('use');
+  if (use.getAttribute('href') !== `#shape-${shape}`) use.setAttribute('href', `#shape-${shape}`);
+}
+
+// Touches the page only if the text is another one.
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setTitle(sign, sentence, status) {
+  const page = document.documentElement.dataset.page;
+  const title = `${sign} ${sentence} · ${page}`;
+  if (document.title !== title) document.title = title;
+  const icon = document.getElementById('icon');
+  const address = new URL(`./status-${status}.svg`, import.meta.url).pathname;
+  if (icon.getAttribute('href') !== address) icon.setAttribute('href', address);
+}
+
+// Within a group the order counts; how the groups are ordered, no frame says.
+function describe(components) {
+  const named = components.map(({ slug, name, group }) => [group ?? '', slug, name]);
+  return JSON.stringify(named.sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0)));
+}
+
+// Components came or went. Only the server draws them, so ask it once; if it still draws others than the frames
+// name (a second server that has not heard yet), asking again and again would help nobody.
+let reloading = false;
+function reloadOnce(components) {
+  const wanted = describe(components);
+  if (reloading || keep.get('reloaded-for') === wanted) return;
+  reloading = true;
+  keep.set('reloaded-for', wanted);
+  setTimeout(() => location.reload(), Math.random() * 2000);
+}

@@ -1,0 +1,91 @@
+// Where the tiles of the wall go: every split of the field is tried, and the one with the largest readable type
+// wins. Nothing scrolls, and as the outcome depends on size and names alone, no tile moves when a status does.
+
+const LARGE = 40; // tiles at the most for the large kind, which has no headings
+
+// `groups` have a `name` and the `names` in it; `unit` is a hundredth of the screen's height in pixels. Densities: large (name,
+// sparkline, age, milliseconds), list (shape and name), cell (too many for any name).
+export function solve({ width, height, unit, groups }) {
+  const total = groups.reduce((sum, { names }) => sum + names.length, 0);
+  if (!total || !width || !height) return null;
+  const measures = measure(groups);
+  const flat = total <= LARGE;
+  let best = null;
+  for (let panels = 1; panels <= (flat ? 1 : Math.min(10, groups.length)); panels++) {
+    for (let columns = 1; columns <= LARGE; columns++) {
+      const split = divide({ width, height, unit, groups, total, flat, panels, columns });
+      if (!split) continue;
+      Object.assign(split, judge(split, measures, unit, total, groups.length));
+      if (!best || split.quality > best.quality) best = split;
+    }
+  }
+  return best;
+}
+
+// All but the widest twentieth of names and words must fit; those are cut off.
+function measure(groups) {
+  const most = (widths) => widths.sort((a, b) => a - b)[Math.floor(widths.length * 0.95)];
+  const names = groups.flatMap((group) => group.names);
+  return {
+    heading: most(groups.map((group) => widthOf(group.name, 550))),
+    name: most(names.map((name) => widthOf(name, 500))),
+    word: most(names.map((name) => Math.max(...name.split(' ').map((word) => widthOf(word, 600))))),
+  };
+}
+
+const pen = document.createElement('canvas').getContext('2d');
+
+// In em, as this browser draws it: from one font to the next it differs by a fifth.
+export function widthOf(text, weight) {
+  const font = `${weight} 100px ${getComputedStyle(document.body).fontFamily}`;
+  if (pen.wanted !== font) pen.font = pen.wanted = font;
+  return pen.measureText(text).width / 100;
+}
+
+function divide({ width, height, unit, groups, total, flat, panels, columns }) {
+  const groupGap = 1.5 * unit;
+  const headingHeight = flat ? 0 : 3.1 * unit;
+  const tileGap = (total > 160 ? 0.45 : 0.7) * unit;
+  const rowsIn = (tiles) => Math.ceil(tiles / columns);
+  const bands = []; // rows of tiles in each row of panels
+  if (flat) bands.push(rowsIn(total));
+  else {
+    for (let i = 0; i < groups.length; i += panels) {
+      bands.push(Math.max(...groups.slice(i, i + panels).map(({ names }) => rowsIn(names.length))));
+    }
+  }
+  const rows = bands.reduce((sum, band) => sum + band, 0);
+  const panelWidth = (width - groupGap * (panels - 1)) / panels;
+  const tileWidth = (panelWidth - tileGap * (columns - 1)) / columns;
+  const spent = bands.length * headingHeight + (bands.length - 1) * groupGap + (rows - bands.length) * tileGap;
+  const tileHeight = (height - spent) / rows;
+  if (tileWidth < 5 || tileHeight < 5) return null;
+  return { flat, panels, columns, bands, groupGap, headingHeight, tileGap, panelWidth, tileWidth, tileHeight };
+}
+
+// The kind of tile a split allows, and how good it is: the most that can be read first, then large type, few
+// empty places, headings that are whole, and tiles of a pleasant shape. The weights were found by looking at 24 to 1,000 tiles on four screens.
+function judge(split, { heading, name, word }, unit, total, groupCount) {
+  const { flat, panels, columns, bands, panelWidth, tileWidth, tileHeight } = split;
+  const large = tileWidth > 17 * unit && tileHeight > 13 * unit;
+  const type = large
+    ? Math.min(tileHeight * 0.165, tileWidth / (word * 1.08 + 3.6), 5 * unit)
+    : Math.min(tileHeight * 0.46, tileWidth / (name + 4.6), 2.5 * unit);
+  const density = large ? 'large' : type >= 9 && type >= 1.3 * unit ? 'list' : 'cell';
+  const height = density === 'cell' ? Math.min(tileHeight, tileWidth * 1.2) : tileHeight;
+  const places = flat
+    ? bands[0] * columns
+    : bands.reduce((sum, rows, i) => sum + rows * columns * Math.min(panels, groupCount - i * panels), 0);
+  const waste = 1 - total / places;
+  const unevenness = flat ? 0 : 1 - groupCount / (bands.length * panels);
+  const cut = flat ? 0 : Math.max(0, ((heading * 1.85 + 3) * unit) / panelWidth - 1);
+  const pleasant = { large: 1.7, list: 4.6, cell: 1 }[density];
+  const quality =
+    { large: 2000, list: 1000, cell: 0 }[density] +
+    ((density === 'cell' ? Math.min(tileWidth, height) : type) * 10.8) / unit -
+    waste * (density === 'cell' ? 60 : 6) -
+    unevenness * 24 -
+    cut * 60 -
+    Math.abs(Math.log(tileWidth / height / pleasant)) * (density === 'cell' ? 2.2 : 1.4);
+  return { density, type, quality, tileHeight: density === 'list' ? Math.min(height, 6.2 * unit) : height };
+}

@@ -1,0 +1,58 @@
+"""What all benchmarks have in common: percentiles, and the line of JSON at the end."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """By nearest rank, so that it is a value that occurred."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def machine() -> str:
+    model = "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{os.cpu_count()} x {model}, {platform.system()}, Python {platform.python_version()}"
+
+
+def commit() -> str:
+    answer = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or "unknown"
+
+
+def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) -> None:
+    """`reach` names for some of the figures the most they may be."""
+    width = max(map(len, figures))
+    print()
+    for name, value in figures.items():
+        limit = f"   reach <= {reach[name]:g}" if name in reach else ""
+        missed = "   MISSED" if name in reach and value > reach[name] else ""
+        print(f"  {name:<{width}}  {value:10.2f}{limit}{missed}")
+    print()
+    print(
+        json.dumps(
+            {
+                "bench": bench,
+                "commit": commit(),
+                "machine": machine(),
+                "figures": {name: round(value, 3) for name, value in figures.items()},
+                "reach": dict(reach),
+                "ok": all(figures[name] <= limit for name, limit in reach.items()),
+            }
+        )
+    )

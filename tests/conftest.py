@@ -1,0 +1,97 @@
+"""Real services for every test: a private Valkey and Postgres per test process, flushed or new per test."""
+
+import asyncio
+import inspect
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar, cast
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.services import GenuineRedis, Postgres, Valkey
+
+T = TypeVar("T")
+
+# How long an example takes says more about the machine than about us.
+settings.register_profile("statuswire", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("statuswire")
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """Shared by all tests of this process; a test that stops or kills a server starts one of its own."""
+    with Valkey() as server:
+        yield server.start()
+
+
+@pytest.fixture(scope="session")
+def genuine_redis() -> Iterator[Valkey]:
+    with GenuineRedis() as server:
+        yield server.start()
+
+
+@pytest.fixture
+def redis_url(valkey: Valkey) -> str:
+    valkey.flush()
+    return valkey.url
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def any_redis_url(request: pytest.FixtureRequest) -> str:
+    """Once on Valkey, once on a genuine Redis: REDIS_TEST_URL's if that is set, which is then flushed."""
+    if request.param == "valkey":
+        return cast(str, request.getfixturevalue("redis_url"))
+    if url := os.environ.get("REDIS_TEST_URL"):
+        from redis import Redis
+
+        with Redis.from_url(url) as client:
+            client.flushall()
+        return url
+    server = cast(Valkey, request.getfixturevalue("genuine_redis"))
+    server.flush()
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server.start()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/statuswire.db"
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> str:
+    return await postgres.create_database()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A new empty database on each engine; the tables are the test's own matter."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/statuswire.db"
+    else:
+        yield await cast(Postgres, request.getfixturevalue("postgres")).create_database()
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 10.0) -> T:
+    """What `condition` returns once it is truthy. An AssertionError inside it means not yet."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            value = condition()
+            value = cast(T, await value if inspect.isawaitable(value) else value)
+            if value:
+                return value
+            last = f"last it was {value!r}"
+        except AssertionError as error:
+            last = f"last it said: {error}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s; {last}")
+        await asyncio.sleep(0.01)

@@ -1,0 +1,107 @@
+"""The config file on its way to the page and to the workers, with a real server in between."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import websockets
+
+from app.domain.monitor import Catalog
+from app.feed import Feed
+from tests.conftest import eventually
+from tests.services import Valkey, Web
+
+BEAT = 0.3
+FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
+BIGGER = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}, {name: Shop}]\n"
+
+
+@pytest.fixture
+def parts() -> Iterator[tuple[Valkey, Web]]:
+    with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT=str(BEAT)) as web:
+        (web.folder / "statuswire.yaml").write_text(FILE)
+        web.start()
+        yield valkey, web
+
+
+@pytest.fixture
+async def feed(parts: tuple[Valkey, Web]) -> AsyncIterator[Feed]:
+    feed = Feed(parts[0].url, beat=BEAT)
+    yield feed
+    await feed.close()
+
+
+def config_state(web: Web) -> str:
+    return str(json.loads(web.get("/health/ready")[1])["config"])
+
+
+async def test_a_changed_file_is_on_every_screen_and_with_the_workers(
+    parts: tuple[Valkey, Web], feed: Feed
+) -> None:
+    _, web = parts
+    catalogs = feed.catalogs()
+    assert names(await anext(catalogs)) == ["Website"]
+    async with websockets.connect(f"ws://127.0.0.1:{web.port}/ws") as socket:
+        assert shown(await snapshot(socket)) == ["website"]
+
+        (web.folder / "statuswire.yaml").write_text(BIGGER)
+
+        assert shown(await snapshot(socket)) == ["website", "shop"]
+    assert names(await anext(catalogs)) == ["Website", "Shop"]
+    await catalogs.aclose()
+
+
+async def test_a_bad_file_keeps_the_last_good_one_and_says_which_line(parts: tuple[Valkey, Web]) -> None:
+    _, web = parts
+    await eventually(lambda: b"Website" in web.get("/")[1])
+
+    (web.folder / "statuswire.yaml").write_text("components:\n  - nam: Website\n")
+
+    await eventually(lambda: ":2: " in config_state(web))
+    assert "did you mean `name`" in config_state(web)
+    assert b"Website" in web.get("/")[1]
+    assert web.get("/health/ready")[0] == 200
+    assert b"statuswire_config_ok 0.0" in web.get("/metrics")[1]
+
+    (web.folder / "statuswire.yaml").write_text(FILE)
+
+    await eventually(lambda: config_state(web) == "ok")
+
+
+async def test_a_redis_that_forgot_is_told_again_within_a_beat(parts: tuple[Valkey, Web], feed: Feed) -> None:
+    valkey, _ = parts
+    await eventually(feed.assigned)
+
+    valkey.flush()
+
+    await eventually(feed.assigned, within=5 * BEAT)
+
+
+async def test_a_server_without_its_file_goes_on_with_what_the_database_knows(
+    parts: tuple[Valkey, Web],
+) -> None:
+    _, web = parts
+    await eventually(lambda: b"Website" in web.get("/")[1])
+    await eventually(lambda: b"statuswire_recorder_lag_seconds 0.0" in web.get("/metrics")[1])
+    web.stop()
+    (web.folder / "statuswire.yaml").unlink()
+
+    web.start(migrate=False)
+
+    assert b"Website" in web.get("/")[1]
+    await eventually(lambda: "statuswire.yaml" in config_state(web))
+
+
+async def snapshot(socket: Any) -> dict[str, Any]:
+    while (frame := json.loads(await socket.recv()))["type"] != "snapshot":
+        pass
+    return frame  # type: ignore[no-any-return]
+
+
+def names(catalog: Catalog) -> list[str]:
+    return [component.name for component in catalog.components]
+
+
+def shown(frame: dict[str, Any]) -> list[str]:
+    return [component["slug"] for component in frame["components"]]

@@ -1,0 +1,490 @@
+"""Every board that folds the same log is the same board, and none calls anything operational that nobody
+has looked at."""
+
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.board import Board, Change, Patch
+from app.domain.events import Logged, Sample
+from app.domain.monitor import Catalog
+from app.domain.result import Outcome
+from app.domain.standing import Standing, State
+from app.domain.status import Status
+from tests.make import (
+    API,
+    NOON,
+    a_batch,
+    a_board,
+    a_catalog,
+    a_catalog_change,
+    a_change,
+    a_component,
+    a_log,
+    a_monitor,
+    a_retelling,
+    a_sample,
+    a_silence,
+    a_standing,
+    after,
+)
+
+EVERYWHERE = ("eu", "us", "ap")
+SHOP = a_component("shop", a_monitor("shop/http", regions=EVERYWHERE), a_monitor("shop/tcp", every=60.0))
+CATALOG = a_catalog("api", SHOP, a_component("mail", a_monitor("mail/tcp", regions=("eu", "us"))))
+KEYS = [(monitor.key, region) for monitor in CATALOG.monitors() for region in monitor.regions]
+OTHER_CATALOG = a_catalog("api", a_component("shop", a_monitor("shop/http", regions=("eu",))), "new")
+KNOWN = (State.UP, State.DEGRADED, State.DOWN)
+
+seconds = st.sampled_from([0, 0, 0.001, 1, 5, 29, 30, 31, 64, 65, 65.001, 66, 125, 126, 400])
+words = st.tuples(st.sampled_from([*KEYS, ("gone/http", "eu"), (API, "nowhere")]), st.sampled_from(State))
+
+
+@st.composite
+def an_event(draw: st.DrawFn, at: datetime, words_only: bool) -> Logged:
+    (monitor, region), state = draw(words)
+    kinds = ["change", "change", "samples", "samples", "retelling"]
+    if not words_only:
+        kinds += ["silence", "catalog"]
+    match draw(st.sampled_from(kinds)):
+        case "change":
+            since = draw(st.sampled_from([at, at, after(-31, at)]))
+            return a_change(state, at, monitor, region, since, reason=state.value)
+        case "samples":
+            others = draw(st.lists(words, max_size=3))
+            samples = [(monitor, state), *((key, its) for (key, _), its in others)]
+            return a_batch(*(a_sample(its, at, key) for key, its in samples), region=region)
+        case "retelling":
+            told = dict([((monitor, region), state), *draw(st.lists(words, max_size=5))])
+            return a_retelling(*(a_standing(its, at, *key) for key, its in told.items()), at=at)
+        case "silence":
+            return a_silence(at, monitor, region)
+        case _:
+            return a_catalog_change(draw(st.sampled_from([CATALOG, OTHER_CATALOG])), at)
+
+
+@st.composite
+def logs(draw: st.DrawFn, clocks_agree: bool = True, words_only: bool = False) -> list[Logged]:
+    """With `clocks_agree` no event is earlier than the one before, as on one good clock."""
+    at, log = NOON, []
+    for _ in range(draw(st.integers(0, 25))):
+        gap = draw(seconds if clocks_agree else seconds | seconds.map(lambda gap: -gap))
+        at = after(gap, at)
+        log.append(draw(an_event(at, words_only)))
+    return log
+
+
+def folded(log: list[Logged], board: Board | None = None) -> tuple[Board, list[Patch]]:
+    board = board or Board(CATALOG, NOON)
+    patches = [board.fold(id, event) for id, event in a_log(*log)]
+    return board, [patch for patch in patches if patch is not None]
+
+
+def changes(patches: list[Patch]) -> list[Change]:
+    return [change for patch in patches for change in patch.changes]
+
+
+def state_of(board: Board) -> dict[str, Any]:
+    return deepcopy(
+        {
+            "catalog": board.catalog,
+            "standings": board.standings,
+            "heard": board.heard,
+            "shown": {slug: (s.status, s.since, s.reason, s.latency) for slug, s in board.shown.items()},
+        }
+    )
+
+
+def call_silent(board: Board, now: datetime) -> list[Change]:
+    """What a server that is awake announces at once: each silence, the earliest first."""
+    found = sorted(board.past_best_before(now), key=lambda silence: silence[2])
+    patches = [board.fold(board.id, a_silence(since, key, region)) for key, region, since in found]
+    return changes([patch for patch in patches if patch])
+
+
+def is_down(board: Board, monitor: str) -> bool:
+    regions = next(m for m in board.catalog.monitors() if m.key == monitor).regions
+    down = [r for r in regions if (s := board.standings.get((monitor, r))) and s.state is State.DOWN]
+    return len(down) > len(regions) / 2
+
+
+@given(logs(clocks_agree=False))
+def test_two_boards_that_fold_the_same_log_are_equal(log: list[Logged]) -> None:
+    (one, its), (other, others) = folded(log), folded(log)
+    assert state_of(one) == state_of(other)
+    assert its == others
+
+
+@given(logs(clocks_agree=False))
+def test_an_event_that_is_folded_twice_changes_nothing_the_second_time(log: list[Logged]) -> None:
+    board = Board(CATALOG, NOON)
+    for id, event in a_log(*log):
+        board.fold(id, event)
+        before = state_of(board)
+        patch = board.fold(id, event)
+        assert state_of(board) == before
+        assert patch is None or (not patch.changes and not patch.catalog)
+
+
+@given(logs(clocks_agree=False), st.integers(0, 25))
+def test_a_board_that_was_put_away_and_restored_goes_on_as_if_nothing_had_been(
+    log: list[Logged], cut: int
+) -> None:
+    one, _ = folded(log[:cut])
+    other = Board(one.catalog, NOON, one.id)
+    other.restore(one.standings.values(), one.heard, deepcopy(one.shown))
+    assert folded(log[cut:], one)[1] == folded(log[cut:], other)[1]
+    assert state_of(one) == state_of(other)
+
+
+@given(logs(clocks_agree=False))
+def test_the_history_of_a_component_is_one_unbroken_chain(log: list[Logged]) -> None:
+    board, patches = folded(log)
+    last = {component.slug: (Status.UNKNOWN, NOON) for component in CATALOG.components}
+    for patch in patches:
+        if patch.catalog:  # what is not in both catalogs begins anew
+            last |= {slug: (Status.UNKNOWN, patch.at) for slug in ("mail", "new")}
+        sinces = [change.since for change in patch.changes]
+        assert sinces == sorted(sinces)
+        for change in patch.changes:
+            status, since = last[change.slug]
+            assert change.was is status is not change.status
+            assert change.since >= since
+            last[change.slug] = change.status, change.since
+    for slug, (status, since) in last.items():
+        if slug in board.shown:
+            assert (board.shown[slug].status, board.shown[slug].since) == (status, since)
+
+
+@given(logs(words_only=True), seconds)
+def test_a_silence_is_found_by_arithmetic_just_as_by_a_server_that_is_awake(
+    log: list[Logged], wait: float
+) -> None:
+    """A word that was told and one that was found out by counting leave the same board."""
+    awake, asleep = Board(CATALOG, NOON), Board(CATALOG, NOON)
+    told, counted = [], []
+    for id, event in a_log(*log):
+        told += call_silent(awake, event.at)
+        told += changes([patch] if (patch := awake.fold(id, event)) else [])
+        counted += changes([patch] if (patch := asleep.fold(id, event)) else [])
+    now = after(wait, log[-1].at if log else NOON)
+    told += call_silent(awake, now)
+    counted += call_silent(asleep, now)
+    assert awake.standings == asleep.standings
+    assert {s: its.status for s, its in awake.shown.items()} == {
+        s: its.status for s, its in asleep.shown.items()
+    }
+    # Where one monitor in one region speaks for a component, even its history is the same.
+    assert [c for c in told if c.slug == "api"] == [c for c in counted if c.slug == "api"]
+
+
+@given(logs(), seconds)
+def test_nothing_is_operational_from_silence(log: list[Logged], wait: float) -> None:
+    board, _ = folded(log)
+    now = after(wait, log[-1].at if log else NOON)
+    call_silent(board, now)
+    for component in board.catalog.components:
+        if board.shown[component.slug].status is Status.OPERATIONAL:
+            for monitor in component.monitors:
+                oldest = after(-monitor.best_before, now)
+                fresh = [r for r in monitor.regions if board.heard.get((monitor.key, r), NOON) >= oldest]
+                assert len(fresh) > len(monitor.regions) / 2
+    assert list(board.past_best_before(now)) == []
+
+
+@given(logs(clocks_agree=False))
+def test_an_outage_takes_a_majority_of_the_assigned_regions(log: list[Logged]) -> None:
+    board, _ = folded(log)
+    for component in board.catalog.components:
+        down = [is_down(board, monitor.key) for monitor in component.monitors]
+        outage = board.shown[component.slug].status in (Status.PARTIAL, Status.MAJOR)
+        assert outage == any(down)
+        assert (board.shown[component.slug].status is Status.MAJOR) == all(down)
+
+
+@given(logs())
+def test_a_change_of_catalog_keeps_what_is_known_of_what_stays(log: list[Logged]) -> None:
+    board, _ = folded([event for event in log if event.__class__.__name__ != "CatalogChange"])
+    before = state_of(board)
+    patch = board.fold("99-0", a_catalog_change(OTHER_CATALOG, after(9999)))
+    assert patch is not None and patch.catalog
+    stay = {key for key in KEYS if key in {("api/http", "local"), ("shop/http", "eu")}}
+    assert board.standings == {k: s for k, s in before["standings"].items() if k in stay}
+    assert board.heard == {k: at for k, at in before["heard"].items() if k in stay}
+    assert list(board.shown) == ["api", "shop", "new"]
+    assert state_of(board)["shown"]["api"] == before["shown"]["api"]
+    assert board.shown["new"].status is Status.UNKNOWN
+
+
+def verdict(*states: State, regions: tuple[str, ...] = EVERYWHERE) -> Status:
+    """Of one monitor, as its regions see it; those left out have said nothing."""
+    board = a_board(a_component("api", a_monitor(API, regions=regions)))
+    for region, state in zip(regions, states, strict=False):
+        board.fold("1-0", a_change(state, region=region))
+    return board.shown["api"].status
+
+
+UP, DEGRADED, DOWN = KNOWN
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ((UP, UP, UP), Status.OPERATIONAL),
+        ((UP, UP), Status.OPERATIONAL),
+        ((UP,), Status.UNKNOWN),
+        ((DOWN,), Status.UNKNOWN),
+        ((DOWN, UP), Status.DEGRADED),
+        ((DOWN, UP, UP), Status.DEGRADED),
+        ((DOWN, DOWN), Status.MAJOR),
+        ((DOWN, DOWN, UP), Status.MAJOR),
+        ((DEGRADED, UP, UP), Status.DEGRADED),
+        ((DOWN, DEGRADED, UP), Status.DEGRADED),
+        ((UP, State.UNKNOWN, State.UNKNOWN), Status.UNKNOWN),
+    ],
+)
+def test_regions_decide_by_majority_of_all_that_are_assigned(
+    states: tuple[State, ...], status: Status
+) -> None:
+    assert verdict(*states) is status
+
+
+def test_of_two_regions_both_must_see_it_down() -> None:
+    assert verdict(DOWN, UP, regions=("eu", "us")) is Status.DEGRADED
+    assert verdict(DOWN, DOWN, regions=("eu", "us")) is Status.MAJOR
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ((DOWN, DOWN), Status.MAJOR),
+        ((DOWN, UP), Status.PARTIAL),
+        ((DOWN, None), Status.PARTIAL),
+        ((DEGRADED, UP), Status.DEGRADED),
+        ((UP, None), Status.UNKNOWN),
+        ((DEGRADED, None), Status.DEGRADED),
+        ((UP, UP), Status.OPERATIONAL),
+    ],
+)
+def test_a_component_is_as_bad_as_the_worst_of_its_monitors(
+    states: tuple[State | None, State | None], status: Status
+) -> None:
+    board = a_board(a_component("api", a_monitor("api/http"), a_monitor("api/tcp")))
+    for key, state in zip(("api/http", "api/tcp"), states, strict=True):
+        if state is not None:
+            board.fold("1-0", a_change(state, monitor=key))
+    assert board.shown["api"].status is status
+
+
+def test_a_component_nobody_probes_is_unknown() -> None:
+    board = Board(Catalog(components=(a_component("api").__class__(slug="api", name="API"),)), NOON)
+    assert board.shown["api"].status is Status.UNKNOWN
+
+
+def test_a_change_says_what_it_was_since_when_and_why() -> None:
+    board, [first, second] = folded(
+        [a_change(UP), a_change(DOWN, after(60), since=after(30), trace="abc", reason="timeout")]
+    )
+    assert (first.id, second.id, second.trace, second.at) == ("1-0", "2-0", "abc", after(60))
+    assert second.changes == (
+        Change(
+            slug="api",
+            status=Status.MAJOR,
+            was=Status.OPERATIONAL,
+            since=after(30),
+            monitor=API,
+            reason="timeout",
+        ),
+    )
+    assert board.id == "2-0"
+
+
+def test_words_on_what_is_not_assigned_are_passed_over() -> None:
+    strange = [
+        a_change(DOWN, monitor="gone/http"),
+        a_change(DOWN, region="nowhere"),
+        a_batch(a_sample(DOWN, monitor="gone/http")),
+        a_batch(a_sample(DOWN), region="nowhere"),
+        a_silence(after(900), monitor="gone/http"),
+    ]
+    board, patches = folded(strange)
+    assert patches == [] and board.standings == {}
+
+
+# Silence
+
+
+def test_silence_begins_when_the_last_word_is_past_its_best_before() -> None:
+    board, _ = folded([a_change(UP), a_batch(a_sample(UP, after(30)))])
+    assert list(board.past_best_before(after(95))) == []
+    assert list(board.past_best_before(after(95.001))) == [(API, "local", after(95))]
+    assert board.fold("3-0", a_silence(after(94))) is None  # a word came in meanwhile
+    patch = board.fold("4-0", a_silence(after(95)))
+    assert patch is not None
+    [change] = patch.changes
+    assert (change.status, change.since, change.reason) == (Status.UNKNOWN, after(95), "silent")
+    assert list(board.past_best_before(after(9999))) == []
+
+
+def test_a_stretch_in_which_nobody_looked_becomes_unknown_when_somebody_looks_again() -> None:
+    _, patches = folded([a_change(UP), a_change(DOWN, after(600), since=after(600))])
+    assert [(c.status, c.since) for c in changes(patches)] == [
+        (Status.OPERATIONAL, NOON),
+        (Status.UNKNOWN, after(65)),
+        (Status.MAJOR, after(600)),
+    ]
+
+
+def test_what_was_told_all_along_by_a_worker_that_was_cut_off_is_believed() -> None:
+    """It went on probing and kept its words; the time before the first of them stays unknown."""
+    board, patches = folded([a_change(UP), a_silence(after(65)), a_change(DOWN, after(90), since=after(80))])
+    assert [(c.status, c.since) for c in changes(patches)][1:] == [
+        (Status.UNKNOWN, after(65)),
+        (Status.MAJOR, after(80)),
+    ]
+    assert board.heard[API, "local"] == after(90)
+
+
+def test_a_word_that_outlived_itself_on_the_way_does_not_end_the_silence() -> None:
+    board, patches = folded([a_change(UP), a_silence(after(65)), a_change(DOWN, NOON)])
+    assert len(changes(patches)) == 2
+    assert board.shown["api"].status is Status.UNKNOWN
+
+
+def test_a_word_never_reaches_back_into_a_time_when_nobody_knew() -> None:
+    _, patches = folded([a_change(UP), a_silence(after(65)), a_change(DOWN, after(70), since=after(10))])
+    assert changes(patches)[-1].since == after(70)
+
+
+# Samples
+
+
+def test_a_late_sample_that_a_change_overtook_does_not_flap_the_board() -> None:
+    log = [a_change(UP), a_change(DOWN, after(30)), a_batch(a_sample(UP, after(29))), a_change(UP, after(60))]
+    _, patches = folded(log)
+    statuses = [change.status for change in changes(patches)]
+    assert statuses == [Status.OPERATIONAL, Status.MAJOR, Status.OPERATIONAL]
+
+
+@pytest.mark.parametrize("state", KNOWN)
+def test_a_sample_heals_a_change_that_was_lost(state: State) -> None:
+    lost, _ = folded([a_change(DOWN if state is UP else UP), a_batch(a_sample(state, after(30)))])
+    whole, _ = folded([a_change(DOWN if state is UP else UP), a_change(state, after(30))])
+    assert lost.shown["api"].status is whole.shown["api"].status
+    assert lost.shown["api"].since == whole.shown["api"].since
+
+
+def test_an_inconclusive_sample_says_nothing_not_even_that_somebody_looked() -> None:
+    sample = a_sample(DOWN, after(30), outcome=Outcome.INCONCLUSIVE, took=None)
+    board, patches = folded([a_change(UP), a_batch(sample)])
+    assert [change.status for change in changes(patches)] == [Status.OPERATIONAL]
+    assert board.heard[API, "local"] == NOON
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        a_batch(a_sample(State.UNKNOWN, after(30), outcome=Outcome.FAIL)),
+        a_retelling(a_standing(State.UNKNOWN, after(30)), at=after(30)),
+    ],
+)
+def test_a_worker_that_has_just_begun_and_does_not_know_yet_takes_no_word_back(word: Logged) -> None:
+    board, patches = folded([a_change(UP), word])
+    assert [change.status for change in changes(patches)] == [Status.OPERATIONAL]
+    assert list(board.past_best_before(after(66))) == [(API, "local", after(65))]
+
+
+def test_a_worker_may_say_that_it_no_longer_knows() -> None:
+    board, _ = folded([a_change(UP), a_change(State.UNKNOWN, after(10))])
+    assert (board.shown["api"].status, board.shown["api"].since) == (Status.UNKNOWN, after(10))
+
+
+def latency(*samples: Sample, region: str = "local") -> dict[str, float]:
+    board = a_board(a_component("api", a_monitor("api/http"), a_monitor("api/tcp")))
+    patch = board.fold("1-0", a_batch(*samples, region=region))
+    assert board.shown["api"].latency == (patch and patch.latency.get("api"))
+    return patch.latency if patch else {}
+
+
+def test_a_component_shows_the_speed_of_its_first_monitor() -> None:
+    assert latency(a_sample(took=12.5), a_sample(monitor="api/tcp", took=1.0)) == {"api": 12.5}
+
+
+def test_the_last_of_several_measurements_counts() -> None:
+    assert latency(a_sample(took=12.5), a_sample(at=after(1), took=20.0)) == {"api": 20.0}
+
+
+def test_a_measurement_of_a_lagging_worker_is_no_measurement() -> None:
+    assert latency(a_sample(took=5000.0, late=True)) == {}
+
+
+def test_what_got_no_answer_has_no_speed() -> None:
+    assert latency(a_sample(DOWN, outcome=Outcome.UNREACHABLE, took=None)) == {}
+
+
+# Retelling
+
+
+def test_what_is_told_again_changes_neither_since_nor_reason() -> None:
+    again = a_standing(DOWN, after(30), reason="another")
+    board, patches = folded([a_change(DOWN, reason="timeout"), a_retelling(again, at=after(30))])
+    assert len(changes(patches)) == 1
+    assert board.standings[API, "local"].reason == "timeout"
+    assert board.shown["api"].since == NOON
+
+
+def test_a_retelling_fills_an_empty_board() -> None:
+    board, [patch] = folded([a_retelling(*(a_standing(UP, NOON, *key) for key in KEYS))])
+    assert {shown.status for shown in board.shown.values()} == {Status.OPERATIONAL}
+    assert {change.slug for change in patch.changes} == {"api", "shop", "mail"}
+
+
+# The catalog
+
+
+def test_the_same_catalog_again_is_no_news() -> None:
+    board = Board()
+    for catalog in (CATALOG, Catalog()):
+        assert board.fold("1-0", a_catalog_change(catalog)) is not None
+        assert board.fold("2-0", a_catalog_change(catalog)) is None
+
+
+def test_a_component_whose_only_failing_monitor_is_gone_is_repainted() -> None:
+    board = a_board(a_component("api", a_monitor("api/http"), a_monitor("api/tcp")))
+    board.fold("1-0", a_change(UP))
+    board.fold("2-0", a_change(DOWN, monitor="api/tcp"))
+    patch = board.fold("3-0", a_catalog_change(a_catalog("api"), after(60)))
+    assert patch is not None
+    assert [(c.status, c.was, c.since) for c in patch.changes] == [
+        (Status.OPERATIONAL, Status.PARTIAL, after(60))
+    ]
+
+
+def test_what_a_database_remembers_of_things_that_are_gone_is_let_go() -> None:
+    board = Board(CATALOG, NOON)
+    words: list[Standing] = [a_standing(), a_standing(region="nowhere"), a_standing(monitor="gone/http")]
+    board.restore(words, {(word.monitor, word.region): NOON for word in words}, {})
+    assert list(board.standings) == list(board.heard) == [(API, "local")]
+
+
+def test_a_catalog_needs_the_instant_from_which_it_is_shown() -> None:
+    with pytest.raises(ValueError, match="needs the instant"):
+        Board(CATALOG)
+
+
+def test_a_board_knows_its_components_and_monitors_by_name() -> None:
+    board = Board(CATALOG, NOON)
+    assert board.component("shop") is SHOP and board.monitor("shop/tcp") is SHOP.monitors[1]
+    assert board.component("gone") is board.monitor("gone") is None
+
+
+def test_equal_catalogs_have_equal_revisions_whoever_computes_them() -> None:
+    def build(headers: dict[str, str]) -> Catalog:
+        return a_catalog(a_component("api", a_monitor(headers=headers)))
+
+    assert build({"a": "1", "b": "2"}).revision == build({"b": "2", "a": "1"}).revision
+    assert build({"a": "1"}).revision != build({"a": "2"}).revision

@@ -1,0 +1,221 @@
+"""Whatever is typed wrong, or not there, is one clear line and exit code 2; never a traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.cli import main
+from tests.services import ROOT, Statuswire, free_port
+
+
+def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    version = capsys.readouterr().out.split()[1]
+    assert f'\nversion = "{version}"\n' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    for command in ("up", "web", "worker", "migrate", "probe", "config", "bench", "version"):
+        assert f"\n    {command} " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "statuswire: error: the following arguments are required: COMMAND"),
+        (["upp"], "statuswire: error: argument COMMAND: invalid choice: 'upp' (choose from "),
+        (["up", "--prot", "1"], "statuswire: error: unrecognized arguments: --prot 1"),
+        (["config"], "statuswire config: error: the following arguments are required: COMMAND"),
+        (["config", "check"], "statuswire config check: error: the following arguments are required: FILE"),
+        (["probe"], "statuswire probe: error: the following arguments are required: URL"),
+    ],
+)
+def test_a_mistyped_command_is_refused(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(line)
+
+
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "nothing-like-it"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("statuswire: there is no benchmark 'nothing-like-it'; there are: ")
+
+
+def test_a_benchmark_is_run_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "fan_out.py").write_text(
+        "if __name__ == '__main__': import sys; print(*sys.argv[1:]); sys.exit(3)"
+    )
+    (tmp_path / "bench" / "report.py").write_text("WIDTH = 80")
+    code = (
+        f"import sys, pathlib; from app import cli; cli._ROOT = pathlib.Path({str(tmp_path)!r}); "
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "bench", "fan-out", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "--quick\n")
+
+
+def test_probe_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "nothing"]) == 2
+    assert capsys.readouterr().err.startswith("nothing is nothing that can be probed; write it as https://")
+
+
+def test_ctrl_c_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_read_version", interrupted)
+    assert main(["version"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "version"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_config_check_counts_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "statuswire.yaml"
+    file.write_text("components: [{name: A, monitors: [{tcp: a.example:1}, {dns: a.example}]}, {name: B}]")
+    assert main(["config", "check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: 2 components, 2 monitors, no mistakes\n"
+
+
+def test_config_check_names_every_mistake_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "statuswire.yaml"
+    file.write_text(
+        "components:\n  - name: A\n    monitor: []\n  - name: B\n    monitors: [{tcp: nowhere}]\n"
+    )
+    assert main(["config", "check", str(file)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert [line.partition(": ")[0] for line in said.err.splitlines()] == [f"{file}:3", f"{file}:5"]
+
+
+def test_config_check_warns_of_what_is_right_but_unwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "statuswire.yaml"
+    monitor = "{http: https://a.example/, headers: {Authorization: Bearer abc}}"
+    file.write_text(f"components: [{{name: A, monitors: [{monitor}]}}]")
+    assert main(["config", "check", str(file)]) == 0
+    assert capsys.readouterr().err.startswith(
+        f"{file}: warning: monitor `a/http` has the value of its header"
+    )
+
+
+Refuse = Callable[..., str]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
+    """Runs a command that must come to nothing, in an empty folder; what it said."""
+
+    def run(*words: str, **environ: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        for name in ("HOST", "PORT", "REDIS_URL", "DATABASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert main(words) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker", "migrate"])
+def test_a_bad_setting_is_one_line(command: str, refuse: Refuse) -> None:
+    right = "it must be a whole number from 1 to 65535."
+    assert refuse(command, PORT="8x") == f"statuswire: PORT is '8x'; {right}\n"
+    # The command line goes before the environment.
+    assert refuse(command, "--port", "9x", PORT="8x") == f"statuswire: PORT is '9x'; {right}\n"
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_a_single_process_says_that_it_needs_a_redis(command: str, refuse: Refuse) -> None:
+    assert refuse(command) == (
+        "statuswire: REDIS_URL is not set, and only `statuswire up` brings a Redis of its own; "
+        "set it to a server's URL, such as redis://localhost:6379/0.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker"])
+def test_a_redis_that_is_not_there_is_one_line_without_its_password(command: str, refuse: Refuse) -> None:
+    port = free_port()
+    assert refuse(command, REDIS_URL=f"redis://:hunter2@127.0.0.1:{port}/0") == (
+        f"statuswire: REDIS_URL cannot be reached: nothing answers at 127.0.0.1 port {port} "
+        "(Connection refused); start that server, or correct the address.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "web", "migrate"])
+def test_a_postgres_that_is_not_there_is_one_line(command: str, refuse: Refuse, redis_url: str) -> None:
+    port = free_port()
+    for url, place in (
+        (f"postgres://a:hunter2@127.0.0.1:{port}/d", f"127.0.0.1 port {port} (Connection refused)"),
+        ("postgres://a:hunter2@/d?host=/nowhere", "/nowhere (No such file or directory)"),
+    ):
+        assert refuse(command, REDIS_URL=redis_url, DATABASE_URL=url) == (
+            f"statuswire: DATABASE_URL cannot be reached: nothing answers at {place}; "
+            "start that server, or correct the address.\n"
+        )
+
+
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_mistakes_in_the_config_file_are_named_before_anything_starts(
+    command: str, refuse: Refuse, redis_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "statuswire.yaml"
+    file.write_text("components:\n  - nam: A\n")
+    assert refuse(command, REDIS_URL=redis_url).startswith("statuswire.yaml:2: ")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_process_refuses_as_the_command_does() -> None:
+    with Statuswire("up", PORT="8x") as process:
+        assert process.run() == 2
+        assert process.logs == "statuswire: PORT is '8x'; it must be a whole number from 1 to 65535.\n"
+
+
+def test_a_host_that_never_answers_is_given_up() -> None:
+    # A listener whose queue is full lets a connection hang, as a firewall does that drops.
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        with pytest.raises(cli.Refused, match=r"^REDIS_URL cannot be reached: .* \(no answer in time\);"):
+            cli._reach("REDIS_URL", f"redis://127.0.0.1:{full.getsockname()[1]}", 6379, patience=0.2)
+
+
+def test_a_supervised_child_waits_for_a_redis_that_is_down() -> None:
+    dead = f"redis://127.0.0.1:{free_port()}"
+    with Statuswire(
+        "web", REDIS_URL=dead, STATUSWIRE_SUPERVISED="1", DATABASE_URL="sqlite:///none.db"
+    ) as web:
+        assert web.run() == 1
+        assert "There is no database none.db yet" in web.logs
+        assert "REDIS_URL" not in web.logs

@@ -1,0 +1,93 @@
+"""What a platform asks of a real server, and what it is told when something is missing."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import eventually
+from tests.services import Valkey, Web
+
+FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
+
+
+@pytest.fixture
+def parts() -> Iterator[tuple[Valkey, Web]]:
+    with Valkey(aof=True) as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="0.4") as web:
+        (web.folder / "statuswire.yaml").write_text(FILE)
+        web.start()
+        yield valkey, web
+
+
+def ready(web: Web) -> tuple[int, dict[str, str]]:
+    status, body = web.get("/health/ready")
+    return status, json.loads(body)
+
+
+async def test_ready_says_what_is_missing_and_that_it_is_back(parts: tuple[Valkey, Web]) -> None:
+    valkey, web = parts
+    await eventually(lambda: ready(web)[0] == 200)
+    assert ready(web)[1]["workers"] == "no worker is heard"
+
+    await asyncio.to_thread(valkey.stop)
+    await eventually(lambda: ready(web)[1]["redis"] != "ok")
+    status, body = ready(web)
+    assert (status, body["status"], body["redis"]) == (503, "waiting for redis", "Redis does not answer")
+    assert web.get("/health/live")[0] == 200
+    assert web.get("/")[0] == 200
+
+    await asyncio.to_thread(valkey.start)
+    await eventually(lambda: ready(web)[0] == 200)
+
+
+async def test_metrics_name_what_an_operator_wants_to_know(parts: tuple[Valkey, Web]) -> None:
+    _, web = parts
+    await eventually(lambda: b"recorder_up 1.0" in web.get("/metrics")[1])
+    _, body = web.get("/metrics")
+
+    for name in (
+        "statuswire_feed_up 1.0",
+        "statuswire_feed_lag_seconds",
+        "statuswire_recorder_lag_seconds",
+        "statuswire_recorder_up 1.0",
+        "statuswire_viewers",
+        "statuswire_probe_to_push_seconds_bucket",
+        "statuswire_worker_probes",
+        "statuswire_config_ok 1.0",
+    ):
+        assert name in body.decode()
+
+
+async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(parts: tuple[Valkey, Web]) -> None:
+    _, web = parts
+    async with httpx.AsyncClient(base_url=web.url) as client:
+        for path in (
+            "/",
+            "/wall",
+            "/health/live",
+            "/metrics",
+            "/no/such",
+            "/events?page=x",
+            "/static/x/../y",
+        ):
+            answer = await client.get(path)
+            assert answer.headers["x-content-type-options"] == "nosniff", path
+            assert "default-src 'none'" in answer.headers["content-security-policy"], path
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"], path
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin", path
+            assert "server" not in answer.headers, path
+
+
+async def test_what_is_not_there_is_a_plain_404_and_what_is_wrong_no_traceback(
+    parts: tuple[Valkey, Web],
+) -> None:
+    _, web = parts
+    async with httpx.AsyncClient(base_url=web.url) as client:
+        assert (await client.get("/no/such")).status_code == 404
+        assert (await client.post("/")).status_code == 405
+        for path in ("/%ff%fe", "/%00", "/" + "x" * 5000, "/static/a/b%2f..%2fc"):
+            answer = await client.get(path)
+            assert answer.status_code in (400, 404), path
+            assert "Traceback" not in answer.text

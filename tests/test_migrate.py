@@ -1,0 +1,188 @@
+"""The tables are brought up to date once, whoever tries and however often, the same on both engines."""
+
+import asyncio
+import multiprocessing
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from piccolo.apps.migrations.auto.diffable_table import DiffableTable
+from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
+from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
+from piccolo.apps.migrations.commands.base import BaseMigrationManager
+
+from app.db.engine import APP, MIGRATIONS, connect, known_migrations
+from app.db.migrate import bring_up_to_date, migrate
+from app.db.piccolo_app import APP_CONFIG
+from app.db.tables import TABLES
+from tests.rows import a_database, config_for, rows
+from tests.services import ROOT, Statuswire, free_port
+
+
+def migrate_quietly(url: str) -> int:
+    return migrate(config_for(url))
+
+
+async def test_four_processes_at_once_all_succeed(database_url: str) -> None:
+    nursery = multiprocessing.get_context("forkserver")
+    nursery.set_forkserver_preload(["tests.test_migrate"])
+    with nursery.Pool(4) as pool:
+        assert await asyncio.to_thread(pool.map, migrate_quietly, [database_url] * 4, 1) == [0] * 4
+    database = await connect(config_for(database_url))
+    try:
+        found = await rows(database, "SELECT name FROM migration ORDER BY name")
+        assert [row["name"] for row in found] == known_migrations()
+        assert await rows(database, "SELECT * FROM feed_cursor") == [{"name": "feed", "at": "0-0"}]
+    finally:
+        await database.close()
+
+
+async def test_a_second_migration_changes_nothing_and_says_nothing(
+    database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = list(sys.path)
+    await bring_up_to_date(config_for(database_url))
+    async with a_database(database_url) as database:
+        before = await rows(database, "SELECT * FROM migration")
+    await bring_up_to_date(config_for(database_url))
+    async with a_database(database_url) as database:
+        assert await rows(database, "SELECT * FROM migration") == before
+    assert capfd.readouterr() == ("", "")
+    assert sys.path == path
+
+
+async def test_a_migration_that_is_interrupted_leaves_nothing_behind(database_url: str) -> None:
+    """Also no table without the note that it was made, which the next run would stumble over."""
+    config = config_for(database_url)
+    steps = 0
+    while True:
+        steps += 1
+        task = asyncio.create_task(bring_up_to_date(config))
+        # Not every single step: there are hundreds.
+        for _ in range(steps * 7):
+            await asyncio.sleep(0)
+        if task.done():
+            break
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await tables_of(database_url) == set()
+        if steps > 12:
+            break
+    async with a_database(database_url) as database:
+        assert await rows(database, "SELECT * FROM feed_cursor") == [{"name": "feed", "at": "0-0"}]
+
+
+async def tables_of(url: str) -> set[str]:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
+            found = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+        file.close()
+        return found
+    connection = await asyncpg.connect(url)
+    try:
+        asked = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        return {row["tablename"] for row in await connection.fetch(asked)}
+    finally:
+        await connection.close()
+
+
+async def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    """So that the next step can be written by `piccolo migrations new statuswire --auto`."""
+    async with a_database(f"sqlite:///{tmp_path}/s.db"):
+        managers = await BaseMigrationManager().get_migration_managers(APP_CONFIG)
+        made = SchemaSnapshot(managers).get_snapshot()
+        wanted = [
+            DiffableTable(
+                class_name=table.__name__,
+                tablename=table._meta.tablename,
+                columns=table._meta.non_default_columns,
+            )
+            for table in TABLES
+        ]
+        differ = SchemaDiffer(schema=wanted, schema_snapshot=made, auto_input="y")
+        assert [change.statements for change in differ.get_alter_statements() if change.statements] == []
+
+
+async def test_both_engines_get_the_same_tables_and_indexes(sqlite_url: str, postgres_url: str) -> None:
+    async with AsyncExitStack() as both:
+        sqlite = await both.enter_async_context(a_database(sqlite_url))
+        postgres = await both.enter_async_context(a_database(postgres_url))
+        indexes = await rows(
+            sqlite, "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        )
+        theirs = await rows(
+            postgres,
+            "SELECT indexname AS name FROM pg_indexes"
+            " WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'",
+        )
+        assert {row["name"] for row in indexes} == {row["name"] for row in theirs}
+        for table in TABLES:
+            name = table._meta.tablename
+            ours = await rows(sqlite, f"PRAGMA table_info({name})")
+            theirs = await rows(
+                postgres,
+                "SELECT column_name AS name, is_nullable FROM information_schema.columns"
+                " WHERE table_name = {}",
+                name,
+            )
+            nullable = {row["name"]: not row["notnull"] for row in ours}
+            assert nullable == {row["name"]: row["is_nullable"] == "YES" for row in theirs}
+
+
+async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "down" / "s.db"
+    async with a_database(f"sqlite:///{file}") as database:
+        await rows(database, "SELECT 1 AS one")
+        for name in ("s.db", "s.db-wal", "s.db-shm"):
+            assert stat.S_IMODE((file.parent / name).stat().st_mode) == 0o600
+
+
+def test_every_migration_names_itself_as_its_file_does() -> None:
+    for file in MIGRATIONS.glob("*.py"):
+        if file.name != "__init__.py":
+            assert f'ID = "{file.stem}"' in file.read_text()
+            assert file.stem.startswith(f"{APP}_")
+
+
+def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "s.db"
+    file.write_text("not a database, but long enough to look like one " * 40)
+    assert_one_sentence(f"sqlite:///{file}", f"The database {file} is no SQLite database; ")
+    assert_one_sentence(f"sqlite:///{file}/s.db", "cannot be opened for writing: ")
+
+
+def assert_one_sentence(url: str, sentence: str) -> None:
+    with Statuswire("migrate", DATABASE_URL=url) as command:
+        assert command.run() == 2
+        assert sentence in command.logs
+        assert len(command.logs.splitlines()) == 1
+
+
+def test_the_exit_code_is_two_for_a_postgres_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert migrate(config_for(f"postgres://me:secret@127.0.0.1:{free_port()}/db")) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "cannot be reached" in said.err
+    assert "secret" not in said.err
+
+
+def test_the_piccolo_command_knows_our_migrations(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    assert migrate(config_for(url)) == 0
+    told = subprocess.run(
+        [sys.executable, "-m", "piccolo.main", "migrations", "check"],
+        env={**os.environ, "DATABASE_URL": url, "PICCOLO_CONF": "app.piccolo_conf", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    ran = [line.split()[-1] for line in told.stdout.splitlines() if line.startswith("statuswire ")]
+    assert ran == ["True"] * len(known_migrations())

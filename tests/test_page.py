@@ -1,0 +1,448 @@
+"""The page at `/` in a real browser: what a visitor sees when something changes, and when nothing is heard
+any more."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, WebSocketRoute
+
+from app.domain.status import Status
+from tests.browser import ACME, BEAT, PAGE_STALE, Screen, Site, chromium, screen
+from tests.conftest import eventually
+
+SLACK = 1.0  # of a busy machine, on top of what is promised
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+async def site() -> AsyncIterator[Site]:
+    async with Site(ACME) as site:
+        yield site
+
+
+@pytest.fixture
+async def calm(site: Site) -> Site:
+    """Everything is operational."""
+    await site.say(dict.fromkeys(site.slugs, Status.OPERATIONAL))
+    await eventually(lambda: b"All systems operational" in site.web.get("/")[1])
+    return site
+
+
+async def test_a_change_is_on_the_page_without_a_reload_or_a_request(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        await visit.page.evaluate("document.documentElement.dataset.same = 'page'")
+        asked = len(visit.requests)
+
+        await calm.say({"payments-api": Status.MAJOR, "search-api": Status.DEGRADED})
+
+        await visit.shows("payments-api", Status.MAJOR)
+        await visit.shows("search-api", Status.DEGRADED)
+        assert await visit.page.evaluate("document.documentElement.dataset.same") == "page"
+        assert visit.requests[asked:] == []
+        assert visit.complaints == []
+
+
+async def test_words_title_and_icon_follow_a_change(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        page = visit.page
+        assert await page.title() == "✓ All systems operational · Acme Status"
+        assert await page.inner_text(".tally") == "All 18 components work"
+
+        await calm.say({"payments-api": Status.MAJOR, "search-api": Status.DEGRADED})
+        await visit.shows("search-api", Status.DEGRADED)
+
+        assert await page.inner_text("h1") == "Major outage: Payments API"
+        assert await page.title() == "✕ Major outage: Payments API · Acme Status"
+        assert await page.inner_text(".tally") == "2 of 18 components affected"
+        assert await page.inner_text(".started") == "· started just now"
+        assert await page.inner_text('[data-slug="payments-api"] .word') == "Major outage"
+        assert await page.inner_text('[data-group="Payments"] summary .word') == "1 of 5 affected"
+        assert str(await page.get_attribute("#icon", "href")).endswith("/status-major_outage.svg")
+        assert await page.get_attribute(".hero", "data-status") == "major_outage"
+
+        await calm.say({"payments-api": Status.OPERATIONAL, "search-api": Status.OPERATIONAL})
+        await visit.shows("search-api", Status.OPERATIONAL)
+        assert await page.title() == "✓ All systems operational · Acme Status"
+        assert await page.inner_text(".freshness") == "Live \u2013 no need to reload"
+
+
+async def test_a_screen_reader_is_told_the_new_sentence_once(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        await calm.say({"webhooks": Status.PARTIAL})
+
+        await visit.page.wait_for_function("() => document.getElementById('said').textContent !== ''")
+        assert await visit.page.inner_text("#said") == "Partial outage: Webhooks"
+
+
+async def test_a_group_opens_when_something_in_it_gets_worse_and_the_visitor_has_the_last_word(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        page = visit.page
+        payments = '[data-group="Payments"]'
+        is_open = "group => document.querySelector(group).open"
+        assert not await page.evaluate(is_open, payments)
+
+        await calm.say({"payouts": Status.DEGRADED})
+        await visit.shows("payouts", Status.DEGRADED)
+        assert await page.evaluate(is_open, payments)
+
+        await page.click(f"{payments} summary")
+        await calm.say({"website": Status.DEGRADED, "payouts": Status.OPERATIONAL})
+        await visit.shows("payouts", Status.OPERATIONAL)
+        assert not await page.evaluate(is_open, payments)
+
+        await calm.say({"payouts": Status.MAJOR})
+        await visit.shows("payouts", Status.MAJOR)
+        assert await page.evaluate(is_open, payments)
+
+        await calm.say({"payouts": Status.OPERATIONAL})
+        await visit.shows("payouts", Status.OPERATIONAL)
+        assert await page.evaluate(is_open, payments)
+
+
+async def test_an_idle_page_asks_for_nothing(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        asked = len(visit.requests)
+        assert asked <= 8
+        # Some beats long: what a page did by a timer, it would do by then.
+        await asyncio.sleep(2.5)
+        assert visit.requests[asked:] == []
+        assert visit.complaints == []
+        assert await visit.live() == "live"
+
+
+async def test_without_scripts_the_page_is_whole_and_renews_itself(browser: Browser, calm: Site) -> None:
+    await calm.say({"payments-api": Status.MAJOR})
+    await eventually(lambda: b"Major outage: Payments API" in calm.web.get("/")[1])
+
+    async with screen(browser, calm.web.url, live=False, java_script_enabled=False) as visit:
+        text = await visit.page.inner_text("body")
+        for said in ("Major outage: Payments API", "1 of 18 components affected", "As of", "1 of 5 affected"):
+            assert said in text
+        for group, names in ACME.items():
+            assert group in text
+            assert await visit.page.locator(f'[data-group="{group}"] .component').count() == len(names)
+        assert await visit.page.locator("noscript meta").count() == 1
+        assert not await visit.page.is_visible(".choice")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+async def test_no_width_scrolls_sideways(browser: Browser, calm: Site, width: int) -> None:
+    await calm.say({"payments-api": Status.MAJOR, "customer-accounts": Status.PARTIAL})
+    async with screen(browser, calm.web.url, width, 844) as visit:
+        await visit.shows("payments-api", Status.MAJOR)
+        assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# What may go away. Each of these must be seen on every screen, whatever it last showed.
+
+
+@asynccontextmanager
+async def no_server(site: Site) -> AsyncIterator[None]:
+    site.web.kill()
+    yield
+    await asyncio.to_thread(site.web.start, 20.0, False)
+
+
+@asynccontextmanager
+async def no_redis(site: Site) -> AsyncIterator[None]:
+    await asyncio.to_thread(site.valkey.stop)
+    yield
+    await asyncio.to_thread(site.valkey.start)
+
+
+@asynccontextmanager
+async def no_workers(site: Site) -> AsyncIterator[None]:
+    await site.hush()
+    yield
+    site.beat()
+
+
+@pytest.mark.parametrize("outage", [no_server, no_redis, no_workers])
+async def test_screens_that_hear_nothing_lose_their_colours_and_come_back_right_without_a_reload(
+    browser: Browser, calm: Site, outage: Callable[[Site], AbstractAsyncContextManager[None]]
+) -> None:
+    await calm.say({"checkout": Status.DEGRADED, "search-api": Status.MAJOR})
+    await eventually(lambda: b"Major outage: Search API" in calm.web.get("/")[1])
+    async with screen(browser, calm.web.url) as visit, screen(browser, f"{calm.web.url}/wall") as wall:
+        for each in (visit, wall):
+            assert await each.check_marks() > 0
+            assert await each.colours()
+            await each.page.evaluate("document.documentElement.dataset.same = 'page'")
+
+        async with outage(calm):
+            assert await visit.until("stale", PAGE_STALE + SLACK) <= PAGE_STALE + SLACK
+            await wall.until("stale", SLACK)
+            for each in (visit, wall):
+                await _is_colourless(each)
+                assert (await each.page.title()).startswith("◷ No")
+            assert (await visit.page.inner_text("h1")).startswith("Not live: ")
+            tally = await visit.page.inner_text(".tally")
+            assert re.fullmatch(r"Last known state, from \d\d:\d\d:\d\d: Major outage: Search API", tally)
+            assert (await wall.page.inner_text(".banner span")).startswith("No live data for ")
+
+        for each in (visit, wall):
+            # By itself it would come back within half a minute; this is what a browser says of a network.
+            await each.page.evaluate("dispatchEvent(new Event('online'))")
+            await each.until("live", 10)
+        well = dict.fromkeys(calm.slugs, Status.OPERATIONAL)
+        await calm.say(well | {"website": Status.MAJOR})
+        for each in (visit, wall):
+            await each.shows("website", Status.MAJOR)
+            await each.shows("search-api", Status.OPERATIONAL)
+            assert await each.page.evaluate("document.documentElement.dataset.same") == "page"
+            assert await each.colours()
+            assert await each.check_marks() > 0
+        assert await visit.page.title() == "✕ Major outage: Website · Acme Status"
+
+
+async def _is_colourless(screen: Screen) -> None:
+    async def colourless() -> bool:
+        assert await screen.colours() == []
+        return True
+
+    await eventually(colourless)  # colours take a third of a second to go
+    assert await screen.check_marks() == 0
+
+
+async def test_a_page_served_while_nothing_is_heard_is_stale_from_the_first_byte(
+    browser: Browser, calm: Site
+) -> None:
+    async with no_workers(calm):
+        await eventually(lambda: b'data-live="stale"' in calm.web.get("/")[1])
+        for path in ("/", "/wall"):
+            async with screen(browser, calm.web.url + path, live=False, java_script_enabled=False) as visit:
+                assert (await visit.page.title()).startswith("◷ No")
+                assert (await visit.page.inner_text("h1")).startswith("No")
+                assert "All systems operational" not in await visit.page.inner_text("h1")
+        async with screen(browser, calm.web.url, live=False) as visit:
+            await _is_colourless(visit)
+            calm.beat()
+            await visit.until("live")
+            assert await visit.page.inner_text("h1") == "All systems operational"
+            assert await visit.check_marks() > 0
+
+
+@pytest.mark.parametrize("path", ["/", "/wall"])
+async def test_if_the_script_itself_dies_the_colours_go_all_the_same(
+    browser: Browser, calm: Site, path: str
+) -> None:
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.route("**/*.js", lambda route: route.abort())
+        await visit.page.goto(calm.web.url + path)
+        assert await visit.check_marks() > 0
+        await visit.page.wait_for_selector(".lifeless", state="visible", timeout=(9 * BEAT + SLACK) * 1000)
+        await _is_colourless(visit)
+
+
+async def test_as_long_as_it_lives_the_script_keeps_the_colours(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        await asyncio.sleep(4 * BEAT)
+        assert await wall.check_marks() > 0
+        assert not await wall.page.is_visible(".lifeless")
+
+
+async def test_a_screen_that_wakes_from_sleep_is_stale_at_once_and_soon_live(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.clock.install()
+        await visit.page.goto(calm.web.url)
+        await visit.until("live")
+        await visit.page.evaluate(
+            """() => {
+                window.seen = [];
+                const root = document.documentElement;
+                const note = () => seen.push(`${root.dataset.live} ${document.title}`);
+                new MutationObserver(note).observe(root, { attributeFilter: ['data-live'] });
+            }"""
+        )
+
+        await visit.page.clock.fast_forward("08:00:00")
+
+        await visit.until("live")
+        assert await visit.page.evaluate("seen") == [
+            "stale ◷ Not live: connection lost · Acme Status",
+            "live ✓ All systems operational · Acme Status",
+        ]
+
+
+# Ways for frames to come, and not to.
+
+
+async def test_where_no_websocket_gets_through_frames_come_as_events(browser: Browser, calm: Site) -> None:
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.route_web_socket("**/ws*", lambda socket: socket.close(code=1011))
+        await visit.page.goto(calm.web.url)
+        await visit.until("live", 10)
+
+        await calm.say({"website": Status.MAJOR})
+
+        await visit.shows("website", Status.MAJOR)
+        assert "/events" in visit.requests
+
+
+async def test_a_final_no_is_not_asked_again(browser: Browser, calm: Site) -> None:
+    asked: list[str] = []
+
+    async def refuse(socket: WebSocketRoute) -> None:
+        asked.append(socket.url)
+        await socket.close(code=4404)
+
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.route_web_socket("**/ws*", refuse)
+        await visit.page.goto(calm.web.url)
+        await visit.until("stale")
+        assert await visit.page.inner_text("h1") == "Not live: this page is no longer served"
+        await asyncio.sleep(2.0)
+        assert len(asked) == 1
+        assert "/events" not in visit.requests
+
+
+async def test_a_server_that_says_bye_is_come_back_to_when_it_said(browser: Browser, calm: Site) -> None:
+    opened: list[float] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        opened.append(time.monotonic())
+        server = socket.connect_to_server()
+        if len(opened) == 1:
+            server.on_message(lambda message: socket.send(message if "beat" not in message else BYE))
+
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.route_web_socket("**/ws*", connect)
+        await visit.page.goto(calm.web.url)
+        await visit.until("live")
+        assert 1.9 <= opened[1] - opened[0] <= 2.0 + SLACK
+
+
+BYE = '{"type":"bye","after":2.0}'
+
+
+async def test_components_that_come_and_go_are_drawn_after_one_reload(browser: Browser, calm: Site) -> None:
+    more = {**ACME, "New": ["Brand new"]}
+    async with screen(browser, calm.web.url) as visit, screen(browser, f"{calm.web.url}/wall") as wall:
+        calm.configure(more)
+        try:
+            for each in (visit, wall):
+                await each.page.wait_for_selector('[data-slug="brand-new"]', state="attached", timeout=10_000)
+                await each.until("live")
+            await asyncio.sleep(2.2)  # as long as a second reload could wait
+            for each in (visit, wall):
+                assert sum(path in ("/", "/wall") for path in each.requests) == 2
+        finally:
+            calm.configure(ACME)
+            await eventually(lambda: b"brand-new" not in calm.web.get("/")[1])
+        for each in (visit, wall):
+            await each.page.wait_for_selector('[data-slug="brand-new"]', state="detached", timeout=10_000)
+
+
+# What visitors may do.
+
+
+async def test_a_day_of_a_bar_can_be_pointed_at_with_the_keyboard(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit:
+        page = visit.page
+        await page.click('[data-group="Payments"] summary')
+        bar = page.locator('[data-slug="payouts"] .bar')
+        assert (await bar.get_attribute("aria-label") or "").startswith("Payouts: uptime ")
+        await bar.focus()
+        await page.keyboard.press("ArrowRight")
+        assert await page.is_visible(".day")
+        await page.keyboard.press("ArrowLeft")
+        assert "Not watched yet" in await page.inner_text(".day")
+        await page.keyboard.press("Escape")
+        assert not await page.is_visible(".day")
+
+
+async def test_theme_and_time_zone_are_kept(browser: Browser, calm: Site) -> None:
+    await calm.say({"payouts": Status.MAJOR})
+    async with screen(browser, calm.web.url, color_scheme="light") as visit:
+        page = visit.page
+        ground = "() => getComputedStyle(document.body).backgroundColor"
+        light = await page.evaluate(ground)
+        await page.select_option("#theme", "dark")
+        dark = await page.evaluate(ground)
+        assert dark != light
+        await page.select_option("#zone", "UTC")
+        since = page.locator('[data-slug="payouts"] .state time')
+        assert "UTC" in (await since.get_attribute("title") or "")
+
+        await page.reload()
+        await visit.until("live")
+        assert await page.evaluate(ground) == dark
+        assert "UTC" in (await since.get_attribute("title") or "")
+
+
+# Who looks.
+
+LOOKS = {
+    "ok": {},
+    "major": {"payments-api": Status.MAJOR, "search-api": Status.DEGRADED, "webhooks": Status.PARTIAL},
+    "unknown": {"payments-api": Status.UNKNOWN},
+    "stale": {"payments-api": Status.MAJOR, "search-api": Status.DEGRADED, "webhooks": Status.PARTIAL},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_axe_finds_nothing_on_page_and_wall(browser: Browser, calm: Site, look: str) -> None:
+    statuses: Mapping[str, Status] = LOOKS[look]
+    await calm.say(statuses)
+    for scheme in ("light", "dark"):
+        for path in ("/", f"/wall?theme={scheme}"):
+            async with screen(
+                browser, calm.web.url + path, color_scheme=scheme, reduced_motion="reduce"
+            ) as visit:
+                for slug, status in statuses.items():
+                    await visit.shows(slug, status)
+                if look == "stale":
+                    await visit.page.evaluate(STALE)
+                results = await Axe().run(visit.page)
+                assert results.response["violations"] == [], results.generate_report()
+
+
+# What a lost connection looks like, without waiting for it: that is proven above.
+STALE = "() => { document.documentElement.dataset.live = 'stale' }"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"quoted\" & 'quoted' <b>",
+    "مدفوعات",
+    "{{ 7 * 7 }}",
+    "Wide " + "W" * 75,
+    "🚀 Rocket 🇩🇪",
+]
+
+
+async def test_hostile_names_are_text_and_nothing_else(browser: Browser) -> None:
+    names = {"<img src=x onerror=alert(1)>": HOSTILE}
+    slugs = {name: f"c{n}" for n, name in enumerate(HOSTILE)}
+    async with Site(names, slugs=slugs) as site:
+        async with (
+            screen(browser, site.web.url, 390, 844) as visit,
+            screen(browser, f"{site.web.url}/wall") as wall,
+        ):
+            for each in (visit, wall):
+                for name, slug in slugs.items():
+                    assert await each.page.text_content(f'[data-slug="{slug}"] .name') == name
+                assert await each.page.locator("img, script:not([src])").count() == 0
+            await site.say({"c0": Status.MAJOR, "c1": Status.MAJOR})
+            await visit.shows("c1", Status.MAJOR)
+            await wall.shows("c1", Status.MAJOR)
+            sentence = f"Major outage: {HOSTILE[0]} and {HOSTILE[1]}"
+            assert await visit.page.text_content("h1") == sentence
+            assert await visit.page.title() == f"✕ {sentence} · Acme Status"
+            assert HOSTILE[0] in (await wall.page.text_content(".rail") or "")
+            assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert visit.complaints == wall.complaints == []

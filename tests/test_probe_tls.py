@@ -1,0 +1,145 @@
+"""tls and tcp: the connection itself, and what its certificate says."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import trustme
+
+from app.domain.monitor import Expect, Monitor
+from app.domain.result import Result
+from tests.targets import listening, silent
+from workers.probes import Probes
+from workers.probes.equipment import Equipment
+from workers.probes.stream import Certificates
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
+    with ca.cert_pem.tempfile() as cafile:
+        probes = Probes(Equipment(certificates=Certificates(cafile)))
+    yield probes
+    await probes.close()
+
+
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+async def look(
+    probes: Probes, target: str, kind: str = "tls", timeout: float = 1.0, **expect: object
+) -> Result:
+    return await probes.probe(
+        Monitor(key="m", kind=kind, target=target, timeout=timeout, expect=Expect(**expect))  # type: ignore[arg-type]
+    )
+
+
+async def test_a_valid_certificate_is_ok_and_tells_when_it_ends(probes: Probes, ca: trustme.CA) -> None:
+    until = datetime(2040, 1, 2, 3, 4, 5, tzinfo=UTC)
+    async with listening(silent, tls=serving(ca.issue_cert("localhost", not_after=until))) as target:
+        result = await look(probes, f"localhost:{target.port}", certificate_days=14.0)
+    assert (result.outcome, result.reason) == ("ok", "")
+    assert result.certificate_until == until
+    assert result.phases.tls is not None and result.phases.total is not None
+
+
+async def test_an_address_may_be_what_a_certificate_is_for(probes: Probes, ca: trustme.CA) -> None:
+    async with listening(silent, host="::1", tls=serving(ca.issue_cert("::1"))) as target:
+        assert (await look(probes, f"[::1]:{target.port}")).outcome == "ok"
+
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+FUTURE = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("name", "until", "trusted", "what"),
+    [
+        ("localhost", PAST, True, "expired"),
+        ("example.org", FUTURE, True, "localhost"),
+        ("localhost", FUTURE, False, "issuer"),
+    ],
+    ids=["expired", "another name", "another issuer"],
+)
+@pytest.mark.parametrize("kind", ["tls", "http"])
+async def test_a_bad_certificate_fails_and_still_tells_when_it_ends(
+    probes: Probes, ca: trustme.CA, kind: str, name: str, until: datetime, trusted: bool, what: str
+) -> None:
+    issuer = ca if trusted else trustme.CA()
+    certificate = issuer.issue_cert(name, not_before=PAST - timedelta(days=1), not_after=until)
+    async with listening(silent, tls=serving(certificate)) as target:
+        place = f"localhost:{target.port}"
+        result = await look(probes, f"https://{place}/" if kind == "http" else place, kind)
+    assert (result.outcome, result.reason) == ("fail", "certificate")
+    assert what in result.detail and result.detail.endswith(".")
+    assert result.certificate_until == until
+    assert result.took is None
+
+
+async def test_a_certificate_signed_by_itself_fails(probes: Probes, ca: trustme.CA) -> None:
+    alone = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with alone.private_key_pem.tempfile() as key, alone.cert_pem.tempfile() as certificate:
+        context.load_cert_chain(certificate, key)
+    async with listening(silent, tls=context) as target:
+        result = await look(probes, f"localhost:{target.port}")
+    assert (result.outcome, result.reason) == ("fail", "certificate")
+    assert "self" in result.detail and result.certificate_until is not None
+
+
+async def test_a_bad_certificate_stays_one_if_the_second_look_at_it_hangs(
+    probes: Probes, ca: trustme.CA
+) -> None:
+    """The verdict is there; only the date is missing."""
+    context = serving(ca.issue_cert("localhost", not_before=PAST - timedelta(days=1), not_after=PAST))
+    connections = 0
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 1:
+            await writer.start_tls(context)
+        await asyncio.sleep(60)
+
+    async with listening(once) as target:
+        result = await look(probes, f"localhost:{target.port}", timeout=0.5)
+        assert connections == 2
+    assert (result.outcome, result.reason) == ("fail", "certificate")
+    assert result.certificate_until is None
+
+
+async def test_a_port_that_takes_connections_is_all_tcp_asks_for(probes: Probes) -> None:
+    async with listening(silent) as target:
+        result = await look(probes, target.place, "tcp")
+        assert (result.outcome, result.reason, result.address) == ("ok", "", "127.0.0.1")
+        assert result.phases.connect is not None and result.phases.tls is None
+
+
+async def test_tcp_can_be_slow(probes: Probes) -> None:
+    async with listening(silent) as target:
+        result = await look(probes, target.place, "tcp", slower_than=0.0)
+    assert (result.outcome, result.reason) == ("slow", "slow")
+
+
+@pytest.mark.parametrize(
+    "target", ["127.0.0.1", "127.0.0.1:", ":80", "a:0", "a:65536", "a:x", "[::1]", "::1", "", "a:²"]
+)
+async def test_what_is_no_place_is_our_fault(probes: Probes, target: str) -> None:
+    result = await look(probes, target, "tcp")
+    assert (result.outcome, result.reason) == ("inconclusive", "worker")
+    assert "is no host:port" in result.detail
+
+
+async def test_a_kind_of_a_newer_server_is_our_fault(probes: Probes) -> None:
+    result = await look(probes, "x", "telepathy")
+    assert (result.outcome, result.reason) == ("inconclusive", "worker")
+    assert "telepathy" in result.detail

@@ -1,0 +1,126 @@
+"""Silence: what is no longer known is called unknown, in time, once, and ended by the next word."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+
+from app.domain.events import Beat, Sample, Samples, Silence, StateChange
+from app.domain.instant import from_seconds
+from app.domain.result import Outcome
+from app.domain.standing import Standing, State
+from app.feed import Feed, FeedDown, Heard
+from tests.conftest import eventually
+from tests.services import Valkey, Web
+
+BEAT = 0.3
+FILE = """
+components: [{name: Website, monitors: [{http: http://127.0.0.1:9, slug: web, every: 1s, timeout: 100ms}]}]
+"""
+BEST_BEFORE = 2.1
+
+
+async def test_a_monitor_that_falls_silent_becomes_unknown_once_and_is_healed_by_a_sample(
+    tmp_path: object,
+) -> None:
+    with ExitStack() as stack:
+        valkey = stack.enter_context(Valkey())
+        valkey.start()
+        first = stack.enter_context(Web(valkey.url, STATUSWIRE_BEAT=str(BEAT)))
+        second = stack.enter_context(Web(valkey.url, first.database_url, STATUSWIRE_BEAT=str(BEAT)))
+        for web in (first, second):
+            (web.folder / "statuswire.yaml").write_text(FILE)
+            await asyncio.to_thread(web.start)
+        async with worker(valkey.url) as feed:
+            await eventually(lambda: b"Website" in first.get("/")[1])
+            said = await say_up(feed)
+            await eventually(lambda: status(first) == status(second) == "operational")
+
+            await eventually(lambda: status(first) == status(second) == "unknown", within=BEST_BEFORE + 3)
+            unknown_at = time.time()
+            assert unknown_at - said >= BEST_BEFORE
+
+            now = from_seconds(time.time())
+            sample = Sample("web", now, Outcome.OK, State.UP, 12.0)
+            event = Samples(at=now, worker="w", region="local", samples=(sample,))
+            await feed.announce([("w:2", event)])
+            await eventually(lambda: status(first) == status(second) == "operational")
+            silences = [item for item in await everything(feed) if isinstance(item.event, Silence)]
+            assert len(silences) == 1
+
+
+async def test_a_feed_that_is_away_makes_nobody_unknown() -> None:
+    """While we are deaf we know nothing, least of all that others were silent."""
+    with Valkey(aof=True) as valkey, Web(valkey.start().url, STATUSWIRE_BEAT=str(BEAT)) as web:
+        (web.folder / "statuswire.yaml").write_text(FILE)
+        await asyncio.to_thread(web.start)
+        async with worker(valkey.url) as feed:
+            await eventually(lambda: b"Website" in web.get("/")[1])
+            await say_up(feed)
+            await eventually(lambda: status(web) == "operational")
+            await asyncio.to_thread(valkey.stop)
+            await eventually(lambda: b"feed_up 0.0" in web.get("/metrics")[1])
+            deadline = time.monotonic() + BEST_BEFORE + 0.5
+            await eventually(lambda: time.monotonic() > deadline, within=BEST_BEFORE + 1)
+            await asyncio.to_thread(valkey.start)
+
+            # What the worker had waiting arrives before anybody is called silent.
+            await eventually(lambda: b"feed_up 1.0" in web.get("/metrics")[1])
+            await eventually(lambda: still_known(feed))
+            assert not [item for item in await everything(feed) if isinstance(item.event, Silence)]
+
+
+async def still_known(feed: Feed) -> bool:
+    now = from_seconds(time.time())
+    sample = Sample("web", now, Outcome.OK, State.UP, 12.0)
+    with suppress(*FeedDown):
+        await feed.announce([("w:9", Samples(at=now, worker="w", region="local", samples=(sample,)))])
+        return True
+    return False
+
+
+@asynccontextmanager
+async def worker(url: str) -> AsyncIterator[Feed]:
+    """A feed on which a worker is heard to live."""
+    feed = Feed(url, beat=BEAT)
+
+    async def live() -> None:
+        while True:
+            with suppress(*FeedDown):
+                await feed.beat(Beat(at=from_seconds(time.time()), worker="w", region="local", every=BEAT))
+            await asyncio.sleep(BEAT)
+
+    living = asyncio.create_task(live())
+    yield feed
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    await feed.close()
+
+
+async def say_up(feed: Feed) -> float:
+    said = time.time()
+    at = from_seconds(said)
+    standing = Standing(monitor="web", region="local", state=State.UP, since=at)
+    event = StateChange(trace="w:1", at=at, worker="w", was=State.UNKNOWN, standing=standing)
+    await feed.announce([("w:1", event)])
+    return said
+
+
+async def everything(feed: Feed) -> list[Heard]:
+    """All that stands in the log now."""
+    found: list[Heard] = []
+    caught_up = asyncio.Event()
+    items = feed.follow("0-0", lambda up: caught_up.set() if up else None)
+    with suppress(TimeoutError):
+        while not caught_up.is_set():
+            async with asyncio.timeout(1):
+                item = await anext(items)
+            if isinstance(item, Heard) and item.id:
+                found.append(item)
+    await items.aclose()
+    return found
+
+
+def status(web: Web) -> str:
+    page = web.get("/")[1].decode()
+    return page.partition('data-slug="website"')[2].partition('data-status="')[2].partition('"')[0]

@@ -1,0 +1,134 @@
+"""The worker process: told what to probe by the feed, it probes, judges, and tells the feed. Redis is all it
+needs of the others."""
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from app.config import Config
+from app.feed import Feed, FeedDown
+from app.security.egress import Egress, Policy
+from workers.outbox import Outbox
+from workers.patrol import Patrol
+from workers.probes import Probes
+from workers.probes.equipment import Equipment
+
+# Together less than the second that a stop may take.
+_DRAIN_PATIENCE: Final = 0.5
+_CLOSE_PATIENCE: Final = 0.2
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_DEFAULT_PORTS: Final = {"redis": 6379, "rediss": 6379, "postgres": 5432, "postgresql": 5432}
+
+log = structlog.get_logger(__name__)
+
+
+def run(config: Config) -> int:
+    """The exit code, once a signal or a fault of our own has ended it."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work(config))
+
+
+async def work(config: Config) -> int:
+    """Until SIGTERM or SIGINT, which it heeds itself."""
+    assert config.redis_url is not None, "a worker needs the URL of a Redis"
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for signum in _SIGNALS:
+        loop.add_signal_handler(signum, stop.set)
+    try:
+        return await _work_until(stop, config, config.redis_url)
+    finally:
+        for signum in _SIGNALS:
+            loop.remove_signal_handler(signum)
+
+
+async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> int:
+    worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    feed = Feed(redis_url, beat=config.beat)
+    probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
+    outbox = Outbox(feed, worker, on_new_log=lambda: patrol.retell())
+    patrol = Patrol(probes, outbox, worker, config.region)
+    await probes.warm_up()
+    log.info("the worker begins", worker=worker, region=config.region)
+
+    announcing = asyncio.create_task(outbox.announce())
+    activities = [
+        announcing,
+        asyncio.create_task(patrol.patrol()),
+        asyncio.create_task(_listen(feed, patrol)),
+        asyncio.create_task(_beat(feed, patrol, config.beat)),
+    ]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, *activities], return_when=asyncio.FIRST_COMPLETED)
+    # None of them ever ends by itself, so one that has ended has failed.
+    failures = [activity.exception() for activity in activities if activity.done()]
+    for failure in failures:
+        log.error("the worker ends by a fault of Statuswire itself", exc_info=failure)
+
+    await end([stopping, *activities[1:]])
+    patrol.flush()
+    if not announcing.done() and not await outbox.drain(_DRAIN_PATIENCE):
+        log.warning("the worker ends with events that the feed did not take", waiting=outbox.waiting)
+    await end([announcing])
+    for closing in (probes.close, feed.close):
+        await _close(closing)
+    log.info("the worker has ended", worker=worker)
+    return 1 if failures else 0
+
+
+def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
+    """Redis and Postgres, as far as they are reached by TCP."""
+    parts = []
+    for address in (config.redis_url, config.database_url):
+        url = urlsplit(address or "")
+        if url.hostname and url.scheme in _DEFAULT_PORTS:
+            parts.append((url.hostname, url.port or _DEFAULT_PORTS[url.scheme]))
+    return tuple(parts)
+
+
+async def _listen(feed: Feed, patrol: Patrol) -> None:
+    """For ever."""
+    async for catalog in feed.catalogs():
+        log.info("a catalog to watch", revision=catalog.revision, monitors=patrol.assign(catalog))
+
+
+async def _beat(feed: Feed, patrol: Patrol, every: float) -> None:
+    """For ever. That Redis is away is said by the feed and by the outbox; a beat that is not heard is
+    just missing."""
+    while True:
+        with suppress(*FeedDown):
+            await feed.beat(patrol.beat(every))
+        await asyncio.sleep(every)
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel until it takes. On Python 3.11 a cancellation is lost that meets asyncio.wait_for, and with it
+    redis-py, in the instant in which an answer comes."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.05)
+
+
+async def _close(closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with suppress(*FeedDown):
+        async with asyncio.timeout(_CLOSE_PATIENCE):
+            await closing()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: a fifth less CPU for each probe."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

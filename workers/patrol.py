@@ -1,0 +1,332 @@
+"""Which monitor is looked at when, and what becomes of the answer: probe, judge, put into the outbox.
+
+Each monitor has its own beat on the monotonic clock: slots `every` apart, at an offset that is a hash of its
+key, so that load is spread and a restart keeps it. A slot that was missed is skipped and counted, never made
+up for.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections import Counter
+from hashlib import blake2b
+from itertools import count
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from app.domain.events import Beat, Retelling, Sample, Samples, StateChange
+from app.domain.instant import from_seconds
+from app.domain.monitor import Catalog, Monitor
+from app.domain.result import Outcome, Result
+from app.domain.standing import Standing, State, judge, needs_retry, unseen
+from workers.lag import Lag
+from workers.outbox import Outbox
+from workers.probes import Probes
+
+IN_FLIGHT_AT_MOST: Final = 500
+STANDINGS_AT_A_TIME: Final = 500
+SAMPLES_AT_A_TIME: Final = 500
+FLUSH_EVERY: Final = 1.0
+
+# A newcomer sees colours at once: every monitor is first looked at within so many seconds, and no more than
+# 500 in one.
+_FIRST_LOOK: Final = 2.0
+_FIRST_LOOKS_PER_SECOND: Final = 500
+
+_JITTER: Final = 0.05  # of `every`, and a second at most: nobody shall be asked in step with anybody's clock
+_LONGEST_JITTER: Final = 1.0
+_LONGEST_RETRY: Final = 3.0
+
+_TOO_MUCH_STOLEN: Final = 0.1
+_LATE: Final = 0.25
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """One monitor on patrol. `due` is its next regular slot, `ticket` the visit that is arranged: a visit
+    with another number was arranged before something changed."""
+
+    def __init__(self, monitor: Monitor, standing: Standing) -> None:
+        self.monitor = monitor
+        self.standing = standing
+        self.due = 0.0
+        self.ticket = 0
+        self.is_regular = False
+        self.visited = False  # right now
+        self.heard: float | None = None
+        self.no_verdict = ""
+
+
+class Patrol:
+    def __init__(self, probes: Probes, outbox: Outbox, worker: str, region: str) -> None:
+        self.missed = 0
+        self._probes = probes
+        self._outbox = outbox
+        self._worker = worker
+        self._region = region
+        self._watches: dict[str, Watch] = {}
+        self._visits: list[tuple[float, int, Watch]] = []
+        self._tickets = count(1)
+        self._running: set[asyncio.Task[None]] = set()
+        self._alarm = asyncio.Event()
+        self._samples: list[Sample] = []
+        self._outcomes: Counter[str] = Counter()
+        self._lag = Lag()
+        self._latest_start = 0.0
+        self._push_noted = False
+
+    async def patrol(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lag.watch())
+            group.create_task(self._flush_for_ever())
+            try:
+                await self._walk()
+            finally:
+                for visit in self._running:
+                    visit.cancel()
+                await asyncio.gather(*self._running, return_exceptions=True)
+
+    def assign(self, catalog: Catalog) -> int:
+        """Watch what this catalog names, and say how much of it is ours. A monitor that stays keeps its
+        standing, and its beat unless `every` is another; one that is another now is looked at soon."""
+        now, at = time.monotonic(), from_seconds(time.time())
+        monitors = {monitor.key: monitor for monitor in catalog.monitors() if self._is_ours(monitor)}
+        for key in self._watches.keys() - monitors.keys():
+            self._drop(key)
+        window = _FIRST_LOOK + len(monitors) / _FIRST_LOOKS_PER_SECOND
+        for key, monitor in monitors.items():
+            watch = self._watches.get(key)
+            if watch is None:
+                watch = self._watches[key] = Watch(monitor, unseen(monitor, self._region, at))
+            elif watch.monitor == monitor:
+                continue
+            self._begin(watch, monitor, now, window)
+        self._visits = [visit for visit in self._visits if visit[2].ticket == visit[1]]
+        heapq.heapify(self._visits)
+        self._alarm.set()
+        return len(monitors)
+
+    def retell(self) -> None:
+        """Say again how everything stands that was looked at lately."""
+        now = time.monotonic()
+        fresh = [
+            watch.standing
+            for watch in self._watches.values()
+            if watch.standing.state is not State.UNKNOWN
+            and watch.heard is not None
+            and now - watch.heard <= watch.monitor.best_before
+        ]
+        for start in range(0, len(fresh), STANDINGS_AT_A_TIME):
+            self._tell(tuple(fresh[start : start + STANDINGS_AT_A_TIME]))
+
+    def beat(self, every: float) -> Beat:
+        latest, self._latest_start = self._latest_start, 0.0
+        probes = dict(self._outcomes)
+        if self.missed:
+            probes["missed"] = self.missed
+        return Beat(
+            at=from_seconds(time.time()),
+            worker=self._worker,
+            region=self._region,
+            every=every,
+            monitors=len(self._watches),
+            probes=probes,
+            lag=latest,
+            waiting=self._outbox.waiting,
+            dropped=self._outbox.dropped,
+        )
+
+    def flush(self) -> None:
+        """Put what was measured into the outbox."""
+        samples, self._samples = self._samples, []
+        for start in range(0, len(samples), SAMPLES_AT_A_TIME):
+            self._report(tuple(samples[start : start + SAMPLES_AT_A_TIME]))
+
+    def _is_ours(self, monitor: Monitor) -> bool:
+        if self._region not in monitor.regions:
+            return False
+        if monitor.kind == "push":
+            if not self._push_noted:
+                log.info("push monitors are pushed to; a worker leaves them alone", monitor=monitor.key)
+            self._push_noted = True
+            return False
+        return True
+
+    # When
+
+    def _begin(self, watch: Watch, monitor: Monitor, now: float, window: float) -> None:
+        """A first look soon, then the regular slots: from half an interval after it, so that one look does
+        not follow upon the other."""
+        place = _place(monitor.key)
+        soon = now + place * min(monitor.every, window)
+        if watch.due == 0.0 or watch.monitor.every != monitor.every:
+            earliest = soon + monitor.every / 2
+            watch.due = earliest + (place * monitor.every - earliest) % monitor.every
+        watch.monitor = monitor
+        self._probes.forget(monitor.key)
+        if not watch.visited:  # else it is arranged when that visit is over
+            self._arrange(watch, soon)
+
+    def _drop(self, key: str) -> None:
+        # A probe under way is left to end; nobody will listen to it.
+        self._watches.pop(key).ticket = 0
+        self._probes.forget(key)
+
+    def _arrange(self, watch: Watch, when: float, is_regular: bool = False) -> None:
+        watch.ticket = next(self._tickets)
+        watch.is_regular = is_regular
+        heapq.heappush(self._visits, (when, watch.ticket, watch))
+
+    def _arrange_next(self, watch: Watch, verdict: bool) -> None:
+        now = time.monotonic()
+        every = watch.monitor.every
+        if watch.due <= now:
+            skipped = int((now - watch.due) // every) + 1
+            watch.due += skipped * every
+            self.missed += skipped
+        if verdict and needs_retry(watch.standing, watch.monitor.retries):
+            soon = now + retry_after(watch.standing, every)
+            if soon < watch.due:
+                self._arrange(watch, soon)
+                return
+        jitter = random.random() * min(every * _JITTER, _LONGEST_JITTER)
+        self._arrange(watch, watch.due + jitter, is_regular=True)
+
+    async def _walk(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._alarm.clear()
+            now = time.monotonic()
+            while self._visits and self._visits[0][0] <= now and len(self._running) < IN_FLIGHT_AT_MOST:
+                when, ticket, watch = heapq.heappop(self._visits)
+                if watch.ticket == ticket:
+                    self._send(watch, when)
+            alarm = None
+            if self._visits and len(self._running) < IN_FLIGHT_AT_MOST:
+                alarm = loop.call_later(self._visits[0][0] - now, self._alarm.set)
+            await self._alarm.wait()
+            if alarm is not None:
+                alarm.cancel()
+
+    def _send(self, watch: Watch, when: float) -> None:
+        watch.visited = True
+        if watch.is_regular:
+            watch.due += watch.monitor.every
+        visit = asyncio.get_running_loop().create_task(self._visit(watch, when))
+        self._running.add(visit)
+        visit.add_done_callback(self._back)
+
+    def _back(self, visit: asyncio.Task[None]) -> None:
+        self._running.discard(visit)
+        self._alarm.set()
+        if not visit.cancelled() and (error := visit.exception()) is not None:
+            log.error("a visit failed by a fault of Statuswire itself", exc_info=error)
+
+    # What
+
+    async def _visit(self, watch: Watch, when: float) -> None:
+        lag = max(time.monotonic() - when, 0.0)
+        self._latest_start = max(self._latest_start, lag)
+        monitor = watch.monitor
+        before = self._lag.stolen
+        verdict = False
+        try:
+            result = await self._probes.probe(monitor)
+            stolen = self._lag.stolen - before
+            if self._watches.get(monitor.key) is watch and watch.monitor is monitor:
+                result = doubt(result, monitor, stolen)
+                self._judge(watch, result, late=is_late(result, lag, stolen))
+                verdict = result.outcome is not Outcome.INCONCLUSIVE
+        finally:
+            watch.visited = False
+            if self._watches.get(monitor.key) is watch:
+                if watch.monitor is monitor:
+                    self._arrange_next(watch, verdict)
+                else:  # it was another target that answered
+                    self._arrange(watch, time.monotonic())
+
+    def _judge(self, watch: Watch, result: Result, late: bool) -> None:
+        was = watch.standing.state
+        watch.standing, changed = judge(watch.standing, result, watch.monitor.retries)
+        if changed:
+            self._announce(watch.standing, was, result)
+        self._note(watch, result)
+        self._outcomes[result.outcome] += 1
+        took = None if result.took is None else round(result.took * 1000, 3)
+        self._samples.append(
+            Sample(watch.monitor.key, result.at, result.outcome, watch.standing.state, took, late)
+        )
+
+    def _announce(self, standing: Standing, was: State, result: Result) -> None:
+        def create(key: str) -> StateChange:
+            log.info(
+                "state change",
+                monitor=standing.monitor,
+                was=was,
+                now=standing.state,
+                reason=standing.reason,
+                trace=key,
+            )
+            return StateChange(trace=key, at=result.at, worker=self._worker, was=was, standing=standing)
+
+        self._outbox.put(create)
+
+    def _tell(self, standings: tuple[Standing, ...]) -> None:
+        at = from_seconds(time.time())
+        self._outbox.put(lambda key: Retelling(trace=key, at=at, worker=self._worker, standings=standings))
+
+    def _report(self, samples: tuple[Sample, ...]) -> None:
+        at = from_seconds(time.time())
+        event = Samples(at=at, worker=self._worker, region=self._region, samples=samples)
+        self._outbox.put(lambda _: event)
+
+    def _note(self, watch: Watch, result: Result) -> None:
+        """Without a verdict a monitor turns unknown in silence; here is why, said once."""
+        if result.outcome is not Outcome.INCONCLUSIVE:
+            watch.heard = time.monotonic()
+            if watch.no_verdict:
+                log.info("verdicts again", monitor=watch.monitor.key)
+            watch.no_verdict = ""
+        elif result.detail != watch.no_verdict:
+            watch.no_verdict = result.detail
+            log.warning("no verdict", monitor=watch.monitor.key, reason=result.reason, detail=result.detail)
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_EVERY)
+            self.flush()
+
+
+def retry_after(standing: Standing, every: float) -> float:
+    """Seconds to the next look in a run that is not yet confirmed: one after the first bad answer, then
+    two, then three. So a blip of a moment is over by then, and what is down is known to be down soon."""
+    return min(every / 2, float(max(standing.bad, standing.slow)), _LONGEST_RETRY)
+
+
+def doubt(result: Result, monitor: Monitor, stolen: float) -> Result:
+    """A verdict that hangs on time is none if our own loop stole a good part of it."""
+    if result.reason == "timeout":
+        took = monitor.timeout
+    elif result.reason == "slow" and result.took is not None:
+        took = result.took
+    else:
+        return result
+    if stolen <= _TOO_MUCH_STOLEN * took:
+        return result
+    detail = f"This worker itself stood still for {stolen:.2f} of {took:.2f} s."
+    return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
+
+
+def is_late(result: Result, lag: float, stolen: float) -> bool:
+    """Whether what was measured may be our own slowness."""
+    return lag > _LATE or (result.took is not None and stolen > _TOO_MUCH_STOLEN * result.took)
+
+
+def _place(key: str) -> float:
+    """Where in an interval a monitor has its slots, from 0 to 1; the same on every worker and for ever."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64

@@ -1,0 +1,166 @@
+"""An httpx transport for probes: one connection for each request, no pool, HTTP/1.1, every phase timed.
+
+httpx's own transport looks through all its connections for each request (7 ms at 200 of them), reuses them
+so that DNS, TCP and TLS are not checked again, and times each read instead of the whole. What is read here
+is bounded in every direction: a target may be hostile.
+"""
+
+import time
+from typing import Final
+
+import httptools
+import httpx
+
+from app.security.egress import Egress
+from workers.probes.expect import BODY_AT_MOST
+from workers.probes.run import Failed, Run
+from workers.probes.stream import Certificates, Stream, connect, connect_tls
+
+HEAD_AT_MOST: Final = 65536
+HEADERS_AT_MOST: Final = 100
+INTERIM_AT_MOST: Final = 10
+# A body in chunks of one byte is seven times as long on the wire as it is. No honest server does that.
+_WIRE_AT_MOST: Final = 2 * BODY_AT_MOST
+
+
+class Answer:
+    """What the parser found, as far as it came. `whole` if nothing of the body is missing."""
+
+    def __init__(self, method: str) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.whole = False
+        self.ended = False
+        self.head_read = False
+        self.too_many = ""
+        self._parser = httptools.HttpResponseParser(self)
+        self._bodiless = method == "HEAD"
+        self._interim = 0
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._finish()
+        except httptools.HttpParserError as error:
+            # What follows a whole answer is not ours to judge.
+            if not self.ended:
+                raise Failed("protocol", f"The answer is not HTTP: {error}.") from None
+        if self.too_many:
+            raise Failed("too large", f"There are more than {self.too_many}.")
+
+    def end_of_stream(self) -> None:
+        """The other side has closed the connection. For a body without a length that is its end."""
+        if not self.head_read:
+            raise Failed("closed", "The connection was closed before the answer's headers were whole.")
+        if any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
+            raise Failed("closed", f"The body broke off after {self._size} bytes.")
+        self._finish()
+
+    def cut(self) -> None:
+        self.body = b"".join(self._chunks)
+        self.ended = True
+
+    @property
+    def is_enough(self) -> bool:
+        """More may come, but nobody will look at it."""
+        return self._size > BODY_AT_MOST
+
+    # The parser's callbacks. What they raise would come out wrapped, so they only take notes.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+        if len(self.headers) > HEADERS_AT_MOST:
+            self.too_many = f"{HEADERS_AT_MOST} header lines"
+
+    def on_headers_complete(self) -> None:
+        if self.ended:
+            return
+        self.status = self._parser.get_status_code()
+        self.head_read = not 100 <= self.status < 200 or self.status == 101
+        if self.head_read:
+            if self._bodiless:
+                self._finish()
+            return
+        self.headers.clear()
+        self._interim += 1
+        if self._interim > INTERIM_AT_MOST:
+            self.too_many = f"{INTERIM_AT_MOST} interim answers"
+
+    def on_body(self, data: bytes) -> None:
+        if not self.ended:
+            self._chunks.append(data)
+            self._size += len(data)
+
+    def on_message_complete(self) -> None:
+        if self.head_read and not self.ended:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.cut()
+        self.whole = True
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """A request must bring its Run, as the extension "run"; the Answer comes back as the extension
+    "answer", with its body as it came over the wire."""
+
+    def __init__(self, egress: Egress, certificates: Certificates) -> None:
+        self._egress = egress
+        self._certificates = certificates
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        run: Run = request.extensions["run"]
+        stream = await self._open(request.url, run)
+        try:
+            await stream.write(_head(request))
+            answer = await _receive(stream, request.method, run)
+        finally:
+            stream.close()
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=httpx.ByteStream(answer.body),
+            extensions={"answer": answer},
+        )
+
+    async def _open(self, url: httpx.URL, run: Run) -> Stream:
+        host = url.raw_host.decode("ascii")
+        if url.scheme == "http":
+            return await connect(self._egress, host, url.port or 80, run)
+        certificates = self._certificates
+        return await connect_tls(
+            self._egress, host, url.port or 443, run, certificates.http, certificates.unverified
+        )
+
+
+def _head(request: httpx.Request) -> bytes:
+    lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
+    return b"%s %s HTTP/1.1\r\n%s\r\n" % (request.method.encode(), request.url.raw_path, b"".join(lines))
+
+
+async def _receive(stream: Stream, method: str, run: Run) -> Answer:
+    run.stage = "first_byte"
+    asked = time.perf_counter()
+    answer = Answer(method)
+    head, wire = 0, 0
+    data = await stream.read()
+    run.first_byte = (run.first_byte or 0.0) + max(time.perf_counter() - asked - stream.held(), 0.0)
+    run.stage = "rest"
+    while data:
+        answer.feed(data)
+        if answer.ended:
+            return answer
+        wire += len(data)
+        head += 0 if answer.head_read else len(data)
+        if head > HEAD_AT_MOST:
+            raise Failed("too large", "The headers are longer than 64 KiB.")
+        if answer.is_enough or wire > _WIRE_AT_MOST:
+            answer.cut()
+            return answer
+        data = await stream.read()
+    answer.end_of_stream()
+    return answer
