@@ -10,13 +10,15 @@ from pathlib import Path
 
 import structlog
 
-from app import metrics, statusfile
+from app import metrics
 from app.domain.events import CatalogChange
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog
 from app.feed import Feed, FeedDown
 from app.live.hub import Hub
-from app.statusfile import StatusFileError
+from app.statusfile.catalog import warnings
+from app.statusfile.disk import watch
+from app.statusfile.problem import StatusFileError
 
 log = structlog.get_logger("assignment")
 
@@ -33,14 +35,14 @@ class Assignment:
 
     async def read(self) -> None:
         """Take over each good version of the file, for ever. A bad one changes nothing but `problem`."""
-        async for said in statusfile.watch(self._file):
+        async for said in watch(self._file):
             metrics.CONFIG_OK.set(not isinstance(said, StatusFileError))
             if isinstance(said, StatusFileError):
                 self.problem = str(said)
                 log.error("the config file is bad, the last good one goes on", problem=self.problem)
                 continue
             self.problem = None
-            for warning in statusfile.warnings(said):
+            for warning in warnings(said):
                 log.warning("a word on the config file", warning=warning)
             self._wanted = said
             await self._tell()

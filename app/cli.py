@@ -186,7 +186,7 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from app.statusfile import warnings
+    from app.statusfile.catalog import warnings
 
     catalog = _load(arguments.file)
     for warning in warnings(catalog):
@@ -197,7 +197,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _load(file: Path) -> "Catalog":
-    from app.statusfile import StatusFileError, load
+    from app.statusfile.disk import load
+    from app.statusfile.problem import StatusFileError
 
     try:
         return load(file)

@@ -71,14 +71,16 @@ class Site:
         groups: Mapping[str, Sequence[str]],
         beat: float = BEAT,
         slugs: Mapping[str, str] | None = None,
+        every: str = "30s",
     ) -> None:
         self.groups = groups
         self._slugs = slugs or {}
+        self._every = every
         self.beat_every = beat
         self.valkey = Valkey()
         self.web = Web(self.valkey.url, STATUSWIRE_BEAT=str(beat))
         self.feed = Feed(self.valkey.url, beat=beat)
-        self.slugs = [self._slug(name) for names in groups.values() for name in names]
+        self._names = {self._slug(name): name for names in groups.values() for name in names}
         self.status = dict.fromkeys(self.slugs, Status.OPERATIONAL)
         self._said = 0
         self._beating: asyncio.Task[None] | None = None
@@ -87,15 +89,19 @@ class Site:
         try:
             self.configure(self.groups)
             await asyncio.to_thread(self.valkey.start)
+            await self.prepare()
             await asyncio.to_thread(self.web.start)
             self.beat()
             await eventually(lambda: self._shows(self.slugs[0]), within=15)
             await self.say(self.status)
-            await eventually(lambda: b'data-live="retry"' in self.web.get("/")[1])
+            await eventually(lambda: b'data-live="retry" data-beat' in self.web.get("/")[1])
         except BaseException:
             await self.__aexit__()
             raise
         return self
+
+    async def prepare(self) -> None:
+        """What is on the feed before the server starts."""
 
     async def __aexit__(self, *_: object) -> None:
         await self.hush()
@@ -103,9 +109,27 @@ class Site:
         await asyncio.to_thread(self.web.remove)
         await asyncio.to_thread(self.valkey.remove)
 
+    @property
+    def slugs(self) -> list[str]:
+        return list(self._names)
+
+    def name(self, slug: str) -> str:
+        return self._names[slug]
+
+    async def become(
+        self, groups: Mapping[str, Sequence[str]], slugs: Mapping[str, str] | None = None
+    ) -> None:
+        """Watch other components instead. They are unknown until something is said of them."""
+        self.groups = groups
+        self._slugs = slugs or {}
+        self._names = {self._slug(name): name for names in groups.values() for name in names}
+        self.configure(groups)
+        await eventually(lambda: self._shows(self.slugs[-1]) and self._drawn() == len(self.slugs), within=10)
+
     def configure(self, groups: Mapping[str, Sequence[str]], zone: str = "Europe/Berlin") -> None:
         def component(name: str) -> dict[str, Any]:
-            monitors = [{"http": "http://127.0.0.1:9"}, {"tcp": "127.0.0.1:9"}]
+            targets = {"http": "http://127.0.0.1:9", "tcp": "127.0.0.1:9"}
+            monitors = [{kind: target, "every": self._every} for kind, target in targets.items()]
             return {"name": name, "slug": self._slug(name), "monitors": monitors}
 
         file = {
@@ -176,6 +200,9 @@ class Site:
 
     def _slug(self, name: str) -> str:
         return self._slugs.get(name) or name.lower().replace(" ", "-")
+
+    def _drawn(self) -> int:
+        return self.web.get("/")[1].count(b'class="row component"')
 
     def _shows(self, slug: str) -> bool:
         return f'data-slug="{slug}"'.encode() in self.web.get("/")[1]

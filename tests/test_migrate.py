@@ -1,6 +1,7 @@
 """The tables are brought up to date once, whoever tries and however often, the same on both engines."""
 
 import asyncio
+import fcntl
 import multiprocessing
 import os
 import sqlite3
@@ -77,6 +78,18 @@ async def test_a_migration_that_is_interrupted_leaves_nothing_behind(database_ur
             break
     async with a_database(database_url) as database:
         assert await rows(database, "SELECT * FROM feed_cursor") == [{"name": "feed", "at": "0-0"}]
+
+
+async def test_a_migration_waits_for_another_one(tmp_path: Path) -> None:
+    config = config_for(f"sqlite:///{tmp_path}/s.db")
+    with (tmp_path / "s.db.migrate").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(bring_up_to_date(config))
+        await asyncio.wait({waiting}, timeout=0.3)
+        assert not waiting.done()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        await waiting
+    await (await connect(config)).close()
 
 
 async def tables_of(url: str) -> set[str]:
@@ -156,6 +169,8 @@ def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> None:
     file.write_text("not a database, but long enough to look like one " * 40)
     assert_one_sentence(f"sqlite:///{file}", f"The database {file} is no SQLite database; ")
     assert_one_sentence(f"sqlite:///{file}/s.db", "cannot be opened for writing: ")
+    (tmp_path / "t.db.migrate").mkdir()
+    assert_one_sentence(f"sqlite:///{tmp_path}/t.db", "t.db.migrate cannot be written: ")
 
 
 def assert_one_sentence(url: str, sentence: str) -> None:

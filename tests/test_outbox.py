@@ -72,7 +72,7 @@ async def following(server: Valkey) -> AsyncIterator[Following]:
 @pytest.fixture
 async def outbox(feed: Feed) -> AsyncIterator[Outbox]:
     outbox = Outbox(feed, "host-1f")
-    task = asyncio.create_task(outbox.announce())
+    task = asyncio.create_task(outbox.deliver())
     yield outbox
     assert not task.done()
     await end([task])
@@ -159,7 +159,7 @@ async def test_state_changes_are_bounded_as_well(feed: Feed, monkeypatch: pytest
 async def test_a_log_that_was_emptied_is_noticed(server: Valkey, feed: Feed) -> None:
     noticed: list[int] = []
     outbox = Outbox(feed, "host-1f", on_new_log=lambda: noticed.append(1))
-    task = asyncio.create_task(outbox.announce())
+    task = asyncio.create_task(outbox.deliver())
     outbox.put(change(0))
     await outbox.drain(2.0)
     assert noticed == []  # the first log one hears of is no new one
@@ -176,7 +176,7 @@ async def test_a_log_that_was_emptied_is_noticed(server: Valkey, feed: Feed) -> 
 async def test_what_the_notice_brings_is_heard_too(server: Valkey, feed: Feed, following: Following) -> None:
     """It comes in while the outbox is at work, and must not wait for the next event."""
     outbox = Outbox(feed, "host-1f", on_new_log=lambda: outbox.put(change(99)))
-    task = asyncio.create_task(outbox.announce())
+    task = asyncio.create_task(outbox.deliver())
     outbox.put(change(0))
     await outbox.drain(2.0)
     server.flush()

@@ -527,6 +527,23 @@ async def test_of_an_endless_body_a_mebibyte_is_read(probes: Probes, head: bytes
     assert verdict(await look(probes, endless, timeout=2.0, json={"$.a": "1"})) == ("fail", "too large")
 
 
+async def test_what_nobody_will_look_at_is_not_waited_for(probes: Probes) -> None:
+    async def stalling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ENDLESS["a vast length"] + b"x" * ((1 << 20) + 1))
+        await silent(reader, writer)
+
+    assert verdict(await look(probes, stalling, timeout=2.0)) == ("ok", "")
+
+
+@pytest.mark.parametrize(("count", "expected"), [(10, ("ok", "")), (11, ("fail", "too large"))])
+async def test_only_so_many_interim_answers_are_heard(
+    probes: Probes, count: int, expected: tuple[str, str]
+) -> None:
+    behave = saying(b"HTTP/1.1 102 Processing\r\n\r\n" * count + OK)
+    assert verdict(await look(probes, behave)) == expected
+
+
 async def test_chunks_are_read_to_twice_a_mebibyte_whatever_is_in_them(probes: Probes) -> None:
     tiny = repeating(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"e" * 9000 + b"\r\na\r\n"

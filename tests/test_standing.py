@@ -148,6 +148,10 @@ def test_a_slow_answer_ends_an_outage_at_once_and_begins_with_itself() -> None:
     assert (standing.state, standing.since) == (State.DEGRADED, after(60))
 
 
+def test_a_slow_answer_ends_an_outage_whose_beginning_nobody_counted() -> None:
+    assert states(SLOW, FAIL, start=State.DOWN) == [State.DEGRADED] * 2
+
+
 def test_one_failure_does_not_bring_a_degraded_target_down_or_up() -> None:
     assert states(SLOW, SLOW, FAIL, SLOW) == [State.UP] + [State.DEGRADED] * 3
 

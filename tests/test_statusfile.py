@@ -13,6 +13,7 @@ import time
 import zoneinfo
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import statusfile
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
-from app.statusfile import Problem, StatusFileError, load, parse, warnings, watch
+from app.statusfile import tree
+from app.statusfile.catalog import parse, warnings
+from app.statusfile.disk import load, watch
+from app.statusfile.mapping import FITS, KEYS
+from app.statusfile.problem import Problem, StatusFileError
+from app.statusfile.values import RECORDS, zones
 from tests.conftest import eventually
 from workers.probes.expect import Expectation
 
@@ -370,7 +375,7 @@ def test_a_bad_file_is_answered_with_its_line_and_what_would_be_right(
 
 
 def test_the_loader_without_libyaml_refuses_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statusfile, "_Loader", Pure)
+    monkeypatch.setattr(tree, "Loader", Pure)
     assert parse(SAMPLE) == SAMPLE_CATALOG
     for text, _, _ in EVERY_BAD_FILE:
         # A large file is bounded in the same way, and it takes a minute to get there.
@@ -378,14 +383,14 @@ def test_the_loader_without_libyaml_refuses_the_same_files(monkeypatch: pytest.M
             problems(text)
 
 
-class Pure(statusfile._Bounded, yaml.SafeLoader):
+class Pure(tree.Bounded, yaml.SafeLoader):
     pass
 
 
 def test_an_escape_beyond_unicode_is_a_problem_in_both_loaders(monkeypatch: pytest.MonkeyPatch) -> None:
     text = 'page: {name: "\\UFFFFFFFF"}'
     assert "not YAML" in problems(text)[0][1]
-    monkeypatch.setattr(statusfile, "_Loader", Pure)
+    monkeypatch.setattr(tree, "Loader", Pure)
     assert "not YAML" in problems(text)[0][1]
 
 
@@ -591,13 +596,25 @@ def test_a_json_value_is_json_where_it_reads_as_json_and_text_elsewhere(written:
 def test_a_machine_without_time_zones_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tzdata", None)
     zoneinfo.reset_tzpath([])
-    statusfile._zones.cache_clear()
+    zones.cache_clear()
     try:
         assert "install its package tzdata" in problems("page: {time_zone: Europe/Berlin}")[0][1]
         assert "UTC" == parse("page: {time_zone: UTC}").page.time_zone
     finally:
         zoneinfo.reset_tzpath()
-        statusfile._zones.cache_clear()
+        zones.cache_clear()
+
+
+def test_a_machine_without_time_zones_of_its_own_has_those_of_tzdata() -> None:
+    zoneinfo.reset_tzpath([])
+    zones.cache_clear()
+    try:
+        assert "Asia/Kathmandu" == parse("page: {time_zone: Asia/Kathmandu}").page.time_zone
+        at = datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo.no_cache("Asia/Kathmandu"))
+        assert timedelta(hours=5, minutes=45) == at.utcoffset()
+    finally:
+        zoneinfo.reset_tzpath()
+        zones.cache_clear()
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -677,9 +694,9 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     first_cells = {
         key for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(.*?)`", row)
     }
-    assert {key for keys in statusfile.KEYS.values() for key in keys} | {"x-..."} == first_cells
-    assert set(statusfile.RECORDS) <= set(re.findall(r"[A-Z]+", text))
-    for key, fits in statusfile.FITS.items():
+    assert {key for keys in KEYS.values() for key in keys} | {"x-..."} == first_cells
+    assert set(RECORDS) <= set(re.findall(r"[A-Z]+", text))
+    for key, fits in FITS.items():
         row = re.search(rf"^\| `{key}` \|.*$", text, re.MULTILINE)
         assert row is not None
         said = "all but push" if len(fits) == 5 else ", ".join(fits)
@@ -699,7 +716,7 @@ FRAGMENTS = [
     "- ", "[", "]", "{", "}", ", ", "\n", "\n  ", "\n    ", " ", "30s", "a", "https://a", "${A}", "${", "'", '"',
     "|", ">", "?", ":", "#", "%", "@", "\t", "\\", "/a/", "$.a", "200-299", "[::1]:1", "1e999", "---", "...",
 ]  # fmt: skip
-KEY_WORDS = sorted({key for keys in statusfile.KEYS.values() for key in keys})
+KEY_WORDS = sorted({key for keys in KEYS.values() for key in keys})
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(FRAGMENTS),
     lambda inner: (
@@ -745,8 +762,8 @@ def test_any_values_give_a_catalog_or_problems(values: dict[str, Any]) -> None:
 
 
 @given(
-    st.dictionaries(st.sampled_from(statusfile.KEYS["a monitor"]), VALUES),
-    st.dictionaries(st.sampled_from(statusfile.KEYS["`expect`"]), VALUES),
+    st.dictionaries(st.sampled_from(KEYS["a monitor"]), VALUES),
+    st.dictionaries(st.sampled_from(KEYS["`expect`"]), VALUES),
 )
 @settings(max_examples=100, deadline=None)
 def test_any_monitor_gives_a_catalog_or_problems(values: dict[str, Any], expect: dict[str, Any]) -> None:

@@ -291,7 +291,7 @@ def test_the_starter_file_watches_the_port_that_is_served(tmp_path: Path) -> Non
 
 
 def test_the_starter_file_is_a_right_one(tmp_path: Path) -> None:
-    from app.statusfile import load
+    from app.statusfile.disk import load
 
     for name, text in (("as it is", STARTER), ("with the first target", _with_marks_taken(STARTER))):
         file = tmp_path / f"{name}.yaml"

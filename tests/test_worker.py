@@ -153,6 +153,19 @@ async def test_it_ends_at_whatever_moment_the_signal_comes(redis_url: str) -> No
             assert time.monotonic() - began < 1.0
 
 
+async def test_a_task_that_lost_its_cancellation_is_ended_all_the_same() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(60)  # as asyncio.wait_for goes on when an answer comes in that instant
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end([task]), 1.0)
+    assert task.cancelled()
+
+
 async def test_what_is_said_last_is_still_heard(redis_url: str) -> None:
     async with listening(saying(OK)) as target, serving(redis_url) as server:
         async with working(redis_url):

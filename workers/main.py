@@ -59,9 +59,9 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
 
-    announcing = asyncio.create_task(outbox.announce())
+    delivering = asyncio.create_task(outbox.deliver())
     activities = [
-        announcing,
+        delivering,
         asyncio.create_task(patrol.patrol()),
         asyncio.create_task(_listen(feed, patrol)),
         asyncio.create_task(_beat(feed, patrol, config.beat)),
@@ -75,9 +75,9 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
 
     await end([stopping, *activities[1:]])
     patrol.flush()
-    if not announcing.done() and not await outbox.drain(_DRAIN_PATIENCE):
+    if not delivering.done() and not await outbox.drain(_DRAIN_PATIENCE):
         log.warning("the worker ends with events that the feed did not take", waiting=outbox.waiting)
-    await end([announcing])
+    await end([delivering])
     for closing in (probes.close, feed.close):
         await _close(closing)
     log.info("the worker has ended", worker=worker)

@@ -64,7 +64,7 @@ class Outbox:
         self._emptied.clear()
         self._filled.set()
 
-    async def announce(self) -> None:
+    async def deliver(self) -> None:
         """For ever. All that is waiting goes in one round trip, so the next begins as soon as this one is
         back."""
         while True:

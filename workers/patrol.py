@@ -164,9 +164,8 @@ class Patrol:
         not follow upon the other."""
         place = _place(monitor.key)
         soon = now + place * min(monitor.every, window)
-        if watch.due == 0.0 or watch.monitor.every != monitor.every:
-            earliest = soon + monitor.every / 2
-            watch.due = earliest + (place * monitor.every - earliest) % monitor.every
+        earliest = soon + monitor.every / 2
+        watch.due = earliest + (place * monitor.every - earliest) % monitor.every
         watch.monitor = monitor
         self._probes.forget(monitor.key)
         if not watch.visited:  # else it is arranged when that visit is over

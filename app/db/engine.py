@@ -34,6 +34,7 @@ MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "migrations"
 READERS: Final = 3
 POOL: Final = 10
 PATIENCE: Final = 5.0  # seconds that a statement may take, or wait for a lock or for a connection
+LONG_PATIENCE: Final = 3600.0
 CONNECT_PATIENCE: Final = 3.0
 CLOSE_PATIENCE: Final = 2.0
 
@@ -98,8 +99,10 @@ class PooledSQLiteEngine(SQLiteEngine):
 
     __slots__ = ("_opened", "_readers", "_writers")
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(path=str(file), timeout=PATIENCE, cached_statements=512)
+    def __init__(self, file: Path, *, patient: bool = False) -> None:
+        super().__init__(
+            path=str(file), timeout=LONG_PATIENCE if patient else PATIENCE, cached_statements=512
+        )
         self._opened = False
         self._writers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
@@ -170,7 +173,13 @@ class PooledSQLiteEngine(SQLiteEngine):
         connecting = aiosqlite.connect(**self.connection_kwargs)
         # Its thread must not keep a process alive that has crashed before it could close.
         connecting._thread.daemon = True
-        connection = await connecting
+        opening = asyncio.ensure_future(connecting)
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # aiosqlite itself forgets a connection whose opening was cancelled, and leaves it open.
+            await (await opening).close()
+            raise
         try:
             connection.row_factory = dict_factory  # type: ignore[assignment]
             for pragma in (
@@ -190,16 +199,17 @@ class PooledSQLiteEngine(SQLiteEngine):
 
 
 class PooledPostgresEngine(PostgresEngine):
-    """`patient` is for a migration: it may take as long as it takes."""
+    """A pool of connections, and limits for whatever is asked."""
 
     def __init__(self, url: str, *, patient: bool = False) -> None:
         asked = parse_qs(urlsplit(url).query)
-        limit = "0" if patient else str(int(PATIENCE * 1000))
+        patience = LONG_PATIENCE if patient else PATIENCE
+        limit = str(int(patience * 1000))
         settings: dict[str, Any] = {
             "dsn": url,
             "timeout": CONNECT_PATIENCE,
             # The server's own limit ends a slow statement; this one is for a server that is gone.
-            "command_timeout": None if patient else 2 * PATIENCE,
+            "command_timeout": 2 * patience,
             "server_settings": {
                 "application_name": APP,
                 "statement_timeout": limit,
@@ -228,17 +238,10 @@ class PooledPostgresEngine(PostgresEngine):
     async def transact(self, *, writing: bool) -> AsyncIterator[Any]:
         if self.pool is None:
             raise DatabaseDown("The database is closed.")
-        try:
-            async with self.pool.acquire(timeout=PATIENCE) as connection:
-                # All that one transaction reads is of one instant.
-                isolation = "read_committed" if writing else "repeatable_read"
-                async with connection.transaction(isolation=isolation, readonly=not writing):
-                    yield connection
-        except pg.ReadOnlySQLTransactionError:
-            # It was the primary once. The next connection is to look for the one that is now.
-            if self.pool is not None:
-                await self.pool.expire_connections()
-            raise
+        async with self.pool.acquire(timeout=PATIENCE) as connection:
+            isolation = "read_committed" if writing else "repeatable_read"
+            async with connection.transaction(isolation=isolation, readonly=not writing):
+                yield connection
 
     async def check_version(self) -> None:
         """Piccolo would connect here already, and print what it thinks of a server that does not answer."""
@@ -248,19 +251,20 @@ Engine = PooledSQLiteEngine | PooledPostgresEngine
 
 
 def engine_for(config: Config, *, patient: bool = False) -> Engine:
-    """Not yet connected to anything."""
+    """Not yet connected to anything. A patient one may take as long as a migration takes, and wait for
+    another's."""
     if (file := config.sqlite_file) is not None:
-        return PooledSQLiteEngine(file)
+        return PooledSQLiteEngine(file, patient=patient)
     return PooledPostgresEngine(config.database_url, patient=patient)
 
 
 class Database:
-    """An open database. Everything happens within reading() or writing()."""
+    """Everything happens within reading() or writing(). Begin no task within: it would take the transaction
+    along, and fail when that is over."""
 
     def __init__(self, config: Config, *, patient: bool = False) -> None:
         self.engine = engine_for(config, patient=patient)
         self.name = _name(config)
-        self._file = config.sqlite_file
 
     async def open(self) -> None:
         with self._plainly():

@@ -21,8 +21,8 @@ DAY: Final = 86400
 
 # Of what length, after what time, becomes what.
 _AGES: Final = ((MINUTE, timedelta(hours=48), HOUR), (HOUR, timedelta(days=90), DAY))
-# One transaction's worth, about 30 ms: the recorder must not wait long.
-AT_ONCE: Final = 2000
+# One transaction: the recorder and the push must not wait long.
+AT_ONCE: Final = 500
 # Most samples are of the last two minutes. Older ones come too, from a worker that was cut off, and then the
 # row is read: it may have been rolled up meanwhile.
 _KEPT: Final = timedelta(minutes=3)

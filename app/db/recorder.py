@@ -39,8 +39,11 @@ QUEUE: Final = 2 * BATCH_EVENTS
 KEEP_LOG: Final = timedelta(days=1)  # of the log on Redis, for those who resume
 TIDY_SECONDS: Final = 60.0
 ROLL_UP_EACH: Final = 10  # times of tidying
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-STAND_BY: Final = 0.5
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 5.0
+# Longer than an installation with workers is ever quiet: each of them says something every second.
+STAND_BY_SECONDS: Final = 3.0
+QUIET_SECONDS: Final = 1.0
 
 
 _Measured = dict[tuple[str, str], str]  # the component of a (monitor, region)
@@ -53,17 +56,21 @@ class _SomebodyElse(Exception):
 class Recorder:
     """`state` is "ok", or in a few words what is wrong; `cursor` the id of the last recorded event."""
 
-    def __init__(self, database: Database, *, tidy: float = TIDY_SECONDS) -> None:
+    def __init__(
+        self, database: Database, *, tidy: float = TIDY_SECONDS, stand_by: float = STAND_BY_SECONDS
+    ) -> None:
         self.cursor = START
         self.state = "ok"
         self._database = database
         self._tidy_every = tidy
+        self._stand_by_for = stand_by
         self._minutes = latency.Minutes()
         # None when it may hold more, or less, than the database does.
         self._board: Board | None = None
         self._measured: _Measured = {}
         self._waiting_since: float | None = None
         self._pause = FIRST_PAUSE
+        self._proven = False
 
     @property
     def lag(self) -> float:
@@ -139,7 +146,7 @@ class Recorder:
 
     async def _gather(self, heard: "asyncio.Queue[Heard | Gap | Exception]") -> list[Heard | Gap]:
         """The next events: all of 0.2 s, and not more than a transaction should hold."""
-        batch = [_unless_error(await heard.get())]
+        batch = [_unless_error(await self._next(heard))]
         self._waiting_since = min(time.time(), _said_at(batch[0]))
         try:
             async with asyncio.timeout(BATCH_SECONDS):
@@ -149,17 +156,28 @@ class Recorder:
             pass
         return batch
 
+    async def _next(self, heard: "asyncio.Queue[Heard | Gap | Exception]") -> Heard | Gap | Exception:
+        try:
+            async with asyncio.timeout(None if self._proven else QUIET_SECONDS):
+                return await heard.get()
+        except TimeoutError:
+            # What could not be written would have been heard again at once. So the trouble was with reading,
+            # which has gone well by now.
+            self._waiting_since = None
+            self._well()
+            return await heard.get()
+
     async def _stand_by(self) -> None:
         """Until whoever records no longer does. One is enough, and two would load the board for each other's
         batches all day."""
         self._waiting_since = None
         self._well()
-        log.info("another recorder is at work, this one stands by")
+        log.debug("another recorder is at work, this one stands by")
         moved = True
         while moved:
             before = self.cursor
             # Not in step with a third one.
-            await asyncio.sleep(STAND_BY * random.uniform(1.0, 2.0))
+            await asyncio.sleep(self._stand_by_for * random.uniform(1.0, 2.0))
             async with self._database.reading() as transaction:
                 self.cursor = await _read_cursor(transaction)
             moved = self.cursor != before
@@ -168,6 +186,7 @@ class Recorder:
         if self.state != state:
             log.error("recording has stopped and is tried again", why=why, exc_info=error)
         self.state = state
+        self._proven = False
         metrics.RECORDER_UP.set(0)
         await asyncio.sleep(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -176,6 +195,7 @@ class Recorder:
         if self.state != "ok":
             log.info("recording goes on", cursor=self.cursor)
         self.state = "ok"
+        self._proven = True
         self._pause = FIRST_PAUSE
         metrics.RECORDER_UP.set(1)
 

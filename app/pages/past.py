@@ -22,7 +22,7 @@ log = structlog.get_logger("pages")
 
 DAYS = 90
 KEEP = timedelta(minutes=1)
-AGAIN = timedelta(seconds=5)  # after a failure
+AGAIN = timedelta(seconds=5)  # after a failure, and while something has only begun to be watched
 PATIENCE = 1.0  # seconds a visitor waits for bars at the most
 
 
@@ -64,7 +64,8 @@ class Past:
         uptimes = {slug: [day.uptime for day in its] for slug, its in days.items()}
         # In a thread, for a wide page takes a tenth of a second, and the event loop has frames to push.
         self._drawn = await asyncio.to_thread(_draw, now, first, names, uptimes, groups)
-        self._next = now + KEEP
+        if all(any(day.counted for day in its) for its in uptimes.values()):
+            self._next = now + KEEP
 
 
 def _draw(

@@ -31,6 +31,9 @@ SIGN = {
 }
 STALE_SIGN = "◷"
 
+# What Hub.feed_state means to people; live.js says the same.
+WHY_STALE = {"stale": "no word from the probes", "down": "the server has lost its feed"}
+
 
 class Row(Struct, frozen=True, kw_only=True):
     slug: str
@@ -99,7 +102,7 @@ def count(rows: Sequence[Row]) -> str:
     if affected:
         return f"{affected} of {len(rows)} affected"
     if unknown:
-        return f"{unknown} of {len(rows)} without data"
+        return f"{unknown} of {len(rows)} unknown"
     return f"{_number(rows, Status.MAINTENANCE)} of {len(rows)} in maintenance"
 
 

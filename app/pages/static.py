@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import HttpMethod, Request, Response, route
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from markupsafe import Markup
 from msgspec import Struct
 
@@ -58,8 +59,12 @@ def style(*names: str, beat: float) -> Markup:
     return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").strip())
 
 
-@get("/static/{release:str}/{name:str}", opt={"scope": "public"})
-async def file(request: Request[Any, Any, Any], release: str, name: str) -> Response[bytes]:
+@route(
+    "/static/{release:str}/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"}
+)
+async def file(
+    request: Request[Any, Any, Any], release: FromPath[str], name: FromPath[str]
+) -> Response[bytes]:
     its = FILES.get(name)
     if its is None or release != RELEASE:
         raise NotFoundException("There is no such file.")

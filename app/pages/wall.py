@@ -4,12 +4,15 @@ then on frames change it, for months.
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
 
 from app.config import Config
+from app.domain.board import Board
 from app.domain.status import SEVERITY, Status, worst
 from app.live.hub import Hub
 from app.pages.answer import Press
@@ -33,40 +36,40 @@ def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
     look = style("tokens.css", "wall.css", beat=config.beat)
     presses = {theme: Press(look) for theme in THEMES.values()}
 
-    @get("/wall", opt={"scope": "public"})
-    async def wall(request: Request[Any, Any, Any], theme: str = "dark") -> Response[bytes]:
+    @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
-        board, now, live = hub.board, hub.now(), hub.feed_state == "ok"
-        drawn = groups(board)
-        everything = rows(board)
-        status = worst(row.status for row in everything)
-        where = zone(board.catalog.page.time_zone)
-        heading, detail = say(everything)
-        sentence = heading if live else "No live data"
-        values = {
-            "title": f"{SIGN[status] if live else STALE_SIGN} {sentence} · {board.catalog.page.name}",
-            "style": look,
-            "live": live,
-            "beat": config.beat,
-            "id": board.id,
-            "known": now if live else known(board, now),
-            "now": now,
-            "page": board.catalog.page,
-            "zone": where,
-            "theme": chosen,
-            "status": status,
-            "heading": heading,
-            "detail": detail,
-            "counted": COUNTED,
-            "counts": Counter(row.status for row in everything),
-            "groups": drawn,
-            "large": len(everything) <= LARGE,
-        }
-        key = ("wall", EDITION, chosen, live, now.replace(second=0, microsecond=0), board.catalog.page, drawn)
-        return await presses[chosen].answer(request, key, lambda: draw("wall.html", **values))
+        shown = _shown(hub.board, hub.feed_state == "ok", hub.now())
+        minute = hub.now().replace(second=0, microsecond=0)
+        key = (EDITION, config.beat, chosen, hub.feed_state, minute, shown["page"], shown["groups"])
+        return await presses[chosen].answer(
+            request, key, lambda: draw("wall.html", style=look, beat=config.beat, theme=chosen, **shown)
+        )
 
     return [wall]
+
+
+def _shown(board: Board, live: bool, now: datetime) -> dict[str, Any]:
+    everything = rows(board)
+    status = worst(row.status for row in everything)
+    heading, detail = say(everything) if live else ("No live data", "Colours are off until data is back")
+    return {
+        "title": f"{SIGN[status] if live else STALE_SIGN} {heading} · {board.catalog.page.name}",
+        "live": live,
+        "id": board.id,
+        "known": now if live else known(board, now),
+        "now": now,
+        "page": board.catalog.page,
+        "zone": zone(board.catalog.page.time_zone),
+        "status": status,
+        "heading": heading,
+        "detail": detail,
+        "counted": COUNTED,
+        "counts": Counter(row.status for row in everything),
+        "groups": groups(board),
+        "large": len(everything) <= LARGE,
+    }
 
 
 def say(rows: Sequence[Row]) -> tuple[str, str]:

@@ -129,7 +129,7 @@ class Egress:
         self._policy = policy or Policy()
         self._nameservers = nameservers
         self._own_ports = {port for _, port in self._policy.own}
-        self._own: set[tuple[IP, int]] = set()
+        self._own: dict[tuple[str, int], list[IP]] = {}
         self._dns: aiodns.DNSResolver | None = None
 
     async def resolve(self, host: str, port: int) -> list[Address]:
@@ -138,8 +138,8 @@ class Egress:
             await self._find_own()
         return await self._look_up(host, port)
 
-    def judge(self, address: Address) -> None:
-        """Raises Refused."""
+    def permit(self, address: Address) -> None:
+        """Raises Refused if the policy forbids it."""
         if (why := _forbidden(address.host, self._policy.private)) is not None:
             raise Refused(why)
         if address.port in self._own_ports and self._is_own(address):
@@ -151,28 +151,20 @@ class Egress:
         began = time.perf_counter()
         addresses = await self.resolve(host, port)
         trail.dns = (trail.dns or 0.0) + time.perf_counter() - began
-        allowed, refusal = [], None
-        for address in addresses:
-            try:
-                allowed.append(address)
-            except Refused as refused:
-                refusal = refusal or refused
-        if refusal is not None and not allowed:
-            raise refusal
-        return allowed
+        return self._permitted(addresses)
 
     async def connect(
-        self, host: str, port: int, trail: Trail, within: float, judged: Sequence[Address] = ()
+        self, host: str, port: int, trail: Trail, within: float, resolved: Sequence[Address] = ()
     ) -> socket.socket:
         """A connected TCP socket, its address and timings in the trail. Raises Refused, NotResolved, or the
         OSError of the best address.
 
         The addresses are tried in turn. Each but the last gets an equal share of what is left of `within`
-        seconds; the deadline itself is the caller's. With `judged` a name that was resolved before is not
-        resolved again.
+        seconds; the deadline itself is the caller's. A name that was `resolved` before is not asked for
+        again.
         """
         deadline = time.perf_counter() + within
-        addresses = list(judged) or await self.permitted(host, port, trail)
+        addresses = self._permitted(resolved) if resolved else await self.permitted(host, port, trail)
         trail.stage = "connect"
         trail.address = addresses[0]
         failures: list[OSError] = []
@@ -198,6 +190,19 @@ class Egress:
         if self._dns is not None:
             await self._dns.close()
 
+    def _permitted(self, addresses: Sequence[Address]) -> list[Address]:
+        allowed: list[Address] = []
+        refusals: list[Refused] = []
+        for address in addresses:
+            try:
+                self.permit(address)
+                allowed.append(address)
+            except Refused as refused:
+                refusals.append(refused)
+        if not allowed:
+            raise refusals[0]
+        return allowed
+
     async def _look_up(self, host: str, port: int) -> list[Address]:
         if (literal := _literal(host)) is not None:
             return [Address(literal, port)]
@@ -212,21 +217,22 @@ class Egress:
             socket.socket().close()
             raise NotResolved(_no_address(host, error)) from None
         hosts = [_text(node.addr[0]) for node in found.nodes]
+        if not hosts:
+            raise NotResolved(f"The name {host} has no address.")
         return [Address(each, port) for each in dict.fromkeys(hosts)]
 
     async def _find_own(self) -> None:
-        """Where our own parts are at this moment; a name that nobody knows protects nothing."""
+        """Where our own parts are at this moment. While DNS does not say, they are where they were."""
         for host, port in self._policy.own:
             with suppress(NotResolved):
-                addresses = await self._look_up(host, port)
-                self._own |= {(ip_address(address.host), port) for address in addresses}
+                self._own[host, port] = [ip_address(each.host) for each in await self._look_up(host, port)]
 
     def _is_own(self, address: Address) -> bool:
+        own = [ip for (_, port), ips in self._own.items() if port == address.port for ip in ips]
         for ip in unwrap(ip_address(address.host)):
-            for own, port in self._own:
-                # A server on this machine mostly listens on every address of it.
-                if port == address.port and (ip == own or (_is_local(ip) and _is_local(own))):
-                    return True
+            # A server on this machine mostly listens on every address of it.
+            if ip in own or (_is_local(ip) and any(map(_is_local, own))):
+                return True
         return False
 
 

@@ -1,7 +1,7 @@
 // apply: frames become the state of what is drawn. A burst of frames is one paint, in which the last value of
 // each component wins, so nothing here grows with time.
 
-import { keep } from './keep.js';
+import { keepInThisTab } from './keep.js';
 
 // From best to worst, as app/domain/status.py ranks them; words and signs as in app/pages/rows.py.
 export const STATUSES = {
@@ -19,8 +19,10 @@ export const word = (status) => STATUSES[status].word;
 // Worth a look: whatever is worse than planned work.
 export const isProblem = (component) => rank(component.status) > rank('under_maintenance');
 // A page without components has seen nothing, so it is unknown and not operational.
-export const worst = (components) =>
-  components.map((its) => its.status).reduce((one, other) => (rank(other) > rank(one) ? other : one), components[0]?.status ?? 'unknown');
+export function worst(components) {
+  const statuses = components.map(({ status }) => status);
+  return statuses.reduce((one, other) => (rank(other) > rank(one) ? other : one), statuses[0] ?? 'unknown');
+}
 
 export class Board {
   components = new Map();
@@ -30,7 +32,8 @@ export class Board {
   #latency = new Map();
   #waiting = 0;
 
-  // `elements` have data-slug, data-status and data-since. `draw` is given the changes of one paint.
+  // `elements` have data-slug, data-status, a .name and a <time> since when. `draw` is given what one paint is to
+  // show: `changed` statuses and `measured` milliseconds.
   constructor(elements, sentence, draw) {
     for (const element of elements) {
       const { slug, status } = element.dataset;
@@ -51,7 +54,7 @@ export class Board {
 
   hear(frame) {
     if (frame.type === 'snapshot') {
-      if (describe(frame.components) === describe(this.all)) keep.set('reloaded-for', '');
+      if (describe(frame.components) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
       else reloadOnce(frame.components);
     }
     for (const change of frame.components ?? []) {
@@ -116,8 +119,8 @@ function describe(components) {
 let reloading = false;
 function reloadOnce(components) {
   const wanted = describe(components);
-  if (reloading || keep.get('reloaded-for') === wanted) return;
+  if (reloading || keepInThisTab.get('reloaded-for') === wanted) return;
   reloading = true;
-  keep.set('reloaded-for', wanted);
+  keepInThisTab.set('reloaded-for', wanted);
   setTimeout(() => location.reload(), Math.random() * 2000);
 }

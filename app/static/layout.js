@@ -3,8 +3,8 @@
 
 const LARGE = 40; // tiles at the most for the large kind, which has no headings
 
-// `groups` have a `name` and the `names` in it; `unit` is a hundredth of the screen's height in pixels. Densities: large (name,
-// sparkline, age, milliseconds), list (shape and name), cell (too many for any name).
+// `groups` have a `name` and the `names` in it; `unit` is a hundredth of the screen's height in pixels. The
+// densities are large (name, sparkline, age, milliseconds), list (shape and name), and cell (too many for names).
 export function solve({ width, height, unit, groups }) {
   const total = groups.reduce((sum, { names }) => sum + names.length, 0);
   if (!total || !width || !height) return null;
@@ -64,14 +64,15 @@ function divide({ width, height, unit, groups, total, flat, panels, columns }) {
 }
 
 // The kind of tile a split allows, and how good it is: the most that can be read first, then large type, few
-// empty places, headings that are whole, and tiles of a pleasant shape. The weights were found by looking at 24 to 1,000 tiles on four screens.
+// empty places, headings that are whole, and tiles of a pleasant shape. The weights were found by looking at 4 to
+// 1,000 tiles on four screens.
 function judge(split, { heading, name, word }, unit, total, groupCount) {
   const { flat, panels, columns, bands, panelWidth, tileWidth, tileHeight } = split;
   const large = tileWidth > 17 * unit && tileHeight > 13 * unit;
   const type = large
-    ? Math.min(tileHeight * 0.165, tileWidth / (word * 1.08 + 3.6), 5 * unit)
+    ? Math.min(tileHeight * 0.152, tileWidth / (word * 1.08 + 3.6), 5 * unit)
     : Math.min(tileHeight * 0.46, tileWidth / (name + 4.6), 2.5 * unit);
-  const density = large ? 'large' : type >= 9 && type >= 1.3 * unit ? 'list' : 'cell';
+  const density = large ? 'large' : type >= 8 && type >= 1.1 * unit ? 'list' : 'cell';
   const height = density === 'cell' ? Math.min(tileHeight, tileWidth * 1.2) : tileHeight;
   const places = flat
     ? bands[0] * columns

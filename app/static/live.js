@@ -157,7 +157,7 @@ export class Live {
     if (silent) this.#feed = null;
     const fresh = this.#feed === 'ok' && this.connected;
     const state = doubt ? 'stale' : fresh ? 'live' : this.state === 'stale' ? 'stale' : 'retry';
-    const reason = doubt ? REASONS[doubt] : this.reason;
+    const reason = doubt ? (REASONS[doubt] ?? REASONS.lost) : this.reason;
     if (state === this.state && reason === this.reason) return;
     this.state = root.dataset.live = state;
     this.reason = reason;

@@ -25,13 +25,13 @@ function draw({ changed }) {
   if (!calm.matches) for (const { component } of changed.slice(0, FLASHES)) flash(component.element);
   for (const group of groups) drawGroup(group);
   drawHero();
-  drawTimes();
 }
 
 function drawRow(component, was) {
   const { element, status } = component;
   paint(element, status);
   write(element.querySelector('.word'), word(status));
+  drawTime(element.querySelector('time'), component.since);
   // What a visitor has opened stays open, and what they have closed stays closed until something in it gets
   // worse.
   const group = element.closest('.group');
@@ -72,15 +72,15 @@ function drawFreshness() {
   if (live.state === 'live') write(freshness, 'Live – no need to reload');
   else if (live.refused) write(freshness, 'Reload to try again');
   // Until the first frame the server's own words stand: as of when it drew this.
-  else if (met || live.state === 'stale') write(freshness, live.connected ? 'Waiting for fresh results…' : 'Reconnecting…');
+  else if (met || live.state === 'stale') {
+    write(freshness, live.connected ? 'Waiting for fresh results…' : 'Reconnecting…');
+  }
 }
 
 function drawStarted(status) {
   const bad = board.all.filter((component) => isProblem(component) && component.status === status);
   started.hidden = bad.length === 0;
-  if (bad.length) {
-    started.querySelector('time').dateTime = new Date(Math.min(...bad.map(({ since }) => since))).toISOString();
-  }
+  if (bad.length) drawTime(started.querySelector('time'), Math.min(...bad.map(({ since }) => since)));
 }
 
 // As `count` and `tally` of app/pages/rows.py.
@@ -90,7 +90,7 @@ function count(components, noun = '') {
   const unknown = number(({ status }) => status === 'unknown');
   const of = `of ${components.length}${noun}`;
   if (affected) return `${affected} ${of} affected`;
-  if (unknown) return `${unknown} ${of} without data`;
+  if (unknown) return `${unknown} ${of} unknown`;
   return `${number(({ status }) => status === 'under_maintenance')} ${of} in maintenance`;
 }
 
@@ -102,19 +102,17 @@ function countAll() {
 }
 
 function drawTimes() {
-  const now = live.now();
-  for (const { element, since } of board.all) {
-    const time = element.querySelector('time');
-    const at = new Date(since).toISOString();
-    if (time.dateTime !== at) time.dateTime = at;
-  }
-  for (const time of document.querySelectorAll('time')) {
-    if (!time.dateTime) continue;
-    const at = Date.parse(time.dateTime);
-    const seconds = (now - at) / 1000;
-    write(time, time.dataset.reads === 'ago' || seconds < 60 ? ago(seconds) : `for ${span(seconds)}`);
-    time.title = clock.moment(at);
-  }
+  for (const { element, since } of board.all) drawTime(element.querySelector('time'), since);
+  const time = started.querySelector('time');
+  if (!started.hidden) drawTime(time, Date.parse(time.dateTime));
+}
+
+// Both may change: the instant that is meant, and how long ago that is.
+function drawTime(time, at) {
+  const seconds = (live.now() - at) / 1000;
+  time.dateTime = new Date(at).toISOString();
+  time.title = clock.moment(at);
+  write(time, time.dataset.reads === 'ago' || seconds < 60 ? ago(seconds) : `for ${span(seconds)}`);
 }
 
 let announced = -Infinity;

@@ -35,9 +35,10 @@ let problems = [];
 
 function draw({ changed, measured }) {
   for (const { component, ms } of measured) drawLatency(component, ms);
+  if (!changed.length) return;
   for (const { component } of changed) paint(component.element, component.status);
   for (const change of changed.slice(-6)) tick(change);
-  if (changed.length) drawLastProblem(changed);
+  drawLastProblem(changed);
   if (!calm.matches) for (const { component } of changed.slice(0, FLASHES)) flash(component.element);
   drawGroups();
   drawRail();
@@ -105,8 +106,8 @@ function line(points) {
   const least = Math.min(...points);
   const height = Math.max(most - least, most / 2) * 1.2;
   const bottom = (most + least - height) / 2;
-  const places = points.map((ms, i) => `${POINTS - points.length + i} ${(100 - ((ms - bottom) / height) * 100).toFixed(1)}`);
-  return `M${places.join('L')}`;
+  const y = (ms) => (100 - ((ms - bottom) / height) * 100).toFixed(1);
+  return `M${points.map((ms, i) => `${POINTS - points.length + i} ${y(ms)}`).join('L')}`;
 }
 
 // The rail
@@ -137,7 +138,8 @@ function drawRail() {
   const room = (height - (problems.length * each > height ? 4 * size : 0)) / each;
   const shown = problems.slice(0, Math.max(1, Math.floor(room + 0.01)));
   rail.toggleAttribute('data-tall', tall);
-  rail.style.setProperty('--scale', Math.max(least, Math.min(1.3, fit, (least * height) / (shown.length * each || 1))));
+  const roomy = (least * height) / (shown.length * each || 1);
+  rail.style.setProperty('--scale', Math.max(least, Math.min(1.3, fit, roomy)));
   shown.forEach(drawProblem);
   for (const card of cards.slice(shown.length)) {
     card.element.hidden = true;
@@ -170,7 +172,8 @@ function drawLastProblem(changed) {
   if (!ended) return;
   find('.last').hidden = false;
   write(find('.last bdi'), ended.component.name);
-  write(find('.last small'), `${word(ended.was).toLowerCase()}, ended ${clock.time(ended.component.since).slice(0, 5)}`);
+  const at = clock.time(ended.component.since).slice(0, 5);
+  write(find('.last small'), `${word(ended.was).toLowerCase()}, ended ${at}`);
 }
 
 // The head
@@ -189,7 +192,7 @@ function drawHead() {
     write(item.querySelector('b'), String(count));
   }
   write(find('.freshness span'), { live: 'Live', retry: 'Connecting', stale: 'Not live' }[live.state]);
-  write(find('.banner small'), live.refused ? capital(live.reason) : `${capital(live.reason)} · last known state shown`);
+  write(find('.banner small'), `${capital(live.reason)} · last known state shown`);
   drawSilence();
 }
 
@@ -278,7 +281,7 @@ addEventListener('pointermove', () => {
   idle = setTimeout(() => document.body.classList.add('idle'), 3000);
 });
 
-// Only where the address is https or localhost, and only while the wall is seen; elsewhere the kiosk must see to it.
+// Only where the address is https or localhost, and only while the wall is seen. Elsewhere it is up to the kiosk.
 function stayAwake() {
   if (!document.hidden) navigator.wakeLock?.request('screen').catch(() => {});
 }

@@ -22,7 +22,7 @@ from app.domain.monitor import Monitor
 from app.domain.result import Outcome
 from app.security.egress import Address
 from workers.probes.equipment import Equipment, Probe, host_and_port
-from workers.probes.expect import judge_answers
+from workers.probes.expect import check_answers
 from workers.probes.run import Failed, Run, Unfit
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -66,7 +66,7 @@ class Dns(Probe):
             run.dns = time.perf_counter() - began
         run.answered()
         run.address = Address(str(answer.nameserver), int(answer.port or 53))
-        judge_answers(monitor.expect.answer, [_text(rdata) for rdata in answer])
+        check_answers(monitor.expect.answer, [_text(rdata) for rdata in answer])
 
     def _system_resolver(self) -> dns.asyncresolver.Resolver:
         try:

@@ -51,8 +51,8 @@ class Expectation:
         """False also where nobody chose a status: a redirect is then followed, not taken for an answer."""
         return self._chosen and self._allows(status)
 
-    def judge(self, status: int, header: Mapping[str, str]) -> None:
-        """Raises Failed at the first thing that is not as expected; so does judge_body."""
+    def check(self, status: int, header: Mapping[str, str]) -> None:
+        """Raises Failed at the first thing that is not as expected; so does check_body."""
         if not self._allows(status):
             wanted = ", ".join(_range(low, high) for low, high in self._status)
             raise Failed(f"status {status}", f"The status is {status}; {wanted} was expected.")
@@ -62,7 +62,7 @@ class Expectation:
                 how = f'does not contain "{text}"' if name in header else "is missing"
                 raise Failed("header", f"The header {name} {how}.")
 
-    def judge_body(self, raw: bytes, encoding: str, whole: bool) -> None:
+    def check_body(self, raw: bytes, encoding: str, whole: bool) -> None:
         """`raw` as it came over the wire, in the given content encoding; not `whole` if it was cut short."""
         body, whole = decode(raw, encoding, whole)
         if self._body is not None and not self._body.search(body):
@@ -150,7 +150,7 @@ def _inflate(raw: bytes, whole: bool) -> tuple[bytes, bool]:
     raise Failed("body", "The body is not encoded as its header says.")
 
 
-def judge_answers(wanted: Sequence[str], got: Sequence[str]) -> None:
+def check_answers(wanted: Sequence[str], got: Sequence[str]) -> None:
     """Each of `wanted` must be among the answers of DNS."""
     found = {_plain(text) for text in got}
     missing = [text for text in wanted if _plain(text) not in found]

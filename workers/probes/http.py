@@ -56,11 +56,11 @@ class Http(Probe):
         expectation = prepared.expectation
         response = await self._ask(prepared.request, run, expectation)
         run.answered()
-        expectation.judge(response.status_code, response.headers)
+        expectation.check(response.status_code, response.headers)
         if expectation.needs_body:
             answer: Answer = response.extensions["answer"]
             encoding = response.headers.get("content-encoding", "")
-            expectation.judge_body(answer.body, encoding, answer.whole)
+            expectation.check_body(answer.body, encoding, answer.whole)
 
     def forget(self, key: str) -> None:
         self._prepared.pop(key, None)

@@ -1,0 +1,244 @@
+"""The text of a file becomes a Catalog, or all that is wrong with it.
+
+Keys of monitors are made here, and they live longer than the file: the history hangs on them. So a slug
+that is left out is made from the name, and monitors without one are numbered by kind.
+"""
+
+import gc
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import yaml
+
+from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
+from app.statusfile import targets, values
+from app.statusfile.mapping import HEADER, JSON_PATH, KINDS, Mapping
+from app.statusfile.problem import Hopeless, Problems, listed, quote
+from app.statusfile.targets import TARGETS
+from app.statusfile.tree import compose, line_of
+
+MOST_MONITORS: Final = 20_000
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api-?key|session", re.IGNORECASE)
+_OTHER_SLUG = "give one of them another `slug`"
+
+
+def parse(text: str, name: str = "statuswire.yaml") -> Catalog:
+    """Raises StatusFileError."""
+    problems = Problems()
+    try:
+        with _no_collection():
+            catalog = _Contents(problems).catalog(compose(text.removeprefix("\ufeff")))
+    except Hopeless as hopeless:
+        problems.add(hopeless.line, str(hopeless))
+    problems.refuse(name)
+    return catalog
+
+
+def warnings(catalog: Catalog) -> list[str]:
+    """What a catalog may say and had better not: sentences for an operator, with advice."""
+    return [warning for monitor in catalog.monitors() for warning in _warnings(monitor)]
+
+
+def _warnings(monitor: Monitor) -> Iterator[str]:
+    for header, value in monitor.headers.items():
+        if _SECRET_HEADER.search(header) and not values.VARIABLE.search(value):
+            yield (
+                f"monitor `{monitor.key}` has the value of its header `{header}` in the file, and so in "
+                f"Redis and the database: write ${{NAME}} and set NAME in the workers' environment"
+            )
+    if monitor.kind == "push":
+        yield (
+            f"monitor `{monitor.key}` waits for heartbeats, which this version does not receive yet: "
+            f"the page shows no data for it"
+        )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The tree holds no cycles, and searching it for them again and again takes longer than reading it: for
+    10,000 monitors 3.6 s, and the event loop was held for up to 400 ms. Without it is 1.4 s and 50 ms."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class _Contents:
+    """One reading of one file, and what in it must be there only once, with the line where it was first."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._groups: dict[str, int] = {}
+        self._slugs: dict[str, int] = {}
+        self._keys: dict[str, int] = {}
+        self._monitors = 0
+
+    def catalog(self, root: yaml.Node) -> Catalog:
+        said = Mapping(self._problems, root, "the file")
+        page = Page()
+        groups: list[str] = []
+        components: list[Component] = []
+        # The sections may come in any order, and the page keeps it.
+        for section in said:
+            if section == "page":
+                page = self._page(said.mapping("page"))
+            elif section == "components":
+                components += self._components(said, None)
+            else:
+                for node in said.entries("groups"):
+                    group = Mapping(self._problems, node, "a group")
+                    groups.append(self._group_name(group))
+                    components += self._components(group, groups[-1])
+        return Catalog(page=page, groups=tuple(groups), components=tuple(components))
+
+    def _page(self, said: Mapping) -> Page:
+        return Page(
+            name=said.take("name", values.name, Page().name),
+            url=said.take("url", targets.url, None),
+            time_zone=said.take("time_zone", values.time_zone, Page().time_zone),
+        )
+
+    def _group_name(self, said: Mapping) -> str:
+        name = said.need("name", values.name, "name: Payments")
+        if name:
+            what, remedy = f"group name {quote(name)}", "put both in one group"
+            self._problems.is_first(self._groups, name, said.line("name"), what, remedy)
+        return name
+
+    def _components(self, said: Mapping, group: str | None) -> list[Component]:
+        return [self._component(node, group) for node in said.entries("components")]
+
+    def _component(self, node: yaml.Node, group: str | None) -> Component:
+        said = Mapping(self._problems, node, "a component")
+        name = said.need("name", values.name, "name: Website")
+        slug = self._slug(said, name)
+        kinds: Counter[str] = Counter()
+        return Component(
+            slug=slug,
+            name=name,
+            description=said.take("description", values.description, ""),
+            group=group,
+            monitors=tuple(self._monitor(entry, slug, kinds) for entry in said.entries("monitors")),
+        )
+
+    def _slug(self, said: Mapping, name: str) -> str:
+        if "slug" in said:
+            slug, line = said.take("slug", values.slug, ""), said.line("slug")
+        else:
+            slug, line = values.slug_of(name), said.line("name")
+            if name and not slug:
+                self._problems.add(
+                    line,
+                    f"no slug can be made from the name {quote(name)}, which has no letter from a to z and "
+                    f"no digit: give the component one, such as `slug: api`",
+                )
+        if slug:
+            self._problems.is_first(self._slugs, slug, line, f"slug `{slug}`", _OTHER_SLUG)
+        return slug
+
+    def _monitor(self, node: yaml.Node, component: str, kinds: Counter[str]) -> Monitor:
+        self._count(node)
+        said = Mapping(self._problems, node, "a monitor")
+        kind = self._kind(said)
+        said.refuse_unfit(kind)
+        every, timeout = self._times(said)
+        target, record = self._target(said, kind)
+        # Heartbeats are a later feature. `grace` is checked already, so that no file will break with it.
+        said.take("grace", values.grace, 0.0)
+        return Monitor(
+            key=self._key(said, component, kind, kinds),
+            kind=kind,
+            target=target,
+            every=every,
+            timeout=timeout,
+            retries=said.take("retries", values.retries, 1),
+            regions=said.take("regions", values.regions, (DEFAULT_REGION,)),
+            headers=said.named("headers", HEADER, values.header_value, "{User-Agent: statuswire}"),
+            expect=self._expect(said.mapping("expect"), kind, timeout) if "expect" in said else Expect(),
+            record=record,
+        )
+
+    def _count(self, node: yaml.Node) -> None:
+        self._monitors += 1
+        if self._monitors > MOST_MONITORS:
+            raise Hopeless(
+                line_of(node),
+                f"this is one monitor too many: at most {MOST_MONITORS:,} in a file, so take some out",
+            )
+
+    def _kind(self, said: Mapping) -> str:
+        """Empty if there is not exactly one."""
+        kinds = [key for key in said if key in KINDS]
+        if len(kinds) == 1:
+            return kinds[0]
+        if kinds:
+            self._problems.add(
+                said.line(kinds[1]),
+                f"a monitor probes one thing, and this one has `{kinds[0]}` on line {said.line(kinds[0])} "
+                f"and `{kinds[1]}`: make two monitors of it",
+            )
+        elif isinstance(said.node, yaml.MappingNode):
+            self._problems.add(
+                line_of(said.node),
+                f"a monitor needs one of {listed(KINDS, 'or')}, such as `http: https://example.com`",
+            )
+        return ""
+
+    def _times(self, said: Mapping) -> tuple[float, float]:
+        every = said.take("every", values.every, 30.0)
+        timeout = said.take("timeout", values.timeout, min(5.0, every))
+        if timeout > every:
+            self._problems.add(
+                said.line("timeout"),
+                f"`timeout` ({timeout:g}s) must not be longer than `every` ({every:g}s): "
+                f"a probe has to end before the next one begins",
+            )
+        return every, timeout
+
+    def _target(self, said: Mapping, kind: str) -> tuple[str, str]:
+        """And the type of record that is asked for, which decides whether an address is a name."""
+        target = said.take(kind, TARGETS[kind], "") if kind else ""
+        record = said.take("record", values.record, "A")
+        if kind == "dns" and record != "PTR" and targets.is_ip(target.partition("@")[0]):
+            self._problems.add(
+                said.line("dns"),
+                "`dns` takes a name: write one, or add `record: PTR` to look up an address",
+            )
+        return target, record
+
+    def _key(self, said: Mapping, component: str, kind: str, kinds: Counter[str]) -> str:
+        # Those with a slug are counted too: to give one a slug must not rename the others.
+        kinds[kind] += 1
+        if "slug" not in said:
+            return f"{component}/{kind}" if kinds[kind] == 1 else f"{component}/{kind}-{kinds[kind]}"
+        if slug := said.take("slug", values.slug, ""):
+            self._problems.is_first(
+                self._keys, slug, said.line("slug"), f"monitor slug `{slug}`", _OTHER_SLUG
+            )
+        return slug
+
+    def _expect(self, said: Mapping, kind: str, timeout: float) -> Expect:
+        said.refuse_unfit(kind)
+        slower_than = said.take("slower_than", values.slower_than, None)
+        if slower_than is not None and slower_than >= timeout:
+            self._problems.add(
+                said.line("slower_than"),
+                f"`slower_than` ({slower_than:g}s) is never reached, because `timeout` is {timeout:g}s: "
+                f"make it shorter than that, or `timeout` longer",
+            )
+        return Expect(
+            status=said.take("status", values.status, ()),
+            body=said.take("body", values.body, None),
+            json=said.named("json", JSON_PATH, values.json, "{$.status: ok}"),
+            header=said.named("header", HEADER, values.short_text, "{Server: nginx}"),
+            slower_than=slower_than,
+            certificate_days=said.take("certificate_days", values.certificate_days, None),
+            answer=said.take("answer", values.answer, ()),
+        )

@@ -1,0 +1,374 @@
+"""What the server draws, before any browser: words, bars, headers, and what is never in it."""
+
+import asyncio
+import base64
+import gzip
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from msgspec.structs import replace
+
+from app.config import Config
+from app.db.engine import Database, connect
+from app.db.history import History
+from app.db.migrate import bring_up_to_date
+from app.domain.events import Logged
+from app.domain.instant import to_ms
+from app.domain.monitor import Catalog, Page
+from app.domain.standing import State
+from app.domain.status import Status
+from app.domain.uptime import Uptime
+from app.feed import Heard
+from app.live.hub import Hub
+from app.pages import public, static, wall
+from app.pages.bars import component_bar, group_bar, uptime_text
+from app.pages.drawing import zone
+from app.pages.rows import SIGN, WORD, Group, Row, began, count, tally
+from tests.make import NOON, a_batch, a_beat, a_catalog, a_catalog_change, a_change, a_component, a_sample
+
+SECRETS = ("10.9.8.7", "connection refused", "timeout", "secret", "api/http", "Bearer")
+STATIC = Path(static.__file__).parent.parent / "static"
+DAY = 86_400_000
+
+
+class Server:
+    """The pages over a real hub and a real database, and a way to tell the hub things."""
+
+    def __init__(
+        self, client: AsyncTestClient[Litestar], hub: Hub, database: Database, clock: list[float]
+    ) -> None:
+        self.client = client
+        self._clock = clock
+        self.hub = hub
+        self.database = database
+        self._said = 0
+
+    def hear(self, *events: Logged) -> None:
+        for event in events:
+            self._said += 1
+            self.hub.hear(Heard(f"{to_ms(NOON)}-{self._said}", event))
+
+    def wait(self, seconds: float) -> None:
+        """For the wall clock alone: no test waits."""
+        self._clock[0] += seconds
+
+    def beat(self) -> None:
+        self.hub.hear(Heard("", a_beat()))
+
+
+@asynccontextmanager
+async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
+    config = Config.read({"DATABASE_URL": f"sqlite:///{folder}/statuswire.db"})
+    await bring_up_to_date(config)
+    database = await connect(config)
+    clock = [NOON.timestamp()]
+    hub = Hub(config.beat, wall_clock=lambda: clock[0])
+    hub.link(True)
+    app = Litestar(
+        [*public.routes(hub, config, History(database)), *wall.routes(hub, config), *static.routes()],
+        openapi_config=None,
+        logging_config=None,
+    )
+    try:
+        async with AsyncTestClient(app) as client:
+            server = Server(client, hub, database, clock)
+            server.beat()
+            server.hear(a_catalog_change(catalog, NOON))
+            yield server
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    catalog = a_catalog(
+        a_component("api", group="Payments"),
+        a_component("web", group="Payments"),
+        a_component("mail"),
+        groups=("Payments",),
+        page=Page(name="Acme Status", time_zone="Europe/Berlin"),
+    )
+    async with serving(tmp_path, catalog) as server:
+        for slug in ("api", "web", "mail"):
+            server.hear(a_change(State.UP, NOON, f"{slug}/http"))
+        yield server
+
+
+async def test_a_page_is_whole_and_says_how_things_stand(server: Server) -> None:
+    server.hear(a_change(State.DOWN, NOON, "api/http"))
+
+    html = (await server.client.get("/")).text
+
+    assert "<title>✕ Major outage: Api · Acme Status</title>" in html
+    assert "<h1>Major outage: Api</h1>" in html
+    assert "1 of 3 components affected" in html
+    assert 'data-slug="api" data-status="major_outage"' in html
+    assert html.index('data-group="Payments"') < html.index('data-slug="mail"')
+    assert re.search(r'data-group="Payments" open>', html)
+    assert "As of 31 Jan, 13:00 CET" in html
+
+
+async def test_what_the_public_may_not_see_is_on_no_page(server: Server) -> None:
+    server.hear(
+        a_change(
+            State.DOWN,
+            NOON,
+            "api/http",
+            reason="timeout",
+            detail="connection refused by 10.9.8.7, sent Authorization: Bearer secret",
+        )
+    )
+    for path in ("/", "/wall"):
+        html = (await server.client.get(path)).text
+        assert "Api" in html
+        assert [secret for secret in SECRETS if secret in html.partition("</style>")[2]] == []
+
+
+async def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
+    for path in ("/", "/wall", "/wall?theme=light"):
+        first = await server.client.get(path)
+        again = await server.client.get(path, headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+
+        server.hear(a_change(State.DEGRADED, NOON, "web/http"))
+        after = await server.client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert after.status_code == 200
+        server.hear(a_change(State.UP, NOON, "web/http"))
+
+
+async def test_a_measurement_changes_the_wall_alone(server: Server) -> None:
+    page = (await server.client.get("/")).headers["etag"]
+    drawn = (await server.client.get("/wall")).headers["etag"]
+
+    server.hear(a_batch(a_sample(State.UP, NOON, "api/http", took=77.7)))
+
+    assert "78 ms" in (await server.client.get("/wall")).text
+    assert (await server.client.get("/wall")).headers["etag"] != drawn
+    assert (await server.client.get("/")).headers["etag"] == page
+
+
+async def test_many_who_ask_at_once_are_given_the_same_drawing(server: Server) -> None:
+    answers = await asyncio.gather(*(server.client.get("/") for _ in range(20)))
+    assert len({answer.text for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/wall"])
+async def test_headers_are_strict_and_allow_the_style_that_is_in_the_page(server: Server, path: str) -> None:
+    answer = await server.client.get(path)
+
+    style = re.search(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(sha256(style[1].encode()).digest()).decode()
+    assert answer.headers["content-security-policy"] == (
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{digest}'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(r"""\s(style|on\w+)=["']""", answer.text.partition("</style>")[2])
+
+
+async def test_a_page_is_packed_for_who_can_unpack_it(server: Server) -> None:
+    plain = await server.client.get("/", headers={"Accept-Encoding": "br, gzip;q=0"})
+    packed = await server.client.get("/", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert len(gzip.compress(plain.content)) < 12_000
+
+
+async def test_head_gets_the_headers_alone(server: Server) -> None:
+    for path in ("/", "/wall", static.url("page.js")):
+        answer = await server.client.head(path)
+        assert answer.status_code == 200
+        assert answer.content == b""
+
+
+async def test_static_files_are_kept_for_ever_under_their_release_and_found_nowhere_else(
+    server: Server,
+) -> None:
+    for name in static.FILES:
+        answer = await server.client.get(static.url(name))
+        assert answer.content == (STATIC / name).read_bytes()
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        again = await server.client.get(static.url(name), headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert (
+        (await server.client.get(static.url("live.js"))).headers["content-type"].startswith("text/javascript")
+    )
+    release = static.RELEASE
+    for path in (
+        "/static/000000000000/page.js",
+        f"/static/{release}/nothing.js",
+        f"/static/{release}/../pages/public.py",
+        f"/static/{release}/..%2fpages%2fpublic.py",
+        f"/static/{release}/%2e%2e",
+        f"/static/{release}/",
+        "/static/",
+    ):
+        assert (await server.client.get(path)).status_code in (404, 405)
+
+
+def test_every_file_a_page_or_module_names_is_there() -> None:
+    for name, file in static.FILES.items():
+        if name.endswith(".js"):
+            for imported in re.findall(r"from '\./([^']+)'", file.content.decode()):
+                assert imported in static.FILES
+    assert {f"status-{status}.svg" for status in (*Status, "stale")} <= set(static.FILES)
+
+
+def test_the_script_and_the_server_use_the_same_words() -> None:
+    told = re.findall(
+        r"^  (\w+): \{ rank: (\d), word: '([^']+)', sign: '([^']+)' \}",
+        (STATIC / "board.js").read_text(),
+        re.MULTILINE,
+    )
+    assert told == [(status, str(rank), WORD[status], SIGN[status]) for rank, status in enumerate(Status)]
+
+
+async def test_without_a_database_the_page_is_there_without_bars(server: Server) -> None:
+    await server.database.close()
+
+    answer = await server.client.get("/")
+
+    assert answer.status_code == 200
+    assert "All systems operational" in answer.text
+    assert 'class="bar"' not in answer.text
+    assert "past 90 days" not in answer.text
+
+
+async def test_bars_outlive_the_database_that_they_were_read_from(server: Server) -> None:
+    assert 'class="bar"' in (await server.client.get("/")).text
+    await server.database.close()
+    server.hear(a_change(State.DOWN, NOON, "api/http"))
+    server.wait(61)
+    answer = (await server.client.get("/")).text
+    assert "Major outage: Api" in answer
+    assert 'class="bar"' in answer
+
+
+async def test_an_empty_page_claims_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path, Catalog()) as server:
+        page = (await server.client.get("/")).text
+        assert "<h1>Nothing is watched yet</h1>" in page
+        assert 'class="hero" data-status="unknown"' in page
+        assert "Nothing is watched yet" in (await server.client.get("/wall")).text
+
+
+async def test_a_zone_this_machine_does_not_know_does_not_take_the_page_away(tmp_path: Path) -> None:
+    async with serving(tmp_path, a_catalog(page=Page(time_zone="Mars/Olympus"))) as server:
+        assert re.search(r"As of .* UTC<", (await server.client.get("/")).text)
+    assert zone("../../etc/passwd").key == "UTC"
+
+
+def _row(status: Status, since: float = 0.0, slug: str = "a") -> Row:
+    at = NOON + timedelta(seconds=since)
+    return Row(slug=slug, name=slug, group=None, status=status, since=at, latency=None)
+
+
+def test_a_count_names_what_ails_most() -> None:
+    well, ill = _row(Status.OPERATIONAL), _row(Status.DEGRADED)
+    silent, resting = _row(Status.UNKNOWN), _row(Status.MAINTENANCE)
+
+    assert count([well, ill, silent, resting]) == "1 of 4 affected"
+    assert count([well, silent, resting]) == "1 of 3 unknown"
+    assert count([well, resting]) == "1 of 2 in maintenance"
+    assert tally([well, well]) == "All 2 components work"
+    assert tally([well]) == "The one component works"
+    assert tally([ill]) == "1 of 1 component affected"
+    assert tally([]) == "No component has been added"
+
+
+def test_an_outage_began_when_the_first_of_the_worst_did() -> None:
+    rows = [_row(Status.DEGRADED, 0), _row(Status.MAJOR, 20), _row(Status.MAJOR, 10)]
+    assert began(rows) == rows[2].since
+    assert began([_row(Status.OPERATIONAL), _row(Status.MAINTENANCE)]) is None
+
+
+WELL = Uptime(operational=DAY, degraded=0, partial=0, major=0, maintenance=0, unknown=0)
+UNSEEN = Uptime(operational=0, degraded=0, partial=0, major=0, maintenance=0, unknown=DAY)
+
+
+def _ill(**spent: int) -> Uptime:
+    return replace(WELL, operational=DAY - sum(spent.values()), **spent)
+
+
+@given(st.lists(st.integers(0, DAY), min_size=1, max_size=90))
+def test_uptime_is_never_rounded_up(down: list[int]) -> None:
+    text = uptime_text([_ill(major=its) for its in down])
+    exact = 1 - sum(down) / (DAY * len(down))
+    assert float(text.removesuffix(" %")) / 100 <= exact + 1e-12
+    assert (text == "100 %") == (sum(down) == 0)
+
+
+def test_uptime_has_as_many_digits_as_it_needs() -> None:
+    assert uptime_text([WELL] * 90) == "100 %"
+    assert uptime_text([*[WELL] * 89, _ill(major=1)]) == "99.999 %"
+    assert uptime_text([*[WELL] * 89, _ill(partial=DAY // 24)]) == "99.95 %"
+    assert uptime_text([*[WELL] * 89, _ill(degraded=DAY)]) == "100 %"
+    assert uptime_text([UNSEEN]) == "no data"
+
+
+def test_a_bar_shows_each_kind_of_day() -> None:
+    minute = 60_000
+    days = [UNSEEN, UNSEEN, WELL, UNSEEN, _ill(major=minute * 2), _ill(maintenance=minute * 60), WELL]
+
+    bar = component_bar('API <"prod">', days)
+
+    assert 'class="unwatched" d="M0 10h2"' in bar.picture
+    assert 'class="good" data-status="operational" d="M2 10H7"' in bar.picture
+    assert 'class="silent" d="M3.15 ' in bar.picture
+    assert 'class="foot" data-status="major_outage" d="M4.15 ' in bar.picture
+    assert 'class="foot" data-status="under_maintenance" d="M5.15 ' in bar.picture
+    assert bar.picture.count('class="tick"') == 1  # planned work is no problem
+    assert "4:major_outage:2;5:under_maintenance:60" in bar.picture
+    assert 'data-first="2"' in bar.picture
+    assert "API &lt;&#34;prod&#34;&gt;: uptime 99.96 % over 4 days, 1 day with problems" in bar.picture
+
+
+def test_two_minutes_can_be_seen_and_a_day_looks_like_one() -> None:
+    def height(spent: int) -> float:
+        foot = re.search(
+            r'class="foot"[^>]*d="M\S+ 20v-([\d.]+)', component_bar("a", [_ill(major=spent)]).picture
+        )
+        assert foot is not None
+        return float(foot[1])
+
+    assert 5 < height(120_000) < 6
+    assert height(DAY) == 20
+    assert height(120_000) < height(3_600_000) < height(DAY)
+
+
+def test_some_seconds_do_not_give_a_day_the_colour_of_what_lasted_longer() -> None:
+    bar = component_bar("a", [_ill(major=20_000, degraded=3_600_000)])
+    assert 'class="foot" data-status="degraded_performance"' in bar.picture
+    assert 'data-status="major_outage"' in component_bar("a", [_ill(major=20_000)]).picture
+
+
+def test_a_group_is_each_day_as_bad_as_its_worst_member() -> None:
+    group = Group(name="g", rows=(_row(Status.OPERATIONAL, slug="a"), _row(Status.OPERATIONAL, slug="b")))
+
+    bar = group_bar(group, {"a": [WELL, _ill(major=DAY // 2)], "b": [UNSEEN, WELL]})
+
+    assert bar is not None
+    assert bar.uptime == "87.50 %"
+    assert 'class="good" data-status="operational" d="M0 10H2"' in bar.picture
+    assert 'data-status="major_outage"' in bar.picture
+    assert group_bar(group, {}) is None
