@@ -50,8 +50,10 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._head_bytes = 0
         self._in_head = True
+        self._head_bytes = 0  # that the parser has understood
+        self._fed_bytes = 0  # that it was given since the head began
+        self._refused = False
         # From the first moment: a client may connect and say nothing.
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
@@ -60,32 +62,46 @@ class HttpDoor(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES + len(data):
-                return self._refuse(_TOO_LARGE)
+        if self._refused:
+            return
         super().data_received(data)
+        self._fed_bytes += len(data)
+        # A header that never ends is held by the parser, which says nothing of it.
+        if self._in_head and self._fed_bytes > HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
         self._set_deadline(HEAD_SECONDS)
         if self.scheme == "http":
             scope: Any = self.scope
             scope["extensions"] = {RELEASE: self._release}
 
+    def on_url(self, url: bytes) -> None:
+        self._head_bytes += len(url)
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + 4
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._set_deadline(BODY_SECONDS)
-        super().on_headers_complete()
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._set_deadline(None)
-        super().on_message_complete()
+        if not self._refused:
+            super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         self._set_deadline(None)
@@ -111,6 +127,7 @@ class HttpDoor(HttpToolsProtocol):
         self._refuse(_TOO_LATE)
 
     def _refuse(self, answer: bytes) -> None:
+        self._refused = True
         if self.transport.is_closing():
             return
         # An answer that has begun cannot be taken back, only cut off.
