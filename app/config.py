@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self, cast
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
@@ -21,7 +22,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _PREFIX = "STATUSWIRE_"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
-_KNOWN = ("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "NO_UV", "REGION", "SUPERVISED")
+_KNOWN = (
+    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
+    *("SUPERVISED", "TRUSTED_PROXIES"),
+)
 
 
 class ConfigError(ValueError):
@@ -42,6 +46,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     # Whether `up` is our parent, who restarts us and has already looked for Redis and the database.
     supervised: bool
+    # Open streams of one server process, and of one visitor's address.
+    max_viewers: int
+    max_per_address: int
+    # Whose X-Forwarded-For counts, as networks.
+    trusted_proxies: tuple[str, ...]
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -61,6 +70,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_log_format(given.get("STATUSWIRE_LOG")),
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
+            max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "20000")),
+            max_per_address=_count(
+                "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
+            ),
+            trusted_proxies=_networks(given.get("STATUSWIRE_TRUSTED_PROXIES", "127.0.0.0/8, ::1")),
         )
 
     def environ(self) -> dict[str, str]:
@@ -77,6 +91,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_LOG": self.log_format,
             "STATUSWIRE_LOG_LEVEL": self.log_level,
             "STATUSWIRE_SUPERVISED": str(int(self.supervised)),
+            "STATUSWIRE_MAX_VIEWERS": str(self.max_viewers),
+            "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
+            "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
         }
         return said
 
@@ -133,6 +150,25 @@ def _beat(value: str) -> float:
     if not 0.2 <= beat <= 60:
         raise ConfigError(f"STATUSWIRE_BEAT is {value!r}; it must be a number of seconds from 0.2 to 60.")
     return beat
+
+
+def _count(name: str, value: str) -> int:
+    if not (re.fullmatch(r"[0-9]{1,7}", value) and int(value) >= 1):
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 1 to 9999999.")
+    return int(value)
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    found = []
+    for given in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            found.append(str(ip_network(given, strict=False)))
+        except ValueError:
+            raise ConfigError(
+                f"STATUSWIRE_TRUSTED_PROXIES has {given!r}; it must be addresses or networks with commas "
+                "between them, such as 10.0.0.5, 172.16.0.0/12."
+            ) from None
+    return tuple(found)
 
 
 def _log_format(value: str | None) -> LogFormat:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_network
 from typing import Any
 
 import structlog
@@ -20,7 +21,9 @@ from app.db.history import History
 from app.db.recorder import Recorder
 from app.feed import Feed
 from app.live import streams, watch
-from app.live.hub import RESUME_PATCHES, STALE_BEATS, Hub
+from app.live.crowd import Crowd
+from app.live.hub import STALE_BEATS, Hub
+from app.live.stage import RESUME_PATCHES
 from app.pages import public, static, wall
 
 log = structlog.get_logger("server")
@@ -42,7 +45,7 @@ class Server:
         assert config.redis_url is not None, "a server needs the URL of a Redis"
         self.config = config
         self.history = History(database)
-        self.hub = Hub(config.beat)
+        self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
@@ -89,7 +92,7 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 def create_app(server: Server) -> Litestar:
     app = Litestar(
         route_handlers=[
-            *streams.routes(server.hub),
+            *streams.routes(server.hub, [ip_network(given) for given in server.config.trusted_proxies]),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config),

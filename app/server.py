@@ -5,6 +5,7 @@ itself uvicorn waits for open streams for ever.
 """
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import uvicorn
 
 from app.config import Config
 from app.db.engine import DatabaseDown
+from app.live.handover import HttpDoor, WebSocketDoor
 from app.live.hub import Hub
 from app.main import opened
 
@@ -22,6 +24,7 @@ log = structlog.get_logger("server")
 
 COME_BACK_WITHIN = 5.0  # seconds over which viewers are spread when the server stops
 GRACE = 2
+SPARE_CONNECTIONS = 1000
 BACKLOG = 4096
 # The kernel resets a viewer that acknowledges nothing for this long. uvicorn itself would hold it for ever.
 UNACKNOWLEDGED_MS = 30_000
@@ -45,12 +48,13 @@ def web(config: Config) -> int:
 
 
 async def serve(config: Config) -> None:
+    _allow_files(config.max_viewers + 2 * SPARE_CONNECTIONS)
     sock = _listen(config.host, config.port)
     async with opened(config) as server:
         settings = uvicorn.Config(
             server.app,
-            http="httptools",
-            ws="websockets-sansio",
+            http=HttpDoor,
+            ws=WebSocketDoor,
             lifespan="on",
             # 46 KiB a connection and twice the CPU, for nothing at 300 bytes a frame.
             ws_per_message_deflate=False,
@@ -62,6 +66,8 @@ async def serve(config: Config) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE,
             backlog=BACKLOG,
+            # Beyond all viewers some are just asking for the page.
+            limit_concurrency=config.max_viewers + SPARE_CONNECTIONS,
         )
         await _Uvicorn(settings, server.hub).serve(sockets=[sock])
 
@@ -88,6 +94,16 @@ def _listen(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
     sock.bind((host, port))
     return sock
+
+
+def _allow_files(wanted: int) -> None:
+    """Each viewer is an open file, and shells allow 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            log.warning("fewer viewers than allowed will find room", open_files=allowed, wanted=wanted)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -14,8 +14,10 @@ from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.feed import Gap, Heard
 from app.live import hub as hub_module
-from app.live.frames import Transport
-from app.live.hub import Crowded, Hub
+from app.live import stage as stage_module
+from app.live.crowd import Crowded
+from app.live.frames import Line
+from app.live.hub import Hub
 
 NOON = from_ms(1_795_000_000_000)
 CATALOG = Catalog(
@@ -33,8 +35,8 @@ CATALOG = Catalog(
 class Screen:
     """A viewer that takes everything at once."""
 
-    def __init__(self, transport: Transport = Transport.WEBSOCKET, wall: bool = False) -> None:
-        self.transport = transport
+    def __init__(self, line: Line = Line.WEBSOCKET, wall: bool = False) -> None:
+        self.line = line
         self.wall = wall
         self.raw: list[bytes] = []
         self.ended: int | None = None
@@ -72,7 +74,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def hub(clock: Clock) -> Hub:
-    hub = Hub(5.0, clock.wall, clock.monotonic)
+    hub = Hub(5.0, clock.wall, clock.monotonic, soon=lambda job: job())
     hub.restore(Board(CATALOG, NOON, "1-0"), "1-0")
     return hub
 
@@ -112,7 +114,7 @@ def test_the_first_frame_is_the_whole_board_and_the_second_says_whether_it_is_li
 
 def test_a_patch_reaches_every_viewer_on_both_transports_once(hub: Hub) -> None:
     screens = [joined(hub) for _ in range(3)]
-    stream = joined(hub, transport=Transport.SSE)
+    stream = joined(hub, line=Line.SSE)
 
     hub.hear(change(2))
 
@@ -127,7 +129,7 @@ def test_a_patch_reaches_every_viewer_on_both_transports_once(hub: Hub) -> None:
 
 
 def test_the_frames_of_both_transports_carry_the_same_object(hub: Hub) -> None:
-    screen, stream = joined(hub), joined(hub, transport=Transport.SSE)
+    screen, stream = joined(hub), joined(hub, line=Line.SSE)
     hub.hear(change(2))
 
     on_ws = screen.frames[-1]
@@ -172,19 +174,19 @@ def test_an_id_that_was_never_sent_gets_a_snapshot(hub: Hub, since: str) -> None
 
 def test_who_missed_more_than_we_keep_gets_a_snapshot(hub: Hub) -> None:
     joined(hub)
-    for n in range(2, hub_module.RESUME_PATCHES + 4):
+    for n in range(2, stage_module.RESUME_PATCHES + 4):
         hub.hear(change(n, state=State.DOWN if n % 2 else State.UP))
 
     assert joined(hub, since="2-0").frames[0]["type"] == "snapshot"
     replayed = joined(hub, since="3-0").of("patch")
-    assert len(replayed) == hub_module.RESUME_PATCHES
+    assert len(replayed) == stage_module.RESUME_PATCHES
     assert replayed[0]["id"] == "4-0"
 
 
 def test_what_we_keep_for_those_who_come_back_is_bounded_in_bytes(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "RESUME_BYTES", 1000)
+    monkeypatch.setattr(stage_module, "RESUME_BYTES", 1000)
     joined(hub)
     for n in range(2, 30):
         hub.hear(change(n, state=State.DOWN if n % 2 else State.UP))
@@ -295,7 +297,7 @@ def test_walls_hear_every_beat_and_pages_every_third(hub: Hub) -> None:
 
 
 def test_a_beat_is_no_place_to_resume_from(hub: Hub) -> None:
-    stream = joined(hub, transport=Transport.SSE)
+    stream = joined(hub, line=Line.SSE)
 
     assert stream.raw[-1].startswith(b"event: beat\ndata: ")
 
@@ -371,7 +373,7 @@ def test_a_slow_viewer_gets_one_snapshot_for_all_it_missed(hub: Hub) -> None:
 
 def test_a_restart_can_replay_what_the_database_remembers(clock: Clock) -> None:
     """The same frames as were sent before it, rebuilt from the patches that history keeps."""
-    before = Hub(5.0, clock.wall, clock.monotonic)
+    before = Hub(5.0, clock.wall, clock.monotonic, soon=lambda job: job())
     before.restore(Board(CATALOG, NOON, "1-0"), "1-0")
     screen = joined(before)
     patches: list[Patch] = []
@@ -379,7 +381,7 @@ def test_a_restart_can_replay_what_the_database_remembers(clock: Clock) -> None:
         before.hear(item)
     patches.extend(before._past)
 
-    after = Hub(5.0, clock.wall, clock.monotonic)
+    after = Hub(5.0, clock.wall, clock.monotonic, soon=lambda job: job())
     after.restore(before.board, "1-0", patches)
 
     assert joined(after, since="1-0").of("patch") == screen.of("patch")

@@ -251,7 +251,7 @@ async def test_a_stream_says_how_it_is_to_be_handled(web: Web, feed: Feed) -> No
         assert answer.headers["x-accel-buffering"] == "no"
         assert answer.headers["x-content-type-options"] == "nosniff"
         lines = answer.aiter_lines()
-        assert any([line.startswith("retry: ") async for line in _until_blank(lines, 4)])
+        assert any([line.startswith("retry: ") async for line in _until_blank(lines, 1)])
 
 
 async def _until_blank(lines: AsyncIterator[str], blanks: int) -> AsyncIterator[str]:

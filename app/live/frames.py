@@ -1,10 +1,10 @@
-"""What goes over the wire: one frame is encoded once and framed once per transport, however many screens
-get it.
+"""What goes over the wire: one frame is encoded once, and framed once for each line it leaves on, however
+many screens get it.
 
 On SSE the type and the id are fields of the event; on a WebSocket the same object carries them itself.
 """
 
-from enum import StrEnum
+from enum import Enum
 
 import msgspec
 from msgspec import Struct
@@ -12,9 +12,23 @@ from msgspec import Struct
 from app.domain.audience import PublicPatch, Snapshot
 
 
-class Transport(StrEnum):
+class Line(Enum):
+    """How bytes reach a viewer: handed to ASGI, which frames them, or framed here and written to its
+    socket."""
+
     WEBSOCKET = "ws"
     SSE = "sse"
+    RAW_WEBSOCKET = "raw ws"
+    RAW_SSE = "raw sse"
+
+    @property
+    def raw(self) -> bool:
+        return self in (Line.RAW_WEBSOCKET, Line.RAW_SSE)
+
+    @property
+    def kind(self) -> str:
+        """What a viewer would call it."""
+        return "ws" if self in (Line.WEBSOCKET, Line.RAW_WEBSOCKET) else "sse"
 
 
 class Beat(Struct, frozen=True):
@@ -33,41 +47,72 @@ class Bye(Struct, frozen=True):
     after: float
 
 
-class Frame(Struct, frozen=True):
-    """One thing said to an audience, ready for each transport."""
+class Frame:
+    """One thing said to an audience. It is framed for a line when the first viewer on that line needs it."""
 
-    id: str
-    ws: bytes
-    sse: bytes
+    __slots__ = ("_body", "_kind", "_on", "id")
 
-    def on(self, transport: Transport) -> bytes:
-        return self.ws if transport is Transport.WEBSOCKET else self.sse
+    def __init__(self, kind: bytes, id: str, body: bytes) -> None:
+        self.id = id
+        self._kind = kind
+        self._body = body
+        self._on: dict[Line, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def on(self, line: Line) -> bytes:
+        if (framed := self._on.get(line)) is None:
+            framed = self._on[line] = self._frame(line)
+        return framed
+
+    def _frame(self, line: Line) -> bytes:
+        match line:
+            case Line.WEBSOCKET:
+                return b'{"type":"%b",%b' % (self._kind, self._body[1:])
+            case Line.SSE:
+                place = b"id: %b\n" % self.id.encode() if self.id else b""
+                return b"event: %b\n%bdata: %b\n\n" % (self._kind, place, self._body)
+            case Line.RAW_WEBSOCKET:
+                return websocket_frame(self.on(Line.WEBSOCKET))
+            case Line.RAW_SSE:
+                return chunk(self.on(Line.SSE))
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def snapshot(body: Snapshot) -> Frame:
-    return _frame(b"snapshot", body.id, _encode(body))
+    return Frame(b"snapshot", body.id, _encode(body))
 
 
 def patch(body: PublicPatch) -> Frame:
-    return _frame(b"patch", body.id, _encode(body))
+    return Frame(b"patch", body.id, _encode(body))
 
 
 def beat(body: Beat) -> Frame:
     # Without an SSE id: a beat is not an event of the log, and must not become a place to resume from.
-    return _frame(b"beat", "", _encode(body))
+    return Frame(b"beat", "", _encode(body))
 
 
 def bye(after: float) -> Frame:
-    return _frame(b"bye", "", _encode(Bye(after)))
+    return Frame(b"bye", "", _encode(Bye(after)))
 
 
-def _frame(kind: bytes, id: str, body: bytes) -> Frame:
-    place = b"id: %b\n" % id.encode() if id else b""
-    return Frame(
-        id=id,
-        ws=b'{"type":"%b",%b' % (kind, body[1:]),
-        sse=b"event: %b\n%bdata: %b\n\n" % (kind, place, body),
-    )
+def websocket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
+    """One unfragmented frame from a server, which masks nothing (RFC 6455, section 5.2)."""
+    size = len(payload)
+    first = 0x80 | opcode
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a response whose length nobody knows (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"

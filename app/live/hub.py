@@ -9,119 +9,34 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
 
 from app import metrics
-from app.domain import audience as views
 from app.domain.audience import PUBLIC, Audience
-from app.domain.board import START, Board, Patch
+from app.domain.board import Board, Patch
 from app.domain.events import Beat, order
 from app.domain.instant import from_seconds, rfc3339, to_ms
-from app.domain.status import Overall, overall
 from app.feed import Gap, Heard
 from app.live import frames
-from app.live.frames import Frame, Transport
+from app.live.cast import Caster
+from app.live.crowd import Crowd, Crowded
+from app.live.frames import Frame
+from app.live.peer import Peer
+from app.live.stage import RESUME_PATCHES, Stage, Viewer
 
 log = structlog.get_logger("hub")
 
-RESUME_PATCHES = 500  # a client that missed more is sent one snapshot, which is then the smaller of the two
-RESUME_BYTES = 256 * 1024
+MOST_VIEWERS = 20_000
+MOST_PER_ADDRESS = 500
 AUDIENCES = 256  # of one installation at a time; each costs an encoding per patch
 PAGE_BEATS = 3  # a wall gets each beat, a page each third: phones pay for every packet
 STALE_BEATS = 2.5
-
-
-class Viewer(Protocol):
-    """One open stream. `write` never waits and never fails; who cannot keep up throws away what waits and
-    asks for a `resync` when it has drained. `end` says a last word, then closes with a WebSocket close
-    code."""
-
-    transport: Transport
-    wall: bool
-
-    def write(self, data: bytes) -> None: ...
-    def end(self, last: bytes, code: int) -> None: ...
-
-
-class Crowded(Exception):
-    """There are already as many audiences as we encode for."""
-
-
-class Stage:
-    """What one audience is shown, who of it is watching, and the last patches it was sent, for those who
-    come back. `complete_since` is the id from which on `replay` lacks nothing."""
-
-    def __init__(self, audience: Audience, board: Board, complete_since: str, past: Iterable[Patch]) -> None:
-        self.audience = audience
-        self.viewers: dict[Transport, set[Viewer]] = {transport: set() for transport in Transport}
-        self.complete_since = complete_since
-        self.replay: deque[Frame] = deque()
-        self._bytes = 0
-        self._snapshot: tuple[tuple[str, str, int], Frame] | None = None
-        self.overall = views.sum_up(board, audience)
-        for patch, status in _retrace(past, board, audience):
-            if (body := views.narrow(patch, audience, status)) is not None:
-                self._keep(frames.patch(body))
-
-    @property
-    def count(self) -> int:
-        return sum(map(len, self.viewers.values()))
-
-    def push(self, patch: Patch, board: Board) -> None:
-        before = self.overall
-        if patch.changes:
-            self.overall = views.sum_up(board, self.audience)
-        body = views.narrow(patch, self.audience, None if self.overall == before else self.overall)
-        if body is None:
-            return
-        metrics.FRAMES.labels("patch").inc()
-        frame = frames.patch(body)
-        if patch.changes:
-            self._keep(frame)
-        self.cast(frame)
-
-    def reset(self, board: Board, now: datetime, why: str) -> None:
-        """Nothing said before holds any more: a snapshot for everybody."""
-        self.replay.clear()
-        self._bytes = 0
-        self.complete_since = board.id
-        self.overall = views.sum_up(board, self.audience)
-        self.cast(self.snapshot(board, now, why))
-
-    def cast(self, frame: Frame, walls_only: bool = False) -> None:
-        for transport, viewers in self.viewers.items():
-            data = frame.on(transport)
-            for viewer in tuple(viewers):
-                if viewer.wall or not walls_only:
-                    viewer.write(data)
-
-    def missed(self, since: str, last: str) -> list[Frame] | None:
-        """What was sent after the id `since`; None if that cannot be said in full."""
-        # Nobody was ever sent the id before all others, and patches from there on would lack the names.
-        if since == START or not order(self.complete_since) <= order(since) <= order(last):
-            return None
-        return [frame for frame in self.replay if order(frame.id) > order(since)]
-
-    def snapshot(self, board: Board, now: datetime, why: str) -> Frame:
-        """Encoded once a second at the most, so that ten thousand who come back at once cost one encoding."""
-        key = (board.id, why, to_ms(now) // 1000)
-        if self._snapshot is None or self._snapshot[0] != key:
-            metrics.FRAMES.labels("snapshot").inc()
-            self._snapshot = key, frames.snapshot(views.snapshot(board, self.audience, now, why))
-        return self._snapshot[1]
-
-    def _keep(self, frame: Frame) -> None:
-        self.replay.append(frame)
-        self._bytes += len(frame.ws)
-        while len(self.replay) > RESUME_PATCHES or self._bytes > RESUME_BYTES:
-            gone = self.replay.popleft()
-            self._bytes -= len(gone.ws)
-            self.complete_since = gone.id
+RETURNS_PER_SECOND = 300  # that those who are told bye are spread over
+STALL = 10.0  # seconds in which a full socket must take something, or it is cut
 
 
 class Hub:
@@ -132,6 +47,8 @@ class Hub:
         beat: float,
         wall_clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self.beat_every = beat
         self._wall_clock = wall_clock
@@ -141,6 +58,11 @@ class Hub:
         self._complete_since = self.board.id
         self._stages: dict[Audience, Stage] = {}
         self._stage_of: dict[Viewer, Stage] = {}
+        self._address_of: dict[Viewer, str] = {}
+        self._crowd = crowd or Crowd(MOST_VIEWERS, MOST_PER_ADDRESS)
+        self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
+        self._caster = Caster(self._soon, self._flush)
+        self._flushing = False
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
@@ -161,6 +83,8 @@ class Hub:
         self._complete_since = complete_since
         for stage in self._stages.values():
             stage.reset(board, self.now(), "gap")
+        if self._stages:
+            self._flush_soon()
 
     def hear(self, item: Heard | Gap) -> None:
         """Take in what the follower heard."""
@@ -201,6 +125,7 @@ class Hub:
         self._past.append(patch)
         for stage in self._stages.values():
             stage.push(patch, self.board)
+        self._flush_soon()
         if patch.trace:
             took = self._wall_clock() - to_ms(patch.at) / 1000
             metrics.PROBE_TO_PUSH.observe(max(0.0, took))
@@ -224,6 +149,7 @@ class Hub:
         self._latency = {}
         for stage in self._stages.values():
             stage.reset(self.board, self.now(), why)
+        self._flush_soon()
 
     # Proof of life
 
@@ -246,7 +172,7 @@ class Hub:
         self._flush_latency()
         frame = self._beat_frame()
         for stage in self._stages.values():
-            stage.cast(frame, walls_only)
+            stage.beat(frame, walls_only, self._caster)
 
     def workers(self) -> list[Beat]:
         """The last beat of each worker that was heard within the last minute."""
@@ -271,72 +197,78 @@ class Hub:
         for stage in self._stages.values():
             stage.push(patch, self.board)
 
+    def _flush_soon(self) -> None:
+        """In the next turn of the loop, with all that is said until then; or when the cast under way is
+        done."""
+        if not self._flushing and not self._caster.busy:
+            self._flushing = True
+            self._soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        for stage in tuple(self._stages.values()):
+            stage.flush(self._caster)
+
     def _beat_frame(self) -> Frame:
         self._said = self.feed_state
         return frames.beat(frames.Beat(self.board.id, rfc3339(self.now()), self._said, self.regions))
 
     # The viewers
 
-    def join(self, viewer: Viewer, audience: Audience, since: str | None) -> None:
-        """From now on `viewer` is sent everything. First what it missed, if that can be said in full, else
-        a snapshot; then a beat, so that it knows at once whether what it sees is live."""
-        stage = self._stage(audience)
+    def admit(self, audience: Audience, address: str) -> None:
+        """Crowded if there is no room for one more viewer, for one more from there, or for one more
+        audience."""
+        self._crowd.admit(address)
+        if audience not in self._stages and len(self._stages) >= AUDIENCES:
+            raise Crowded(1013, 503, 10, "There are too many different filters; try without `components`.")
+
+    def join(self, viewer: Viewer, audience: Audience, since: str | None, address: str = "") -> None:
+        """From now on `viewer` is sent everything. First what it missed, if that can be said in full, else a
+        snapshot; then a beat, so that it knows at once whether what it sees is live."""
+        self.admit(audience, address)
+        if (stage := self._stages.get(audience)) is None:
+            stage = Stage(audience, self.board, self._complete_since, self._past)
+            self._stages[audience] = stage
         missed = None if since is None else stage.missed(since, self.board.id)
-        if missed is None:
-            why = "first" if since is None else "resume"
-            missed = [stage.snapshot(self.board, self.now(), why)]
-        else:
-            why = "replayed"
-        for frame in [*missed, self._beat_frame()]:
-            viewer.write(frame.on(viewer.transport))
-        stage.viewers[viewer.transport].add(viewer)
+        why = "first" if since is None else "resume"
         self._stage_of[viewer] = stage
-        metrics.RESUMES.labels(why).inc()
-        metrics.VIEWERS.labels(viewer.transport).inc()
+        self._address_of[viewer] = address
+        self._crowd.enter(address)
+        metrics.RESUMES.labels(why if missed is None else "replayed").inc()
+        metrics.VIEWERS.labels(viewer.line.kind).inc()
+        stage.join(viewer, missed, self._beat_frame(), self.board, self.now(), why)
 
     def resync(self, viewer: Viewer) -> None:
-        """One snapshot in place of all that a viewer was too slow for."""
         if (stage := self._stage_of.get(viewer)) is not None:
-            metrics.SLOW_VIEWERS.labels("resynced").inc()
-            viewer.write(stage.snapshot(self.board, self.now(), "slow").on(viewer.transport))
+            stage.resync(viewer, self.board, self.now())
+
+    def full(self, peer: Peer) -> None:
+        if (stage := self._stage_of.get(peer)) is not None:
+            stage.full(peer, self._monotonic())
+
+    def drained(self, peer: Peer) -> None:
+        if peer.has_room and (stage := self._stage_of.get(peer)) is not None:
+            stage.drained(peer, self.board, self.now())
+
+    def cut_stalled(self) -> None:
+        """Let go of peers that have taken nothing for too long."""
+        for stage in tuple(self._stages.values()):
+            for peer in stage.stalled(self._monotonic() - STALL):
+                metrics.SLOW_VIEWERS.labels("cut").inc()
+                peer.cut()
 
     def leave(self, viewer: Viewer) -> None:
         if (stage := self._stage_of.pop(viewer, None)) is None:
             return
-        stage.viewers[viewer.transport].discard(viewer)
-        metrics.VIEWERS.labels(viewer.transport).dec()
-        if not stage.count and stage.audience != PUBLIC:
-            del self._stages[stage.audience]
+        stage.leave(viewer)
+        self._crowd.leave(self._address_of.pop(viewer))
+        metrics.VIEWERS.labels(viewer.line.kind).dec()
+        if stage.audience != PUBLIC and stage.is_empty:
+            self._stages.pop(stage.audience, None)
 
     def farewell(self, within: float) -> None:
         """Say bye to everybody, each with a delay of its own, so that they do not come back all at once."""
+        spread = max(within, len(self._stage_of) / RETURNS_PER_SECOND)
         for viewer in tuple(self._stage_of):
-            after = round(random.uniform(0.2, within), 1)
-            viewer.end(frames.bye(after).on(viewer.transport), code=1012)
-
-    def _stage(self, audience: Audience) -> Stage:
-        if (stage := self._stages.get(audience)) is None:
-            if len(self._stages) >= AUDIENCES:
-                raise Crowded
-            stage = Stage(audience, self.board, self._complete_since, self._past)
-            self._stages[audience] = stage
-        return stage
-
-
-def _retrace(
-    past: Iterable[Patch], board: Board, audience: Audience
-) -> Iterator[tuple[Patch, Overall | None]]:
-    """Past patches, each with the page's status if it changed it: what was sent then, found by walking
-    back from now."""
-    status = {component.slug: shown.status for component, shown in views.visible(board, audience)}
-    names = {component.slug: component.name for component, _ in views.visible(board, audience)}
-    after = overall((names[slug], its) for slug, its in status.items())
-    steps: list[tuple[Patch, Overall | None]] = []
-    for patch in reversed(list(past)):
-        for change in reversed(patch.changes):
-            if change.slug in status:
-                status[change.slug] = change.was
-        before = overall((names[slug], its) for slug, its in status.items())
-        steps.append((patch, None if before == after else after))
-        after = before
-    return reversed(steps)
+            after = round(random.uniform(0.2, spread), 1)
+            viewer.end(frames.bye(after).on(viewer.line), code=1012)

@@ -37,6 +37,7 @@ async def beat(hub: Hub) -> None:
     looks, n = 5, 0
     while True:
         await asyncio.sleep(hub.beat_every / looks)
+        hub.cut_stalled()
         n += 1
         if n % looks:
             hub.check()

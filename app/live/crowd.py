@@ -1,0 +1,86 @@
+"""How many may watch: in total, and from one address. Whoever is one too many is told when to come back.
+
+An address is what a network gives to one customer: one IPv4 address, or the /64 of an IPv6 one. Behind a
+proxy it is what the proxy says it is, if the proxy is on our list; anybody may write a header.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+class Crowded(Exception):
+    """`code` is for WebSockets, `status` for HTTP; `after` is the number of seconds to wait."""
+
+    def __init__(self, code: int, status: int, after: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code, self.status, self.after, self.sentence = code, status, after, sentence
+
+
+class Crowd:
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._from: dict[str, int] = {}
+        self.count = 0
+
+    def admit(self, address: str) -> None:
+        """Crowded if one more is too many."""
+        if self.count >= self._most:
+            raise Crowded(
+                1013, 503, 30, "This server has as many viewers as it may have; try again in half a minute."
+            )
+        # Behind a proxy that says nothing of its visitors all of them come from here.
+        if not is_local(address) and self._from.get(_customer(address), 0) >= self._most_per_address:
+            raise Crowded(
+                4429, 429, 60, "There are too many open streams from your address; close some of them."
+            )
+
+    def enter(self, address: str) -> None:
+        customer = _customer(address)
+        self._from[customer] = self._from.get(customer, 0) + 1
+        self.count += 1
+
+    def leave(self, address: str) -> None:
+        customer = _customer(address)
+        self.count -= 1
+        self._from[customer] -= 1
+        if not self._from[customer]:
+            del self._from[customer]
+
+
+def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
+    """Who is behind `client`. `forwarded` is X-Forwarded-For: each proxy appends whom it heard, so the
+    last one that is no proxy of ours is the visitor, and what stands before it anybody may have made up."""
+    known = tuple(proxies)
+    address = client
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    while hops and _is_in(address, known):
+        address = hops.pop()
+    return address if _parse(address) is not None else client
+
+
+def is_local(address: str) -> bool:
+    return _is_in(address, LOOPBACK)
+
+
+def _is_in(address: str, networks: Iterable[Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def _parse(address: str) -> object:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
+
+
+def _customer(address: str) -> str:
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed or address)

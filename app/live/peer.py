@@ -1,0 +1,200 @@
+"""A viewer whose socket has left ASGI: one small protocol on a transport, and nothing else.
+
+No task, queue or timer belongs to it. One whose socket is full gets nothing more until it has drained, and
+then a single snapshot, so that a slow phone costs a constant and holds up nobody. What a viewer may say
+here is ping, pong and close.
+"""
+
+import asyncio
+import socket
+from typing import Protocol
+
+from app.live.frames import LAST_CHUNK, Line, websocket_frame
+
+UNSENT_BYTES = 16 * 1024  # that the kernel may hold of a viewer before it counts as slow; else it were 4 MiB
+SEND_BUFFER = 64 * 1024
+INBOX_BYTES = 4096  # the largest message that is read to its end before it is refused
+PINGS = 10  # that are answered between two beats; more is rudeness
+
+NEVER = 1 << 62
+
+PROTOCOL_ERROR = 1002
+NOT_UNDERSTOOD = 1007
+TOO_BIG = 1009
+BAD_FRAME = 4400
+TOO_SLOW = 4431
+
+_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
+
+class Home(Protocol):
+    """Whom a peer belongs to. All of it is the hub."""
+
+    def full(self, peer: "Peer") -> None: ...
+    def drained(self, peer: "Peer") -> None: ...
+    def leave(self, peer: "Peer") -> None: ...
+
+
+class Peer(asyncio.Protocol):
+    """`next` is the number of the first frame that it is to be given by a cast; NEVER while its socket is
+    full. `missed` is that of the first one it would not have, if it were full now. `fd` is -1 once the
+    socket is gone, so that a cast under way cannot write to whoever is given the same number next."""
+
+    __slots__ = (
+        "_home",
+        "_inbox",
+        "_pings",
+        "_registry",
+        "_transport",
+        "fd",
+        "line",
+        "missed",
+        "next",
+        "wall",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, home: Home, line: Line, wall: bool, registry: set[object]
+    ) -> None:
+        self.line = line
+        self.wall = wall
+        self.next = NEVER
+        self.missed = 0
+        self._transport = transport
+        self._home = home
+        self._registry = registry
+        self._inbox = b""
+        self._pings = 0
+        sock = transport.get_extra_info("socket")
+        self.fd: int = sock.fileno()
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        # So pause_writing means: something did not fit into the kernel's buffer.
+        transport.set_write_buffer_limits(high=0)
+        transport.set_protocol(self)
+        # uvicorn's list of what it must close when it stops.
+        registry.add(self)
+
+    # From the hub
+
+    def write(self, data: bytes) -> None:
+        if data and self.fd >= 0:
+            self._transport.write(data)
+
+    @property
+    def has_room(self) -> bool:
+        return self.fd >= 0 and not self._transport.get_write_buffer_size()
+
+    def end(self, last: bytes, code: int) -> None:
+        """A last word and a farewell; whoever does not take them at once goes without."""
+        if self.fd < 0:
+            return
+        close = LAST_CHUNK if self.line is Line.RAW_SSE else websocket_frame(code.to_bytes(2, "big"), 0x8)
+        self._transport.write(last + close)
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def cut(self) -> None:
+        """For one that takes nothing any more: there is no room even for a farewell."""
+        self._transport.abort()
+
+    # From the transport
+
+    def pause_writing(self) -> None:
+        self._home.full(self)
+
+    def resume_writing(self) -> None:
+        # Not from within: the transport is still busy with the write that made room.
+        asyncio.get_running_loop().call_soon(self._home.drained, self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.line is Line.RAW_SSE or self._transport.is_closing():
+            return  # a request behind the request: nobody will answer it
+        self._inbox += data
+        code: int | None = 0
+        while code == 0 and not self._transport.is_closing():
+            code = self._read_one()
+        if code:
+            self.end(b"", code)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Both event loops call this before they close the socket, so the number is still ours here.
+        self.fd = -1
+        self._home.leave(self)
+        self._registry.discard(self)
+
+    def shutdown(self) -> None:
+        """uvicorn stops, and whoever is still here was not told bye."""
+        self.end(b"", 1012)
+
+    # What a viewer says (RFC 6455, section 5)
+
+    def _read_one(self) -> int | None:
+        """Take one frame from the inbox. None: there is not yet a whole one; 0: go on; else a close code."""
+        inbox = self._inbox
+        if len(inbox) < 2:
+            return None
+        opcode, size = inbox[0] & 0x0F, inbox[1] & 0x7F
+        if (code := _is_wrong(inbox[0], inbox[1])) is not None:
+            return code
+        start = 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            if len(inbox) < start:
+                return None
+            size = int.from_bytes(inbox[2:start], "big")
+        if size > INBOX_BYTES:
+            return TOO_BIG
+        end = start + 4 + size
+        if len(inbox) < end:
+            return None
+        mask = inbox[start : start + 4]
+        payload = bytes(byte ^ mask[n & 3] for n, byte in enumerate(inbox[start + 4 : end]))
+        self._inbox = inbox[end:]
+        return self._obey(opcode, payload)
+
+    def _obey(self, opcode: int, payload: bytes) -> int:
+        if opcode == 0x8:
+            return _closing(payload)
+        if opcode == 0x9:
+            self._pings += 1
+            if self._pings > PINGS:
+                return BAD_FRAME
+            self.write(websocket_frame(payload, 0xA))
+            return 0
+        # Data of any kind: nothing that a viewer could say is understood here.
+        return 0 if opcode == 0xA else BAD_FRAME
+
+    def forgive(self) -> None:
+        self._pings = 0
+
+
+def _is_wrong(first: int, second: int) -> int | None:
+    opcode, size = first & 0x0F, second & 0x7F
+    is_control = opcode >= 0x8
+    if first & 0x70 or opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
+        return PROTOCOL_ERROR  # an extension or an opcode that was never agreed on
+    if not second & 0x80:
+        return PROTOCOL_ERROR  # clients must mask
+    if is_control and (size > 125 or not first & 0x80):
+        return PROTOCOL_ERROR
+    return PROTOCOL_ERROR if opcode == 0x0 else None  # a continuation, and nothing was begun
+
+
+def _closing(payload: bytes) -> int:
+    """The code to answer a close with: the same, if it is one that may be sent."""
+    if not payload:
+        return 1000
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+        return PROTOCOL_ERROR
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        return NOT_UNDERSTOOD
+    return code

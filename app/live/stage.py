@@ -1,0 +1,209 @@
+"""What one audience is shown, who of it is watching, and what it was last sent, for those who come back.
+
+Every frame said here has a number, counted from one. It tells what a viewer has been given, whatever order
+joins, casts and full sockets happen in.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Protocol
+
+from app import metrics
+from app.domain import audience as views
+from app.domain.audience import Audience
+from app.domain.board import START, Board, Patch
+from app.domain.events import order
+from app.domain.instant import to_ms
+from app.domain.status import Overall, overall
+from app.live import frames
+from app.live.cast import Cast, Caster
+from app.live.frames import Frame, Line
+from app.live.peer import NEVER, Peer
+
+RESUME_PATCHES = 500  # a client that missed more is sent one snapshot, which is then the smaller of the two
+RESUME_BYTES = 256 * 1024
+
+
+class Viewer(Protocol):
+    """One open stream. `write` never waits and never fails. `end` says a last word, then closes with a
+    WebSocket close code."""
+
+    line: Line
+    wall: bool
+
+    def write(self, data: bytes) -> None: ...
+    def end(self, last: bytes, code: int) -> None: ...
+
+
+class Stage:
+    """`complete_since` is the id from which on what we keep to be replayed lacks nothing."""
+
+    def __init__(self, audience: Audience, board: Board, complete_since: str, past: Iterable[Patch]) -> None:
+        self.audience = audience
+        self.overall = views.sum_up(board, audience)
+        self.complete_since = complete_since
+        self._replay: deque[tuple[tuple[int, int], Frame]] = deque()
+        self._replay_bytes = 0
+        self._snapshot: tuple[tuple[str, str, int], Frame] | None = None
+        self._said = 0
+        self._pending: list[Frame] = []
+        self._streams: set[Viewer] = set()
+        self._peers: dict[Line, set[Peer]] = {Line.RAW_WEBSOCKET: set(), Line.RAW_SSE: set()}
+        self._full: dict[Peer, float] = {}
+        for patch, status in _retrace(past, board, audience):
+            if (body := views.narrow(patch, audience, status)) is not None:
+                self._keep(frames.patch(body))
+
+    # What is said
+
+    def push(self, patch: Patch, board: Board) -> None:
+        before = self.overall
+        if patch.changes:
+            self.overall = views.sum_up(board, self.audience)
+        body = views.narrow(patch, self.audience, None if self.overall == before else self.overall)
+        if body is None:
+            return
+        metrics.FRAMES.labels("patch").inc()
+        frame = frames.patch(body)
+        if patch.changes:
+            self._keep(frame)
+        self._say(frame)
+
+    def reset(self, board: Board, now: datetime, why: str) -> None:
+        """Nothing said before holds any more: a snapshot for everybody."""
+        self._replay.clear()
+        self._replay_bytes = 0
+        self.complete_since = board.id
+        self.overall = views.sum_up(board, self.audience)
+        self._say(self._draw(board, now, why))
+
+    def beat(self, frame: Frame, walls_only: bool, caster: Caster) -> None:
+        """A beat has no number: who does not get it will get the next."""
+        for stream in tuple(self._streams):
+            if stream.wall or not walls_only:
+                stream.write(frame.on(stream.line))
+        self.flush(caster)
+        for line, peers in self._peers.items():
+            listening = [peer for peer in peers if peer.wall or not walls_only]
+            for peer in listening:
+                peer.forgive()
+            caster.cast(Cast(listening, self._said + 1, self._said + 1, [frame], line))
+
+    def flush(self, caster: Caster) -> None:
+        """Send peers what has been said since the last time, in one write for each."""
+        pending, self._pending = self._pending, []
+        if pending:
+            first = self._said - len(pending) + 1
+            for line, peers in self._peers.items():
+                caster.cast(Cast(list(peers), first, self._said + 1, pending, line))
+
+    def _say(self, frame: Frame) -> None:
+        self._said += 1
+        for stream in tuple(self._streams):
+            stream.write(frame.on(stream.line))
+        self._pending.append(frame)
+
+    # Who is watching
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._streams and not self._full and not any(self._peers.values())
+
+    def join(
+        self, viewer: Viewer, missed: list[Frame] | None, beat: Frame, board: Board, now: datetime, why: str
+    ) -> None:
+        """First what it missed, or a snapshot, then a beat: and from here on everything."""
+        first = [self._draw(board, now, why)] if missed is None else missed
+        self._take_in(viewer)
+        for frame in [*first, beat]:
+            viewer.write(frame.on(viewer.line))
+
+    def resync(self, viewer: Viewer, board: Board, now: datetime) -> None:
+        """One snapshot in place of all that a viewer was too slow for."""
+        metrics.SLOW_VIEWERS.labels("resynced").inc()
+        viewer.write(self._draw(board, now, "slow").on(viewer.line))
+
+    def full(self, peer: Peer, now: float) -> None:
+        if peer in self._peers[peer.line]:
+            self._peers[peer.line].discard(peer)
+            self._full[peer] = now
+            peer.next = NEVER
+
+    def drained(self, peer: Peer, board: Board, now: datetime) -> None:
+        """Live again, if it has all that was said, or with the snapshot that stands for it."""
+        if self._full.pop(peer, None) is None or peer.fd < 0:
+            return
+        behind = peer.missed <= self._said
+        self._take_in(peer)
+        if behind:
+            self.resync(peer, board, now)
+
+    def stalled(self, since: float) -> list[Peer]:
+        """Those that have taken nothing since then."""
+        return [peer for peer, full_since in self._full.items() if full_since <= since]
+
+    def leave(self, viewer: Viewer) -> None:
+        if isinstance(viewer, Peer):
+            self._peers[viewer.line].discard(viewer)
+            self._full.pop(viewer, None)
+        else:
+            self._streams.discard(viewer)
+
+    def _take_in(self, viewer: Viewer) -> None:
+        if isinstance(viewer, Peer):
+            # Before anything is written: the first write may already find its socket full.
+            viewer.next = viewer.missed = self._said + 1
+            self._peers[viewer.line].add(viewer)
+        else:
+            self._streams.add(viewer)
+
+    # What is kept
+
+    def missed(self, since: str, last: str) -> list[Frame] | None:
+        """What was sent after the id `since`; None if that cannot be said in full."""
+        # Nobody was ever sent the id before all others, and patches from there on would lack the names.
+        place = order(since)
+        if since == START or not order(self.complete_since) <= place <= order(last):
+            return None
+        found = []
+        for at, frame in reversed(self._replay):
+            if at <= place:
+                break
+            found.append(frame)
+        return found[::-1]
+
+    def _draw(self, board: Board, now: datetime, why: str) -> Frame:
+        """Encoded once a second at the most, so that ten thousand who come back at once cost one encoding."""
+        key = (board.id, why, to_ms(now) // 1000)
+        if self._snapshot is None or self._snapshot[0] != key:
+            metrics.FRAMES.labels("snapshot").inc()
+            self._snapshot = key, frames.snapshot(views.snapshot(board, self.audience, now, why))
+        return self._snapshot[1]
+
+    def _keep(self, frame: Frame) -> None:
+        self._replay.append((order(frame.id), frame))
+        self._replay_bytes += len(frame)
+        while len(self._replay) > RESUME_PATCHES or self._replay_bytes > RESUME_BYTES:
+            _, gone = self._replay.popleft()
+            self._replay_bytes -= len(gone)
+            self.complete_since = gone.id
+
+
+def _retrace(
+    past: Iterable[Patch], board: Board, audience: Audience
+) -> Iterator[tuple[Patch, Overall | None]]:
+    """Past patches, each with the page's status if it changed it: what was sent then, found by walking
+    back from now."""
+    status = {component.slug: shown.status for component, shown in views.visible(board, audience)}
+    names = {component.slug: component.name for component, _ in views.visible(board, audience)}
+    after = overall((names[slug], its) for slug, its in status.items())
+    steps: list[tuple[Patch, Overall | None]] = []
+    for patch in reversed(list(past)):
+        for change in reversed(patch.changes):
+            if change.slug in status:
+                status[change.slug] = change.was
+        before = overall((names[slug], its) for slug, its in status.items())
+        steps.append((patch, None if before == after else after))
+        after = before
+    return reversed(steps)

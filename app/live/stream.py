@@ -1,0 +1,111 @@
+"""A viewer on plain ASGI: a bounded queue that the hub fills, and two loops, one that sends and one that
+waits for the viewer to go.
+
+The slower way, with the same promises: for TLS that ends in uvicorn, for other servers, for whatever comes
+between.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from litestar.types import Receive, Send
+
+from app import metrics
+from app.live.frames import Line
+from app.live.hub import STALL, Hub
+from app.live.peer import BAD_FRAME, TOO_SLOW
+
+WAITING_BYTES = 64 * 1024  # what one slow viewer may cost; a single frame may be larger and is shared by all
+GOING_AWAY = 1001
+
+
+class Stream:
+    """A viewer on plain ASGI: a bounded queue that the hub fills and `pump` empties."""
+
+    def __init__(self, line: Line, wall: bool) -> None:
+        self.line = line
+        self.wall = wall
+        self.code = 0
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._behind = False
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        if self._behind or self._ended:
+            return
+        if self._waiting and self._size + len(data) > WAITING_BYTES:
+            # Half a story is worse than none: it gets one snapshot when it has room again.
+            self._behind = True
+            self._waiting.clear()
+            self._size = 0
+        else:
+            self._waiting.append(data)
+            self._size += len(data)
+        self._wake.set()
+
+    def end(self, last: bytes, code: int) -> None:
+        self._behind = False
+        self.write(last)
+        self._ended, self.code = True, code
+        self._wake.set()
+
+    async def pump(self, hub: Hub, send: Send) -> None:
+        """Until the stream is ended from our side, or the viewer takes nothing for too long."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting or self._behind:
+                if not self._waiting:
+                    self._behind = False
+                    hub.resync(self)
+                data = self._take()
+                async with asyncio.timeout(STALL):
+                    await send(self._message(data))
+            if self._ended:
+                return
+
+    def _take(self) -> bytes:
+        """On SSE all that waits leaves in one write; a WebSocket message is one frame."""
+        if self.line is Line.SSE:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self._size = 0
+        else:
+            data = self._waiting.popleft()
+            self._size -= len(data)
+        return data
+
+    def _message(self, data: bytes) -> Any:
+        if self.line is Line.SSE:
+            return {"type": "http.response.body", "body": data, "more_body": True}
+        return {"type": "websocket.send", "text": data.decode()}
+
+
+async def carry(stream: Stream, hub: Hub, receive: Receive, send: Send) -> int:
+    """Both loops, until one of them ends. The close code that says why."""
+    pump = asyncio.create_task(stream.pump(hub, send))
+    watch = asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hub.leave(stream)
+        for task in (pump, watch):
+            task.cancel()
+        ends = await asyncio.gather(pump, watch, return_exceptions=True)
+    if isinstance(ends[0], TimeoutError):
+        metrics.SLOW_VIEWERS.labels("cut").inc()
+        return TOO_SLOW
+    return stream.code or (ends[1] if isinstance(ends[1], int) else GOING_AWAY)
+
+
+async def _gone(receive: Receive) -> int:
+    """Wait until the viewer goes, or says something: nothing it could say is understood here."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            return BAD_FRAME
+        if message["type"] in ("websocket.disconnect", "http.disconnect"):
+            return GOING_AWAY

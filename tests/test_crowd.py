@@ -1,0 +1,78 @@
+import pytest
+
+from app.live.crowd import LOOPBACK, Crowd, Crowded, visitor
+
+PROXIES = (*LOOPBACK,)
+
+
+def test_one_more_than_may_watch_is_told_when_to_come_back() -> None:
+    crowd = Crowd(most=2, most_per_address=9)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        crowd.admit(address)
+        crowd.enter(address)
+    with pytest.raises(Crowded) as full:
+        crowd.admit("192.0.2.3")
+    assert (full.value.code, full.value.status, full.value.after) == (1013, 503, 30)
+
+    crowd.leave("192.0.2.1")
+
+    crowd.admit("192.0.2.3")
+
+
+def test_one_address_may_not_take_all_the_room() -> None:
+    crowd = Crowd(most=100, most_per_address=2)
+    for _ in range(2):
+        crowd.enter("192.0.2.1")
+    with pytest.raises(Crowded) as greedy:
+        crowd.admit("192.0.2.1")
+    assert (greedy.value.code, greedy.value.status) == (4429, 429)
+    crowd.admit("192.0.2.2")
+
+
+def test_the_addresses_of_one_ipv6_network_are_one_customer() -> None:
+    crowd = Crowd(most=100, most_per_address=2)
+    crowd.enter("2001:db8::1")
+    crowd.enter("2001:db8::ffff:2")
+    with pytest.raises(Crowded):
+        crowd.admit("2001:db8:0:0:1::")
+    crowd.admit("2001:db8:0:1::")
+
+
+def test_a_mapped_address_is_the_ipv4_one() -> None:
+    crowd = Crowd(most=100, most_per_address=1)
+    crowd.enter("::ffff:192.0.2.1")
+    with pytest.raises(Crowded):
+        crowd.admit("192.0.2.1")
+
+
+def test_viewers_behind_a_proxy_that_says_nothing_are_not_one_customer() -> None:
+    crowd = Crowd(most=100, most_per_address=1)
+    crowd.enter("127.0.0.1")
+    crowd.admit("127.0.0.1")
+
+
+def test_nothing_is_kept_of_those_who_left() -> None:
+    crowd = Crowd(most=100, most_per_address=2)
+    crowd.enter("192.0.2.1")
+    crowd.leave("192.0.2.1")
+    assert crowd.count == 0
+    assert crowd._from == {}
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "expected"),
+    [
+        ("192.0.2.1", "", "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # no proxy of ours says so
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("127.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),  # the first one is made up
+        ("127.0.0.1", "198.51.100.7, 127.0.0.1", "198.51.100.7"),  # two proxies in a row
+        ("127.0.0.1", "rubbish", "127.0.0.1"),
+        ("127.0.0.1", " , ,", "127.0.0.1"),
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("", "198.51.100.7", ""),
+    ],
+)
+def test_only_our_own_proxies_may_say_who_is_behind_them(client: str, forwarded: str, expected: str) -> None:
+    assert visitor(client, forwarded, PROXIES) == expected
