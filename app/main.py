@@ -110,7 +110,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     """All that runs for as long as the server does. If one of them fails, the server ends and is started
     anew: a half-working one would look well."""
     return [
-        ("follow", watch.follow(server.feed, server.hub, server.recorder.load)),
+        ("listen", watch.listen(server.feed, server.hub, server.recorder.load)),
         ("beat", watch.beat(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),

@@ -11,9 +11,8 @@ STATEMENTS = (
     # An event that is applied twice writes one row, and no component has two states at once.
     "CREATE UNIQUE INDEX spans_once ON spans (event, component, n)",
     "CREATE UNIQUE INDEX spans_open ON spans (component) WHERE until IS NULL",
-    # The bars of a component; and what is still of interest to a window, of which most is recent.
-    "CREATE INDEX spans_by_component ON spans (component, since)",
-    "CREATE INDEX spans_by_end ON spans (until)",
+    # Most windows are recent, and end now: by its end a span of long ago is passed over unread.
+    "CREATE INDEX spans_by_component ON spans (component, until)",
     "CREATE INDEX monitors_by_component ON monitors (component)",
     "CREATE INDEX monitor_regions_by_monitor ON monitor_regions (monitor)",
     "CREATE UNIQUE INDEX latency_rollups_once ON latency_rollups (component, length, start)",

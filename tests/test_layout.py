@@ -46,7 +46,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "sqlite3": ("app/db/",),
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
-    "uvicorn": ("app/server.py",),
+    "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
     "yaml": ("app/statusfile/",),
@@ -55,8 +55,17 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "ssl": (PROBES,),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
-    # To be connected to is not to connect: the last four listen, look at a port, or ask for our name.
-    "socket": (PROBES, EGRESS, "app/server.py", "app/up.py", "app/cli.py", "workers/main.py"),
+    # To be connected to is not to connect: the others listen, tune what was accepted, look at a port, or ask
+    # for our name.
+    "socket": (
+        PROBES,
+        EGRESS,
+        "app/server.py",
+        "app/live/peer.py",
+        "app/up.py",
+        "app/cli.py",
+        "workers/main.py",
+    ),
     "urllib.request": (),
     "http.client": (),
 }

@@ -19,9 +19,10 @@ from app.db.history import History
 from app.domain.events import StateChange
 from app.domain.instant import from_ms, from_seconds
 from app.domain.standing import Standing, State
-from app.feed import Feed, FeedDown
+from app.feed import Feed
 from tests.conftest import eventually
 from tests.services import Valkey, Web
+from workers.outbox import Outbox
 
 PRODUCERS = 4
 CHANGES = 250  # of each
@@ -45,6 +46,8 @@ async def web(database_url: str) -> AsyncIterator[tuple[Valkey, Web]]:
         await asyncio.to_thread(web.start)
         await eventually(lambda: b"Part 3" in web.get("/")[1])
         yield valkey, web
+        print("\n".join(line for line in web.logs.splitlines() if '"pushed"' not in line))
+        print(valkey.logs)
 
 
 async def test_kill_9_of_redis_loses_repeats_and_reorders_nothing(web: tuple[Valkey, Web]) -> None:
@@ -76,22 +79,25 @@ async def test_kill_9_of_redis_loses_repeats_and_reorders_nothing(web: tuple[Val
 
 
 async def produce(url: str, n: int) -> list[str]:
-    """One worker's changes, each told again until it was heard; the statuses they should be shown as."""
+    """One worker's changes, by the outbox that workers have; the statuses they should be shown as."""
     feed = Feed(url, beat=BEAT)
+    outbox = Outbox(feed, f"w{n}")
+    delivering = asyncio.create_task(outbox.deliver())
     statuses = []
     for i in range(CHANGES):
         state = STATES[i % len(STATES)]
         at = from_seconds(time.time())
         standing = Standing(monitor=f"part-{n}", region="local", state=state, since=at)
-        event = StateChange(trace=f"w{n}:{i}", at=at, worker=f"w{n}", was=State.UNKNOWN, standing=standing)
+        outbox.put(
+            lambda key, at=at, standing=standing: StateChange(
+                trace=key, at=at, worker=f"w{n}", was=State.UNKNOWN, standing=standing
+            )
+        )
         statuses.append(SHOWN[state])
-        while True:
-            try:
-                await feed.announce([(f"w{n}:{i}", event)])
-                break
-            except FeedDown:
-                await asyncio.sleep(0.02)
         await asyncio.sleep(0.01)
+    assert await outbox.drain(within=20)
+    delivering.cancel()
+    await asyncio.gather(delivering, return_exceptions=True)
     await feed.close()
     return statuses
 

@@ -2,6 +2,10 @@
 
 It is bounded. Measurements give way first, the oldest before the newer; state changes only when there are
 more of them than any outage should bring. Whatever is let go is counted.
+
+A change that was heard is kept a little longer: a Redis that is killed while its disk is slow loses what it
+had taken in the last moments, and nobody is told. So after every outage the last changes are said again, and
+the feed, which knows their keys, takes only those it has lost.
 """
 
 import asyncio
@@ -20,6 +24,7 @@ AT_A_TIME: Final = 256
 CHANGES_AT_MOST: Final = 100_000
 SAMPLE_EVENTS_AT_MOST: Final = 3_000
 SAMPLES_AT_MOST: Final = 200_000  # some 40 MB
+SAID_AGAIN: Final = 256
 
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
@@ -42,6 +47,7 @@ class Outbox:
         # the same again.
         self._waiting: dict[int, Logged] = {}
         self._batch: list[tuple[str, Logged]] = []
+        self._heard: deque[tuple[str, Logged]] = deque(maxlen=SAID_AGAIN)
         self._sample_events: deque[int] = deque()
         self._samples = 0
         self._filled = asyncio.Event()
@@ -76,6 +82,7 @@ class Outbox:
                     if known:
                         log.warning("the feed has a new log; telling it how everything stands")
                         self._on_new_log()
+            self._heard += [(key, event) for key, event in self._batch if not isinstance(event, Samples)]
             self._batch = []
             if not self._waiting:
                 self._filled.clear()
@@ -104,8 +111,10 @@ class Outbox:
         pause = _PAUSE
         failed = False
         while True:
+            # After an outage in order, and in one step with what follows: nothing newer may overtake it.
+            again = list(self._heard) if failed else []
             try:
-                heard = await self._feed.announce(self._batch)
+                heard = (await self._feed.announce([*again, *self._batch]))[len(again) :]
             except FeedDown as error:
                 if not failed:
                     log.warning("events are waiting for the feed", error=str(error))

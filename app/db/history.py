@@ -99,13 +99,15 @@ class History:
         async with self._database.reading() as transaction:
             for first in range(0, len(components), _MOST_VALUES):
                 some = components[first : first + _MOST_VALUES]
+                asked = (
+                    "SELECT component, status, since, until FROM spans"
+                    f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
+                )
+                # Not one query with OR: SQLite would then read all that ever was.
                 found += await transaction.fetch(
-                    "SELECT component, status, since, until FROM spans WHERE component IN"
-                    f" ({', '.join(['{}'] * len(some))})"
-                    " AND since < {} AND (until > {} OR until IS NULL) ORDER BY component, since",
-                    *some,
-                    end,
-                    start,
+                    f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
+                    *(*some, end, start),
+                    *(*some, end),
                 )
         return found
 

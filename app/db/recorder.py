@@ -382,7 +382,7 @@ class _Spans:
         )
         # A state that lasted no time at all was never true.
         await transaction.execute_many(
-            "DELETE FROM spans WHERE component = {} AND since = {} AND until = since",
+            "DELETE FROM spans WHERE component = {} AND until = {} AND since = until",
             list(self._ends.items()),
         )
         await transaction.execute_many(

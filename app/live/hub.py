@@ -124,7 +124,7 @@ class Hub:
             self._complete_since = self._past[0].id
         self._past.append(patch)
         for stage in self._stages.values():
-            stage.push(patch, self.board)
+            stage.show(patch, self.board)
         self._flush_soon()
         if patch.trace:
             took = self._wall_clock() - to_ms(patch.at) / 1000
@@ -195,7 +195,7 @@ class Hub:
         patch = Patch(id=self.board.id, at=self.now(), latency=self._latency)
         self._latency = {}
         for stage in self._stages.values():
-            stage.push(patch, self.board)
+            stage.show(patch, self.board)
 
     def _flush_soon(self) -> None:
         """In the next turn of the loop, with all that is said until then; or when the cast under way is

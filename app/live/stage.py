@@ -57,7 +57,7 @@ class Stage:
 
     # What is said
 
-    def push(self, patch: Patch, board: Board) -> None:
+    def show(self, patch: Patch, board: Board) -> None:
         before = self.overall
         if patch.changes:
             self.overall = views.sum_up(board, self.audience)

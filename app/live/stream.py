@@ -7,9 +7,8 @@ between.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from litestar.types import Receive, Send
 
 from app import metrics
 from app.live.frames import Line
@@ -18,6 +17,9 @@ from app.live.peer import BAD_FRAME, TOO_SLOW
 
 WAITING_BYTES = 64 * 1024  # what one slow viewer may cost; a single frame may be larger and is shared by all
 GOING_AWAY = 1001
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Stream:

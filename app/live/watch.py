@@ -16,7 +16,7 @@ from app.live.hub import PAGE_BEATS, STALE_BEATS, Hub
 log = structlog.get_logger("watch")
 
 
-async def follow(feed: Feed, hub: Hub, reload: Callable[[], Awaitable[Board]]) -> None:
+async def listen(feed: Feed, hub: Hub, reload: Callable[[], Awaitable[Board]]) -> None:
     """Keep the hub true to the feed, for ever. Behind a hole the database may know more than we do:
     another server may have heard what we missed."""
     known = (0, 0)

@@ -205,7 +205,7 @@ class _Contents:
     def _target(self, said: Mapping, kind: str) -> tuple[str, str]:
         """And the type of record that is asked for, which decides whether an address is a name."""
         target = said.take(kind, TARGETS[kind], "") if kind else ""
-        record = said.take("record", values.record, "A")
+        record = said.take("record", values.record_type, "A")
         if kind == "dns" and record != "PTR" and targets.is_ip(target.partition("@")[0]):
             self._problems.add(
                 said.line("dns"),

@@ -163,7 +163,7 @@ def certificate_days(node: yaml.Node) -> float | None:
     return float(text)
 
 
-def record(node: yaml.Node) -> str:
+def record_type(node: yaml.Node) -> str:
     text = scalar(node)
     if text.upper() not in RECORDS:
         raise Wrong(f"is not a record type that we ask for: use one of {', '.join(RECORDS)}")
