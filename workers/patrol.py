@@ -263,14 +263,9 @@ class Patrol:
 
     def _announce(self, standing: Standing, was: State, result: Result) -> None:
         def create(key: str) -> StateChange:
-            log.info(
-                "state change",
-                monitor=standing.monitor,
-                was=was,
-                now=standing.state,
-                reason=standing.reason,
-                trace=key,
-            )
+            # In the next turn of the loop: by then the change is on its way, and no line in a log has held it
+            # up.
+            asyncio.get_running_loop().call_soon(_log_change, standing, was, key)
             return StateChange(trace=key, at=result.at, worker=self._worker, was=was, standing=standing)
 
         self._outbox.put(create)
@@ -329,3 +324,8 @@ def is_late(result: Result, lag: float, stolen: float) -> bool:
 def _place(key: str) -> float:
     """Where in an interval a monitor has its slots, from 0 to 1; the same on every worker and for ever."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
+
+
+def _log_change(standing: Standing, was: State, trace: str) -> None:
+    words = {"monitor": standing.monitor, "was": was, "now": standing.state, "reason": standing.reason}
+    log.info("state change", **words, trace=trace)

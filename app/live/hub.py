@@ -127,15 +127,16 @@ class Hub:
             stage.show(patch, self.board)
         self._flush_soon()
         if patch.trace:
-            took = self._wall_clock() - to_ms(patch.at) / 1000
-            metrics.PROBE_TO_PUSH.observe(max(0.0, took))
-            log.info(
-                "pushed",
-                id=patch.id,
-                trace=patch.trace,
-                components=[change.slug for change in patch.changes],
-                took_ms=round(took * 1000, 2),
-            )
+            # Behind the flush: nobody is to wait for a line in a log.
+            self._soon(lambda: self._tell(patch))
+
+    def _tell(self, patch: Patch) -> None:
+        took = self._wall_clock() - to_ms(patch.at) / 1000
+        metrics.PROBE_TO_PUSH.observe(max(0.0, took))
+        components = [change.slug for change in patch.changes]
+        log.info(
+            "pushed", id=patch.id, trace=patch.trace, components=components, took_ms=round(took * 1000, 2)
+        )
 
     def _hear_beat(self, beat: Beat) -> None:
         self._regions[beat.region] = self._monotonic()
