@@ -51,8 +51,12 @@ BEATS_AT = "{statuswire}:beats:at"
 # nobody can know whether the first try was heard, finds it there and repeats nothing. One call for the whole
 # list, not one for each event: were the second written when the first was refused (a server that is still
 # loading, or out of memory), the first would be taken for said, and be lost.
+#
+# A producer may also say which id it was last told. If that is not what stands here, the log has lost its
+# end, and nothing is written: what was lost must be said before it.
 _ANNOUNCE = """
 local log, identity_key, new_identity, at_most, bell = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
+local known = ARGV[4]
 local prev = '0-0'
 local info = redis.pcall('XINFO', 'STREAM', log)
 if not info.err then
@@ -62,8 +66,13 @@ if not info.err then
 end
 local identity = prev ~= '0-0' and redis.call('GET', identity_key)
 local ids = {}
+if known ~= '' and identity then
+  local last = redis.call('HMGET', KEYS[3], 'counter', 'id')
+  local again = last[1] and tonumber(last[1]) >= tonumber(ARGV[5])
+  if not again and last[2] ~= known then return {identity, ids} end
+end
 for i = 3, #KEYS do
-  local counter, event = ARGV[2 * i - 2], ARGV[2 * i - 1]
+  local counter, event = ARGV[2 * i - 1], ARGV[2 * i]
   local said = redis.call('HMGET', KEYS[i], 'counter', 'id')
   if said[1] and identity and tonumber(said[1]) >= tonumber(counter) then
     ids[#ids + 1] = said[2]
@@ -112,6 +121,10 @@ class Announced(Struct, frozen=True):
     log: str
 
 
+class Forgotten(Exception):
+    """The log has lost what it had taken. Say it again, and what comes after it, in one list."""
+
+
 class Heard(Struct, frozen=True):
     """An event and its id in the log. Beats are not in the log and have none."""
 
@@ -132,6 +145,7 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_catalog = msgspec.json.Decoder(Catalog).decode
+_ID = re.compile(rb"[0-9]+-[0-9]+")
 _RING = re.compile(rb"(\d{1,20}-\d{1,20}) (\d{1,20}-\d{1,20}) (.*)", re.DOTALL)
 _NO_LOG = b"none"
 
@@ -160,21 +174,25 @@ class Feed:
 
     # What is said
 
-    async def announce(self, events: Sequence[tuple[str, Logged]]) -> list[Announced]:
+    async def announce(self, events: Sequence[tuple[str, Logged]], known: str = "") -> list[Announced]:
         """Write (key, event) pairs to the log and ring the bell for each, in order, all of them or none.
 
         A key is `producer:counter`, and a producer's counter grows. On FeedDown say the same list again, as
         often as it takes: what was heard the first time is not repeated.
+
+        `known` is the last id that this producer was told. Forgotten if the log does not hold that any more.
         """
         if not events:
             return []
         keys = [LOG, LOG_IDENTITY]
-        args: list[str | bytes | int] = [token_hex(8), LOG_AT_MOST, BELL]
+        args: list[str | bytes | int] = [token_hex(8), LOG_AT_MOST, BELL, known]
         for key, event in events:
             producer, _, counter = key.rpartition(":")
             keys.append(SAID + producer)
             args += [counter, _encode(event)]
         identity, ids = await self._ask(self._announce(keys=keys, args=args))
+        if not ids:
+            raise Forgotten
         return [Announced(id.decode(), identity.decode()) for id in ids]
 
     async def beat(self, beat: Beat) -> None:
@@ -245,14 +263,17 @@ class Feed:
     async def _read(self, place: "_Place") -> AsyncGenerator[Heard | Gap, None]:
         """All that stands in the log behind our place, checked link by link."""
         if (start := await self._start(place)) != place.at:
-            yield Gap(place.at, start)
+            if start == START:
+                yield Gap(place.at, start)
+            else:
+                log.warning("the log has lost its end, which we had heard", after=start, heard=place.at)
             place.at = start
         entries: Any = True
         while entries:
             entries = await self._ask(self._redis.xrange(LOG, min=f"({place.at}", max="+", count=BATCH))
             for raw_id, fields in entries:
                 id = raw_id.decode()
-                if fields.get(b"prev") != place.at.encode():
+                if place.lacks(fields.get(b"prev", b"")):
                     yield Gap(place.at, id)
                 place.at = id
                 if (event := _event(fields.get(b"event", b""))) is not None:
@@ -379,6 +400,13 @@ class _Place(Struct):
         # The first event of a log is always read from there, and the name of the log with it. Anything else
         # that is not beyond our place was read already, while the bell was still ringing for it.
         return None, prev == START or order(id) > order(self.at)
+
+    def lacks(self, prev: bytes) -> bool:
+        """True if the event that `prev` names, which came before the next one, is not known here. One that we
+        are past is the end of a log that has lost what was behind it: we had heard that."""
+        if not _ID.fullmatch(prev) or prev == START.encode():
+            return prev != self.at.encode()
+        return order(prev.decode()) > order(self.at)
 
 
 def _event(payload: bytes) -> Event | None:

@@ -488,3 +488,21 @@ def test_equal_catalogs_have_equal_revisions_whoever_computes_them() -> None:
 
     assert build({"a": "1", "b": "2"}).revision == build({"b": "2", "a": "1"}).revision
     assert build({"a": "1"}).revision != build({"a": "2"}).revision
+
+
+def test_changes_that_are_said_again_after_an_outage_change_nothing() -> None:
+    """A worker does not know what of its last words was lost, so it says them all again."""
+    board = a_board()
+    said = [
+        a_change(State.DOWN, at=after(1)),
+        a_change(State.UP, at=after(2)),
+        a_change(State.DOWN, at=after(3)),
+    ]
+    for n, event in enumerate(said, 1):
+        assert board.fold(f"{n}-0", event) is not None
+    before = board.shown["api"].status, board.shown["api"].since
+
+    for n, event in enumerate(said, 4):
+        assert board.fold(f"{n}-0", event) is None
+
+    assert (board.shown["api"].status, board.shown["api"].since) == before

@@ -1,10 +1,12 @@
 """The outbox: what is said is heard, once and in order, or counted as dropped."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis.asyncio import Redis
 
 from app.domain.events import Logged, Sample, Samples, StateChange
 from app.domain.instant import from_ms
@@ -206,3 +208,30 @@ async def test_an_outage_is_said_once(
     logged = capsys.readouterr().out
     assert logged.count("events are waiting for the feed") == 1
     assert logged.count("the feed takes events again") == 1
+
+
+async def test_what_a_killed_redis_had_taken_and_lost_is_said_again(server: Valkey, feed: Feed) -> None:
+    """With `appendfsync everysec` a slow disk holds back the log, and kill -9 takes what was acknowledged.
+    Here the keys are put back as they were: the same loss, whenever we like."""
+    outbox = Outbox(feed, "w")
+    delivering = asyncio.create_task(outbox.deliver())
+    async with Redis.from_url(server.url) as raw:
+        for n in range(5):
+            outbox.put(change(n))
+        assert await outbox.drain(5)
+        keys = [key for key in await raw.keys("*") if await raw.type(key) != b"none"]
+        taken = {key: await raw.dump(key) for key in keys}
+        for n in range(5, 8):
+            outbox.put(change(n))
+        assert await outbox.drain(5)
+        for key, dump in taken.items():
+            await raw.restore(key, 0, dump, replace=True)
+        await raw.client_kill_filter(_type="normal", skipme=True)
+
+        outbox.put(change(8))
+        assert await outbox.drain(5)
+
+        entries = await raw.xrange("{statuswire}:feed")
+        said = [json.loads(fields[b"event"])["standing"]["monitor"] for _, fields in entries]
+        assert said == [f"m{n}" for n in range(9)]
+    await end([delivering])

@@ -4,8 +4,8 @@ It is bounded. Measurements give way first, the oldest before the newer; state c
 more of them than any outage should bring. Whatever is let go is counted.
 
 A change that was heard is kept a little longer: a Redis that is killed while its disk is slow loses what it
-had taken in the last moments, and nobody is told. So after every outage the last changes are said again, and
-the feed, which knows their keys, takes only those it has lost.
+had taken in the last moments, and nobody is told. The feed notices, and then the last changes are said again;
+it knows their keys and takes only those it has lost.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from app.domain.events import Logged, Samples
-from app.feed import Announced, Feed, FeedDown
+from app.feed import Announced, Feed, FeedDown, Forgotten
 
 AT_A_TIME: Final = 256
 CHANGES_AT_MOST: Final = 100_000
@@ -43,6 +43,7 @@ class Outbox:
         self._on_new_log = on_new_log
         self._counter = 0
         self._log = ""
+        self._last = ""
         # What may still be dropped, by counter and so in order, and what is being said: a retry must say
         # the same again.
         self._waiting: dict[int, Logged] = {}
@@ -111,10 +112,8 @@ class Outbox:
         pause = _PAUSE
         failed = False
         while True:
-            # After an outage in order, and in one step with what follows: nothing newer may overtake it.
-            again = list(self._heard) if failed else []
             try:
-                heard = (await self._feed.announce([*again, *self._batch]))[len(again) :]
+                heard = await self._say()
             except FeedDown as error:
                 if not failed:
                     log.warning("events are waiting for the feed", error=str(error))
@@ -125,6 +124,17 @@ class Outbox:
                 if failed:
                     log.info("the feed takes events again", waiting=self.waiting, dropped=self.dropped)
                 return heard
+
+    async def _say(self) -> list[Announced]:
+        try:
+            heard = await self._feed.announce(self._batch, self._last)
+        except Forgotten:
+            log.warning("the feed has lost what it had taken; saying it again")
+            # In one step with what follows: nothing newer may overtake it.
+            again = list(self._heard)
+            heard = (await self._feed.announce([*again, *self._batch]))[len(again) :]
+        self._last = heard[-1].id
+        return heard
 
     def _drop_what_is_too_much(self) -> None:
         while len(self._sample_events) > SAMPLE_EVENTS_AT_MOST or self._samples > SAMPLES_AT_MOST:

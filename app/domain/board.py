@@ -130,6 +130,8 @@ class Board:
         if not self._is_assigned(standing.monitor, standing.region):
             return []  # a worker that has not yet heard of the new catalog
         key = (standing.monitor, standing.region)
+        if (heard := self.heard.get(key)) is not None and at < heard:
+            return []  # said again after an outage; what came after it we have heard
         changes = self._hear(key, at)
         old = self.standings.get(key)
         if old is not None and old.state is standing.state:
