@@ -70,7 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_log_format(given.get("STATUSWIRE_LOG")),
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
-            max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "20000")),
+            max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "10000")),
             max_per_address=_count(
                 "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
             ),

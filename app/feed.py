@@ -312,7 +312,7 @@ class Feed:
 
     async def _beats(self) -> list[Beat]:
         """What a newcomer would otherwise wait a whole beat for."""
-        window = int(2.5 * self._beat * 1000)
+        window = int(1.5 * self._beat * 1000)
         found = await self._ask(self._recent(keys=[BEATS, BEATS_AT], args=[window]))
         return [beat for raw in found if raw and isinstance(beat := _event(raw), Beat)]
 

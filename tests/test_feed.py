@@ -28,9 +28,11 @@ from app.feed import (
     BELL,
     CATALOG,
     LOG,
+    SAID,
     Announced,
     Feed,
     FeedDown,
+    Forgotten,
     Gap,
     Heard,
 )
@@ -248,6 +250,39 @@ async def test_a_dead_redis_is_told_at_once(server: Valkey) -> None:
             await attempt
     assert monotonic() - began < 1.0
     await feed.close()
+
+
+async def test_a_producer_whose_last_words_were_lost_is_told_so_before_it_says_more(
+    feed: Feed, raw: Redis
+) -> None:
+    """Redis came back without its last moments. What was lost goes before what is new."""
+    events = keyed("p", changes(6))
+    await feed.announce(events[:3])
+    kept = {key: await raw.dump(key) for key in (LOG, SAID + "p")}
+    [*_, last] = await feed.announce(events[3:5])
+    for key, value in kept.items():
+        await raw.restore(key, 0, value, replace=True)
+    with pytest.raises(Forgotten):
+        await feed.announce(events[5:], last.id)
+    assert await raw.xlen(LOG) == 3
+    await feed.announce(events)
+    said = [msgspec.json.decode(fields[b"event"])["trace"] for _, fields in await raw.xrange(LOG)]
+    assert said == [f"t/{n}" for n in range(1, 7)]
+
+
+async def test_a_retry_of_what_was_heard_is_not_taken_for_a_loss(feed: Feed) -> None:
+    events = keyed("p", changes(4))
+    [*_, last] = await feed.announce(events[:2])
+    heard = await feed.announce(events[2:], last.id)
+    assert await feed.announce(events[2:], last.id) == [heard[-1], heard[-1]]
+
+
+async def test_an_emptied_redis_has_not_lost_a_word_but_all_of_them(feed: Feed, raw: Redis) -> None:
+    events = keyed("p", changes(2))
+    [before] = await feed.announce(events[:1])
+    await raw.flushall()
+    [new] = await feed.announce(events[1:], before.id)
+    assert new.log != before.log
 
 
 # Outages

@@ -2,13 +2,12 @@
 
 import asyncio
 import fcntl
-import multiprocessing
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
@@ -26,15 +25,13 @@ from tests.rows import a_database, config_for, rows
 from tests.services import ROOT, Statuswire, free_port
 
 
-def migrate_quietly(url: str) -> int:
-    return migrate(config_for(url))
-
-
 async def test_four_processes_at_once_all_succeed(database_url: str) -> None:
-    nursery = multiprocessing.get_context("forkserver")
-    nursery.set_forkserver_preload(["tests.test_migrate"])
-    with nursery.Pool(4) as pool:
-        assert await asyncio.to_thread(pool.map, migrate_quietly, [database_url] * 4, 1) == [0] * 4
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(Statuswire("migrate", DATABASE_URL=database_url)).start() for _ in range(4)
+        ]
+        codes = [await asyncio.to_thread(command.process.wait, 60) for command in started if command.process]
+        assert codes == [0] * 4, [command.logs for command in started]
     database = await connect(config_for(database_url))
     try:
         found = await rows(database, "SELECT name FROM migration ORDER BY name")

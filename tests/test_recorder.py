@@ -497,9 +497,9 @@ async def test_a_recorder_that_is_killed_in_the_middle_loses_and_repeats_nothing
         process.start()
         assert await asyncio.to_thread(ours.recv) == "ready"
         patience = dice.uniform(0.01, 0.15) if killed < 6 else 60
-        if not (done := await asyncio.to_thread(ours.poll, patience)):
-            process.kill()
-            killed += 1
+        done = await asyncio.to_thread(ours.poll, patience)
+        process.kill()
+        killed += not done
         await asyncio.to_thread(process.join)
         process.close()
     assert killed >= 3

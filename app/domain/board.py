@@ -19,6 +19,9 @@ from app.domain.standing import Standing, State
 from app.domain.status import Status, worst
 
 START: Final = "0-0"  # the id before every event
+# A word that is older than one we have heard is an old one, said again. Older than this, it comes from a
+# clock that was set back, and is the newest there is.
+SAID_AGAIN: Final = timedelta(minutes=1)
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -130,7 +133,7 @@ class Board:
         if not self._is_assigned(standing.monitor, standing.region):
             return []  # a worker that has not yet heard of the new catalog
         key = (standing.monitor, standing.region)
-        if (heard := self.heard.get(key)) is not None and at < heard:
+        if (heard := self.heard.get(key)) is not None and timedelta(0) < heard - at < SAID_AGAIN:
             return []  # said again after an outage; what came after it we have heard
         changes = self._hear(key, at)
         old = self.standings.get(key)

@@ -29,7 +29,7 @@ class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     answer: tuple[str, ...] = ()  # dns: each of these is among the answers
 
 
-class Monitor(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Monitor(Struct, frozen=True, kw_only=True):
     """`key` survives restarts and renames of the file. `target` is a URL for http, host:port for tcp and
     tls, a name for dns, a host for icmp. Times are seconds."""
 
@@ -64,7 +64,7 @@ class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
     time_zone: str = "UTC"
 
 
-class Catalog(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Catalog(Struct, frozen=True, kw_only=True):
     """Everything a config file says, in the order it says it. `groups` in order; a component names its
     group."""
 
@@ -74,7 +74,8 @@ class Catalog(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def revision(self) -> str:
-        """Equal for equal catalogs, whoever computes it."""
+        """Equal for equal catalogs, whoever computes it: so neither of the two structs above may omit its
+        defaults, which are told by identity."""
         return sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
 
     def monitors(self) -> Iterator[Monitor]:

@@ -30,7 +30,7 @@ from app.live.stage import RESUME_PATCHES, Stage, Viewer
 
 log = structlog.get_logger("hub")
 
-MOST_VIEWERS = 20_000
+MOST_VIEWERS = 10_000
 MOST_PER_ADDRESS = 500
 AUDIENCES = 256  # of one installation at a time; each costs an encoding per patch
 PAGE_BEATS = 3  # a wall gets each beat, a page each third: phones pay for every packet
