@@ -10,6 +10,7 @@ restarts, trimming and FLUSHALL.
 import asyncio
 import random
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -26,13 +27,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from app.domain.board import START
+from app.domain.clock import dated
 from app.domain.events import Beat, Event, Logged, order
-from app.domain.instant import to_ms
+from app.domain.instant import from_ms, to_ms
 from app.domain.monitor import Catalog
 
 FeedDown: Final = (RedisError, OSError, TimeoutError)  # what to catch; nobody need know that it is Redis
 
 BATCH: Final = 500
+REMEMBERED: Final = (
+    1000  # ids of what was heard: a log that has lost its end is told from a strange one by them
+)
 # Only a recorder that is away for long lets the log grow to this; what falls off then is noticed and kept as
 # a gap.
 LOG_AT_MOST: Final = 100_000
@@ -262,11 +267,10 @@ class Feed:
 
     async def _read(self, place: "_Place") -> AsyncGenerator[Heard | Gap, None]:
         """All that stands in the log behind our place, checked link by link."""
-        if (start := await self._start(place)) != place.at:
-            if start == START:
-                yield Gap(place.at, start)
-            else:
-                log.warning("the log has lost its end, which we had heard", after=start, heard=place.at)
+        start, is_gap = await self._start(place)
+        if is_gap:
+            yield Gap(place.at, start)
+        if start != place.at:
             place.at = start
         entries: Any = True
         while entries:
@@ -275,12 +279,12 @@ class Feed:
                 id = raw_id.decode()
                 if place.lacks(fields.get(b"prev", b"")):
                     yield Gap(place.at, id)
-                place.at = id
-                if (event := _event(fields.get(b"event", b""))) is not None:
+                place.move(id)
+                if (event := _logged(id, fields.get(b"event", b""))) is not None:
                     yield Heard(id, event)
 
-    async def _start(self, place: "_Place") -> str:
-        """The id to read on from. Mostly our place, but the log may end before it."""
+    async def _start(self, place: "_Place") -> tuple[str, bool]:
+        """The id to read on from, and whether something is missing before it. Mostly that is our place."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(LOG_IDENTITY)
             pipe.xinfo_stream(LOG)
@@ -289,14 +293,13 @@ class Feed:
         found = _NO_LOG if isinstance(info, ResponseError) else identity or b""
         known, place.log = place.log, found
         if found == _NO_LOG:
-            return place.at
+            return place.at, False
+        if known not in (None, _NO_LOG, found):
+            return START, True  # another log: all of it is news, however its ids compare with ours
         end: str = info["last-generated-id"].decode()
         if order(end) >= order(place.at):
-            return place.at
-        # A power cut or a failover took the end of the log. We have heard the rest of it: to begin anew would
-        # play a whole day of old outages once more. Only a log of another name, whose clock stands earlier
-        # than the former one's did, is news from its start.
-        return end if known in (None, found) else START
+            return place.at, False
+        return place.before(end)
 
     async def _hear_catalogs(self, place: "_Place") -> AsyncGenerator[Catalog, None]:
         async with self._listen(ASSIGNED) as pubsub:
@@ -381,6 +384,22 @@ class _Place(Struct):
 
     at: str
     log: bytes | None = None
+    heard: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def move(self, id: str) -> None:
+        self.at = id
+        self.heard.append(id)
+
+    def before(self, end: str) -> tuple[str, bool]:
+        """Where to read on in a log that ends before our place: a power cut or a failover took the rest.
+        If we had heard its last event we lack nothing, and to begin anew would play a whole day of old
+        outages once more. If not, others have gone on without us from the last event that we have in
+        common."""
+        if not self.heard or end in self.heard:
+            log.warning("the log has lost its end, which we had heard", after=end, heard=self.at)
+            return end, False
+        common = [id for id in self.heard if order(id) < order(end)]
+        return (common[-1] if common else START), True
 
     def take(self, ring: bytes) -> tuple[Heard | None, bool]:
         """What one ring of the bell says, mostly the very next event; and whether one before it was
@@ -394,8 +413,8 @@ class _Place(Struct):
             return None, False
         id, prev = said[1].decode(), said[2].decode()
         if prev == self.at != START:
-            self.at = id
-            event = _event(said[3])
+            self.move(id)
+            event = _logged(id, said[3])
             return (None if event is None else Heard(id, event)), False
         # The first event of a log is always read from there, and the name of the log with it. Anything else
         # that is not beyond our place was read already, while the bell was still ringing for it.
@@ -406,11 +425,19 @@ class _Place(Struct):
         are past is the end of a log that has lost what was behind it: we had heard that."""
         if not _ID.fullmatch(prev) or prev == START.encode():
             return prev != self.at.encode()
-        return order(prev.decode()) > order(self.at)
+        before = prev.decode()
+        if order(before) >= order(self.at):
+            return before != self.at
+        return bool(self.heard) and before not in self.heard
 
 
 def _event(payload: bytes) -> Event | None:
     return _understand(_decode, payload)
+
+
+def _logged(id: str, payload: bytes) -> Event | None:
+    event = _event(payload)
+    return event if event is None or isinstance(event, Beat) else dated(event, from_ms(order(id)[0]))
 
 
 def _understand(decode: Callable[[bytes], T], payload: bytes) -> T | None:

@@ -19,6 +19,7 @@ from app.config import Config
 from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
+from app.domain.events import order
 from app.feed import Feed
 from app.live import streams, watch
 from app.live.crowd import Crowd
@@ -122,6 +123,8 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 async def _load(server: Server) -> None:
     board = await server.recorder.load()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
+    # Another server may have recorded more between the two: that is still to come by the feed.
+    past = [patch for patch in past if order(patch.id) <= order(board.id)]
     server.hub.restore(board, complete_since or board.id, past)
     metrics.WORKERS.beats = server.hub.workers
 

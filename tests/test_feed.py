@@ -479,7 +479,7 @@ async def test_a_log_whose_clock_went_back_is_a_gap_and_its_events_are_heard(
         await raw.publish(BELL, b"6-0 5-0 " + said)
         await listener.hears(3)
     assert listener.gaps == [Gap(announced.id, START)]
-    assert listener.heard[1:] == [Heard("5-0", event), Heard("6-0", event)]
+    assert [item.id for item in listener.heard[1:]] == ["5-0", "6-0"]
 
 
 async def test_a_follower_whose_log_lost_its_end_lacks_nothing_and_hears_nothing_twice(

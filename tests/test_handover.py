@@ -198,6 +198,21 @@ async def test_a_head_that_is_too_large_is_refused(web: Web, head: bytes) -> Non
         assert b" 431 " in await reader.read(-1)
 
 
+async def test_a_blank_line_behind_an_answer_buys_no_time(web: Web) -> None:
+    said = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with connection(web, said) as (reader, writer), asyncio.timeout(8):
+        await reader.readuntil(b'{"status":"ok"}')
+        writer.write(b"\r\n")
+        assert b" 408 " in await reader.read(-1)
+
+
+async def test_an_upgrade_with_too_large_a_head_is_refused_without_a_traceback(web: Web) -> None:
+    head = HANDSHAKE[:-2] + b"x-long: " + b"y" * 20_000 + b"\r\n\r\n"
+    async with connection(web, head) as (reader, _), asyncio.timeout(5):
+        assert b" 431 " in await reader.read(-1)
+    assert "Traceback" not in web.logs
+
+
 async def test_who_asks_politely_and_often_is_not_shut_out(web: Web) -> None:
     async with httpx.AsyncClient(base_url=web.url) as client:
         for _ in range(50):

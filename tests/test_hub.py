@@ -385,3 +385,63 @@ def test_a_restart_can_replay_what_the_database_remembers(clock: Clock) -> None:
     after.restore(before.board, "1-0", patches)
 
     assert joined(after, since="1-0").of("patch") == screen.of("patch")
+
+
+def test_a_log_that_begins_anew_with_an_earlier_clock_is_followed_by_every_page(
+    hub: Hub, clock: Clock
+) -> None:
+    """A page drops what is older than the last id it saw, so the snapshot must take it back."""
+    hub.hear(change(900))
+    screen = joined(hub)
+    hub.hear(Gap("900-0", "0-0"))
+    hub.hear(change(5, "web"))
+
+    ids = [int(str(frame["id"]).partition("-")[0]) for frame in screen.frames if frame["type"] != "beat"]
+    assert ids == [900, 0, 5]
+    # Ids of the old log are no places in the new one, also when its own have passed them.
+    hub.hear(change(901, "web", State.UP))
+    assert joined(hub, since="900-0").frames[0]["type"] == "snapshot"
+    assert joined(hub, since="901-0").frames[0]["type"] == "beat"
+
+
+def test_who_was_there_before_a_gap_cannot_resume_over_it(hub: Hub) -> None:
+    hub.hear(change(2))
+    hub.hear(Gap("2-0", "9-0"))
+    hub.hear(change(9, "web"))
+
+    assert joined(hub, since="2-0").frames[0]["type"] == "snapshot"
+    assert joined(hub, since="9-0").frames[0]["type"] == "beat"
+
+
+def test_a_newcomer_does_not_swallow_the_news_that_the_feed_is_gone(hub: Hub, clock: Clock) -> None:
+    hub.link(True)
+    hub.hear(alive(clock))
+    screen = joined(hub)
+    clock.seconds += 13
+    joined(hub)
+    hub.check()
+
+    assert screen.frames[-1]["feed"] == "stale"
+
+
+def test_what_is_measured_reaches_a_page_with_the_beat_it_listens_to(hub: Hub) -> None:
+    hub.hear(change(2, state=State.UP))
+    wall, page = joined(hub, wall=True), joined(hub)
+    hub.hear(measured(3, 80.0))
+    hub.beat(walls_only=True)
+    assert (len(wall.of("patch")), len(page.of("patch"))) == (1, 0)
+
+    hub.hear(measured(4, 90.0, "web"))
+    hub.beat(walls_only=False)
+
+    assert page.of("patch")[0]["latency"] == {"api": 80.0, "web": 90.0}
+    assert wall.of("patch")[1]["latency"] == {"api": 80.0, "web": 90.0}  # told with the pages, once more
+
+
+def test_a_storm_of_returns_is_two_encodings_however_they_come_back(hub: Hub, clock: Clock) -> None:
+    hub.hear(change(2, state=State.UP))
+    screens = [joined(hub, since=since) for since in [None, "77-0"] * 50]
+    hub.hear(measured(3, 80.0))
+    screens += [joined(hub, since=since) for since in [None, "77-0"] * 50]
+
+    assert len({id(screen.raw[0]) for screen in screens}) == 2

@@ -135,6 +135,15 @@ async def test_a_tool_that_was_away_is_told_every_transition_it_missed(web: Web,
         assert {e.event for e in got} == {"patch"}
 
 
+async def test_the_last_id_a_browser_saw_counts_more_than_the_address_it_began_with(
+    web: Web, feed: Feed
+) -> None:
+    first = await flip(feed)
+    last = await flip(feed)
+    async with sse(web, f"?since={first}", **{"last-event-id": last}) as stream:
+        assert (await anext(stream)).event == "beat"
+
+
 @pytest.mark.parametrize("since", ["99999999999999-0", "0-0", "rubbish", "1-1-1", "%00", "-5", "9" * 400])
 async def test_a_since_that_never_was_gets_a_snapshot(web: Web, feed: Feed, since: str) -> None:
     async with ws(web, f"?since={since}") as socket:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from app.domain.board import Board, Patch, Shown
 from app.domain.instant import rfc3339
 from app.domain.monitor import Component
-from app.domain.status import Overall, overall
+from app.domain.status import Overall, Tally
 
 
 class Audience(Struct, frozen=True):
@@ -84,13 +84,20 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
             yield component, board.shown[component.slug]
 
 
+def count(board: Board, audience: Audience) -> Tally:
+    return Tally(
+        (component.slug, component.name, shown.status) for component, shown in visible(board, audience)
+    )
+
+
 def sum_up(board: Board, audience: Audience) -> Overall:
-    return overall((component.name, shown.status) for component, shown in visible(board, audience))
+    return count(board, audience).overall()
 
 
-def snapshot(board: Board, audience: Audience, now: datetime, why: str) -> Snapshot:
+def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str = "") -> Snapshot:
+    """`id` is the last event that changed what this audience sees; the board's own, unless given."""
     return Snapshot(
-        id=board.id,
+        id=id or board.id,
         now=rfc3339(now),
         why=why,
         page=PublicPage(board.catalog.page.name, board.catalog.page.url),

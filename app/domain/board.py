@@ -110,6 +110,10 @@ class Board:
     def monitor(self, key: str) -> Monitor | None:
         return self._monitors.get(key)
 
+    def best_before(self, monitor: str) -> float:
+        """Seconds that a word on it is good for."""
+        return self._monitors[monitor].best_before
+
     def past_best_before(self, now: datetime) -> Iterator[tuple[str, str, datetime]]:
         """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown."""
         for (monitor, region), standing in self.standings.items():
@@ -245,6 +249,7 @@ class Board:
 
     def _adopt(self, catalog: Catalog, at: datetime) -> list[Change]:
         """Take over a catalog and keep every standing that is still about something in it."""
+        before = {key: monitor.best_before for key, monitor in self._monitors.items()}
         self.catalog = catalog
         self._components = {component.slug: component for component in catalog.components}
         self._monitors = {monitor.key: monitor for monitor in catalog.monitors()}
@@ -257,8 +262,12 @@ class Board:
             if key in self._monitors and region in self._monitors[key].regions
         }
         self.heard = {key: at for key, at in self.heard.items() if key in self.standings}
-        before = self.shown
-        self.shown = {slug: before.get(slug) or Shown(Status.UNKNOWN, at) for slug in self._components}
+        for (key, region), heard in self.heard.items():
+            if self._monitors[key].best_before < before[key]:
+                # Until now the old rhythm was kept, and nobody was silent.
+                self.heard[key, region] = max(heard, at)
+        shown = self.shown
+        self.shown = {slug: shown.get(slug) or Shown(Status.UNKNOWN, at) for slug in self._components}
         return [
             change
             for component in catalog.components

@@ -4,7 +4,7 @@ The words are Atlassian Statuspage's, so that tools which read that page read ou
 what we have not seen is never called operational.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -55,21 +55,44 @@ def worst(statuses: Iterable[Status]) -> Status:
     return max(statuses, key=SEVERITY.__getitem__, default=Status.UNKNOWN)
 
 
+class Tally:
+    """The statuses of some components, counted, so that the sentence about all of them costs the same
+    however many they are."""
+
+    def __init__(self, components: Iterable[tuple[str, str, Status]]) -> None:
+        """(slug, name, status) in the order in which they are to be named."""
+        self._names: dict[str, tuple[int, str]] = {}
+        self._slugs: dict[Status, set[str]] = {status: set() for status in Status}
+        self._status: dict[str, Status] = {}
+        for place, (slug, name, status) in enumerate(components):
+            self._names[slug] = place, name
+            self._status[slug] = status
+            self._slugs[status].add(slug)
+
+    def move(self, slug: str, status: Status) -> None:
+        """One that is not counted here is passed over."""
+        if (before := self._status.get(slug)) is not None:
+            self._slugs[before].discard(slug)
+            self._slugs[status].add(slug)
+            self._status[slug] = status
+
+    def overall(self) -> Overall:
+        if not self._names:
+            return Overall(_INDICATOR[Status.UNKNOWN], "Nothing is watched yet", Status.UNKNOWN)
+        status = worst(status for status, slugs in self._slugs.items() if slugs)
+        if status is Status.OPERATIONAL:
+            return Overall(_INDICATOR[status], "All systems operational", status)
+        return Overall(_INDICATOR[status], f"{_SENTENCE[status]}: {self._spell(self._slugs[status])}", status)
+
+    def _spell(self, slugs: set[str]) -> str:
+        """One or two names are spelled out, more are counted."""
+        if len(slugs) <= 2:
+            return " and ".join(name for _, name in sorted(self._names[slug] for slug in slugs))
+        return (
+            f"all {len(slugs)} components" if len(slugs) == len(self._names) else f"{len(slugs)} components"
+        )
+
+
 def overall(components: Iterable[tuple[str, Status]]) -> Overall:
-    """Sum up (name, status) pairs. One or two names are spelled out, more are counted."""
-    named = list(components)
-    status = worst(status for _, status in named)
-    if not named:
-        description = "Nothing is watched yet"
-    elif status is Status.OPERATIONAL:
-        description = "All systems operational"
-    else:
-        names = [name for name, its in named if its is status]
-        description = f"{_SENTENCE[status]}: {_spell(names, len(named))}"
-    return Overall(_INDICATOR[status], description, status)
-
-
-def _spell(names: Sequence[str], of: int) -> str:
-    if len(names) <= 2:
-        return " and ".join(names)
-    return f"all {of} components" if len(names) == of else f"{len(names)} components"
+    """Sum up (name, status) pairs."""
+    return Tally((str(n), name, status) for n, (name, status) in enumerate(components)).overall()

@@ -29,42 +29,47 @@ class Cast(Struct):
 
 
 class Caster:
-    """`soon` calls a function in the next turn of the loop; `idle` is called when the last cast has gone
-    out."""
+    """`soon` calls a function in the next turn of the loop; `idle` is called when casts that had to wait
+    have gone out."""
 
     def __init__(self, soon: Callable[[Callable[[], None]], object], idle: Callable[[], None]) -> None:
         self._soon = soon
         self._idle = idle
         self._queue: deque[Cast] = deque()
         self._done = 0
+        self._left = SLICE  # sockets in this turn of the loop
+        self._turning = False
 
     @property
     def busy(self) -> bool:
         return bool(self._queue)
 
     def cast(self, cast: Cast) -> None:
-        if not cast.peers:
-            return
-        self._queue.append(cast)
-        if len(self._queue) == 1:
+        if cast.peers:
+            self._queue.append(cast)
             self._advance()
-            if self._queue:
-                self._soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._advance()
-        if self._queue:
-            self._soon(self._go_on)
-        else:
-            self._idle()
 
     def _advance(self) -> None:
-        cast = self._queue[0]
-        begin, self._done = self._done, self._done + SLICE
-        write(cast, begin, self._done)
-        if self._done >= len(cast.peers):
-            self._queue.popleft()
-            self._done = 0
+        while self._queue and self._left:
+            cast = self._queue[0]
+            begin = self._done
+            end = self._done = min(begin + self._left, len(cast.peers))
+            self._left -= end - begin
+            if end == len(cast.peers):
+                self._queue.popleft()
+                self._done = 0
+            write(cast, begin, end)
+        if not self._turning:
+            self._turning = True
+            self._soon(self._turn)
+
+    def _turn(self) -> None:
+        waited = self.busy
+        self._left, self._turning = SLICE, False
+        if waited:
+            self._advance()
+            if not self.busy:
+                self._idle()
 
 
 def write(cast: Cast, begin: int, end: int) -> None:

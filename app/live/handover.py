@@ -54,6 +54,7 @@ class HttpDoor(HttpToolsProtocol):
         self._head_bytes = 0  # that the parser has understood
         self._fed_bytes = 0  # that it was given since the head began
         self._refused = False
+        self._gone = False  # to another protocol
         # From the first moment: a client may connect and say nothing.
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
@@ -69,6 +70,11 @@ class HttpDoor(HttpToolsProtocol):
         # A header that never ends is held by the parser, which says nothing of it.
         if self._in_head and self._fed_bytes > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
+        # Something came that began no request, and uvicorn has already stopped its own clock for it.
+        elif (
+            self._deadline is None and not self._gone and (self.cycle is None or self.cycle.response_complete)
+        ):
+            self._set_deadline(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -104,11 +110,15 @@ class HttpDoor(HttpToolsProtocol):
             super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
+        if self._refused:
+            return
+        self._gone = True
         self._set_deadline(None)
         super().handle_websocket_upgrade()
 
     def _release(self) -> Released | None:
         """After `http.response.start` without a length; the ASGI callable then just returns."""
+        self._gone = True
         self.cycle.disconnected = True  # so that uvicorn ends quietly and leaves the socket alone
         self._unset_keepalive_if_required()
         self._set_deadline(None)
@@ -147,6 +157,8 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def _release(self) -> Released | None:
         """After `websocket.accept`; the ASGI callable then just returns."""
+        if self.transport.is_closing():
+            return None  # uvicorn is about to forget it by itself
         transport, self.transport = self.transport, cast(asyncio.Transport, _Gone())
         self.stop_keepalive()
         if self.read_paused:
@@ -156,7 +168,7 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
         scope["extensions"].pop(RELEASE, None)
         # A whole message that came with the handshake is as unwelcome as a later one.
         unread = bytes(self.conn.reader.buffer) if self.queue.empty() else b"\x81\x80\0\0\0\0"
-        return None if transport.is_closing() else Released(transport, registry, unread)
+        return Released(transport, registry, unread)
 
 
 class _Gone:

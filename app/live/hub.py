@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import Board, Patch
-from app.domain.events import Beat, order
+from app.domain.events import Beat, Logged, Retelling, Samples, StateChange, order
 from app.domain.instant import from_seconds, rfc3339, to_ms
 from app.feed import Gap, Heard
 from app.live import frames
@@ -36,6 +36,7 @@ AUDIENCES = 256  # of one installation at a time; each costs an encoding per pat
 PAGE_BEATS = 3  # a wall gets each beat, a page each third: phones pay for every packet
 STALE_BEATS = 2.5
 RETURNS_PER_SECOND = 300  # that those who are told bye are spread over
+FORGOTTEN = 3600.0  # seconds after which a region that is heard no more is not named
 STALL = 10.0  # seconds in which a full socket must take something, or it is cut
 
 
@@ -67,8 +68,10 @@ class Hub:
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
         self._said: str | None = None
-        self._latency: dict[str, float] = {}
-        self.skew: dict[str, float] = {}
+        # What was measured since walls, and since pages, were last told.
+        self._new_to_walls: dict[str, float] = {}
+        self._new_to_pages: dict[str, float] = {}
+        self._probed: dict[tuple[str, str], float] = {}
 
     def now(self) -> datetime:
         return from_seconds(self._wall_clock())
@@ -82,7 +85,7 @@ class Hub:
         self._past = deque(past, maxlen=RESUME_PATCHES)
         self._complete_since = complete_since
         for stage in self._stages.values():
-            stage.reset(board, self.now(), "gap")
+            stage.reset(board, complete_since, self.now(), "gap")
         if self._stages:
             self._flush_soon()
 
@@ -91,17 +94,22 @@ class Hub:
         if isinstance(item, Gap):
             metrics.GAPS.inc()
             log.warning("events are missing from the log", after=item.after, before=item.before)
-            self._reset("gap")
+            # Whoever resumes from before the gap lacks what is in it, so that no id up to here will do.
+            ms, n = max(order(self.board.id), order(item.after))
+            self.board.id = min(self.board.id, item.before, key=order)
+            self._reset("gap", f"{ms}-{n + 1}")
         elif isinstance(item.event, Beat):
             self._hear_beat(item.event)
         else:
             metrics.EVENTS.labels(type(item.event).__name__).inc()
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
+            self._note(item.event)
             patch = self.board.fold(item.id, item.event)
             if patch is None:
                 return
             if patch.catalog:
-                self._reset("catalog")
+                self._probed = {key: at for key, at in self._probed.items() if key in self.board.standings}
+                self._reset("catalog", self.board.id)
             else:
                 self.push(patch)
 
@@ -116,15 +124,17 @@ class Hub:
 
     def push(self, patch: Patch) -> None:
         """Send a patch to all whom it concerns. Latency alone waits for the next beat: it is no news."""
-        self._latency |= patch.latency
+        self._new_to_walls |= patch.latency
+        self._new_to_pages |= patch.latency
         if not patch.changes:
             return
-        patch, self._latency = replace(patch, latency=self._latency), {}
+        patch = replace(patch, latency=self._new_to_pages)
+        self._new_to_walls, self._new_to_pages = {}, {}
         if len(self._past) == RESUME_PATCHES:
             self._complete_since = self._past[0].id
         self._past.append(patch)
         for stage in self._stages.values():
-            stage.show(patch, self.board)
+            stage.show(patch)
         self._flush_soon()
         if patch.trace:
             # Behind the flush: nobody is to wait for a line in a log.
@@ -140,17 +150,31 @@ class Hub:
 
     def _hear_beat(self, beat: Beat) -> None:
         self._regions[beat.region] = self._monotonic()
-        self.skew[beat.region] = self._wall_clock() - to_ms(beat.at) / 1000
         self._workers[beat.worker] = beat, self._monotonic()
         self._say_if_changed()
 
-    def _reset(self, why: str) -> None:
+    def _reset(self, why: str, complete_since: str) -> None:
         self._past.clear()
-        self._complete_since = self.board.id
-        self._latency = {}
+        self._complete_since = complete_since
+        self._new_to_walls, self._new_to_pages = {}, {}
         for stage in self._stages.values():
-            stage.reset(self.board, self.now(), why)
+            stage.reset(self.board, complete_since, self.now(), why)
         self._flush_soon()
+
+    def _note(self, event: Logged) -> None:
+        """When we heard of each monitor, by our own clock: those of workers and servers may differ."""
+        now = self._monotonic()
+        match event:
+            case StateChange():
+                self._probed[event.standing.monitor, event.standing.region] = now
+            case Retelling():
+                self._probed |= {(s.monitor, s.region): now for s in event.standings}
+            case Samples():
+                self._probed |= {(sample.monitor, event.region): now for sample in event.samples}
+
+    def silent_for(self, monitor: str, region: str, since: float) -> float:
+        """Seconds since we heard of it, or since `since` if we have not at all."""
+        return self._monotonic() - max(self._probed.get((monitor, region), since), since)
 
     # Proof of life
 
@@ -169,8 +193,9 @@ class Hub:
         return {region: round(now - at, 1) for region, at in self._regions.items()}
 
     def beat(self, walls_only: bool) -> None:
-        """Say that we live, and to walls what was measured since the last time."""
-        self._flush_latency()
+        """Say that we live, and what was measured since the last time, to those who listen to this beat."""
+        self._said = self.feed_state
+        self._flush_latency(walls_only)
         frame = self._beat_frame()
         for stage in self._stages.values():
             stage.beat(frame, walls_only, self._caster)
@@ -182,21 +207,26 @@ class Hub:
         return [beat for beat, _ in self._workers.values()]
 
     def check(self) -> None:
-        """Tell everybody at once when the feed has been lost or has come back: nobody may go on looking
-        green."""
+        """Forget who has long been gone, and tell everybody at once when the feed has been lost or has
+        come back: nobody may go on looking green."""
+        now = self._monotonic()
+        self._regions = {region: at for region, at in self._regions.items() if now - at < FORGOTTEN}
+        self.workers()
         self._say_if_changed()
 
     def _say_if_changed(self) -> None:
         if self.feed_state != self._said:
             self.beat(walls_only=False)
 
-    def _flush_latency(self) -> None:
-        if not self._latency:
-            return
-        patch = Patch(id=self.board.id, at=self.now(), latency=self._latency)
-        self._latency = {}
-        for stage in self._stages.values():
-            stage.show(patch, self.board)
+    def _flush_latency(self, walls_only: bool) -> None:
+        new = self._new_to_walls if walls_only else self._new_to_pages
+        self._new_to_walls = {}
+        if not walls_only:
+            self._new_to_pages = {}
+        if new:
+            patch = Patch(id=self.board.id, at=self.now(), latency=new)
+            for stage in self._stages.values():
+                stage.measure(patch, walls_only, self._caster)
 
     def _flush_soon(self) -> None:
         """In the next turn of the loop, with all that is said until then; or when the cast under way is
@@ -211,8 +241,7 @@ class Hub:
             stage.flush(self._caster)
 
     def _beat_frame(self) -> Frame:
-        self._said = self.feed_state
-        return frames.beat(frames.Beat(self.board.id, rfc3339(self.now()), self._said, self.regions))
+        return frames.beat(frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions))
 
     # The viewers
 
@@ -237,7 +266,7 @@ class Hub:
         self._crowd.enter(address)
         metrics.RESUMES.labels(why if missed is None else "replayed").inc()
         metrics.VIEWERS.labels(viewer.line.kind).inc()
-        stage.join(viewer, missed, self._beat_frame(), self.board, self.now(), why)
+        stage.join(viewer, missed, self._beat_frame(), self.board, self.now(), why, self._monotonic())
 
     def resync(self, viewer: Viewer) -> None:
         if (stage := self._stage_of.get(viewer)) is not None:
@@ -254,7 +283,7 @@ class Hub:
     def cut_stalled(self) -> None:
         """Let go of peers that have taken nothing for too long."""
         for stage in tuple(self._stages.values()):
-            for peer in stage.stalled(self._monotonic() - STALL):
+            for peer in stage.stalled(self._monotonic(), STALL):
                 metrics.SLOW_VIEWERS.labels("cut").inc()
                 peer.cut()
 

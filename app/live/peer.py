@@ -7,6 +7,9 @@ here is ping, pong and close.
 
 import asyncio
 import socket
+from array import array
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Protocol
 
 from app.live.frames import LAST_CHUNK, Line, websocket_frame
@@ -24,7 +27,7 @@ TOO_BIG = 1009
 BAD_FRAME = 4400
 TOO_SLOW = 4431
 
-_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+_TCP_OPTIONS = ((getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT_BYTES),)
 
 
 class Home(Protocol):
@@ -67,11 +70,12 @@ class Peer(asyncio.Protocol):
         self._pings = 0
         sock = transport.get_extra_info("socket")
         self.fd: int = sock.fileno()
-        sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        for option, value in _TCP_OPTIONS:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        transport.set_protocol(self)
         # So pause_writing means: something did not fit into the kernel's buffer.
         transport.set_write_buffer_limits(high=0)
-        transport.set_protocol(self)
         # uvicorn's list of what it must close when it stops.
         registry.add(self)
 
@@ -84,6 +88,15 @@ class Peer(asyncio.Protocol):
     @property
     def has_room(self) -> bool:
         return self.fd >= 0 and not self._transport.get_write_buffer_size()
+
+    @property
+    def unread(self) -> int:
+        """Bytes on their way that the viewer has not acknowledged: ours, and the kernel's."""
+        if self.fd < 0:
+            return 0
+        queued = array("i", [0])
+        ioctl(self.fd, TIOCOUTQ, queued)
+        return queued[0] + self._transport.get_write_buffer_size()
 
     def end(self, last: bytes, code: int) -> None:
         """A last word and a farewell; whoever does not take them at once goes without."""

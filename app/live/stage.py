@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from app import metrics
 from app.domain import audience as views
 from app.domain.audience import Audience
 from app.domain.board import START, Board, Patch
 from app.domain.events import order
 from app.domain.instant import to_ms
-from app.domain.status import Overall, overall
+from app.domain.status import Overall
 from app.live import frames
 from app.live.cast import Cast, Caster
 from app.live.frames import Frame, Line
@@ -36,58 +38,79 @@ class Viewer(Protocol):
     def end(self, last: bytes, code: int) -> None: ...
 
 
+class Full(Struct):
+    """A socket that is full: since when it has taken nothing, and how many bytes it had not read then."""
+
+    since: float
+    unread: int
+
+
 class Stage:
     """`complete_since` is the id from which on what we keep to be replayed lacks nothing."""
 
     def __init__(self, audience: Audience, board: Board, complete_since: str, past: Iterable[Patch]) -> None:
         self.audience = audience
-        self.overall = views.sum_up(board, audience)
         self.complete_since = complete_since
+        self._tally = views.count(board, audience)
+        self._overall = self._tally.overall()
+        self._last_id = board.id
         self._replay: deque[tuple[tuple[int, int], Frame]] = deque()
         self._replay_bytes = 0
-        self._snapshot: tuple[tuple[str, str, int], Frame] | None = None
+        self._snapshots: dict[str, tuple[tuple[str, int], Frame]] = {}
         self._said = 0
         self._pending: list[Frame] = []
         self._streams: set[Viewer] = set()
         self._peers: dict[Line, set[Peer]] = {Line.RAW_WEBSOCKET: set(), Line.RAW_SSE: set()}
-        self._full: dict[Peer, float] = {}
+        self._full: dict[Peer, Full] = {}
         for patch, status in _retrace(past, board, audience):
             if (body := views.narrow(patch, audience, status)) is not None:
                 self._keep(frames.patch(body))
 
     # What is said
 
-    def show(self, patch: Patch, board: Board) -> None:
-        before = self.overall
-        if patch.changes:
-            self.overall = views.sum_up(board, self.audience)
-        body = views.narrow(patch, self.audience, None if self.overall == before else self.overall)
-        if body is None:
-            return
-        metrics.FRAMES.labels("patch").inc()
-        frame = frames.patch(body)
-        if patch.changes:
+    def show(self, patch: Patch) -> None:
+        before = self._overall
+        for change in patch.changes:
+            self._tally.move(change.slug, change.status)
+        self._overall = self._tally.overall()
+        body = views.narrow(patch, self.audience, None if self._overall == before else self._overall)
+        if body is not None:
+            metrics.FRAMES.labels("patch").inc()
+            frame = frames.patch(body)
             self._keep(frame)
-        self._say(frame)
+            self._last_id = frame.id
+            self._say(frame)
 
-    def reset(self, board: Board, now: datetime, why: str) -> None:
+    def reset(self, board: Board, complete_since: str, now: datetime, why: str) -> None:
         """Nothing said before holds any more: a snapshot for everybody."""
         self._replay.clear()
         self._replay_bytes = 0
-        self.complete_since = board.id
-        self.overall = views.sum_up(board, self.audience)
+        self.complete_since = complete_since
+        self._tally = views.count(board, self.audience)
+        self._overall = self._tally.overall()
+        self._last_id = board.id
         self._say(self._draw(board, now, why))
 
+    def measure(self, patch: Patch, walls_only: bool, caster: Caster) -> None:
+        """Latency alone. It is no news: who does not get it will get the next."""
+        if (body := views.narrow(patch, self.audience, None)) is not None:
+            metrics.FRAMES.labels("latency").inc()
+            self._murmur(frames.patch(body), walls_only, caster)
+
     def beat(self, frame: Frame, walls_only: bool, caster: Caster) -> None:
-        """A beat has no number: who does not get it will get the next."""
+        for peers in self._peers.values():
+            for peer in peers:
+                peer.forgive()
+        self._murmur(frame, walls_only, caster)
+
+    def _murmur(self, frame: Frame, walls_only: bool, caster: Caster) -> None:
+        """Say what has no number, behind all that has one."""
         for stream in tuple(self._streams):
             if stream.wall or not walls_only:
                 stream.write(frame.on(stream.line))
         self.flush(caster)
         for line, peers in self._peers.items():
             listening = [peer for peer in peers if peer.wall or not walls_only]
-            for peer in listening:
-                peer.forgive()
             caster.cast(Cast(listening, self._said + 1, self._said + 1, [frame], line))
 
     def flush(self, caster: Caster) -> None:
@@ -111,13 +134,23 @@ class Stage:
         return not self._streams and not self._full and not any(self._peers.values())
 
     def join(
-        self, viewer: Viewer, missed: list[Frame] | None, beat: Frame, board: Board, now: datetime, why: str
+        self,
+        viewer: Viewer,
+        missed: list[Frame] | None,
+        beat: Frame,
+        board: Board,
+        now: datetime,
+        why: str,
+        monotonic: float,
     ) -> None:
         """First what it missed, or a snapshot, then a beat: and from here on everything."""
         first = [self._draw(board, now, why)] if missed is None else missed
         self._take_in(viewer)
         for frame in [*first, beat]:
             viewer.write(frame.on(viewer.line))
+        if isinstance(viewer, Peer) and not viewer.has_room:
+            # It came with a full socket, of which nobody will tell us again.
+            self.full(viewer, monotonic)
 
     def resync(self, viewer: Viewer, board: Board, now: datetime) -> None:
         """One snapshot in place of all that a viewer was too slow for."""
@@ -127,7 +160,7 @@ class Stage:
     def full(self, peer: Peer, now: float) -> None:
         if peer in self._peers[peer.line]:
             self._peers[peer.line].discard(peer)
-            self._full[peer] = now
+            self._full[peer] = Full(now, peer.unread)
             peer.next = NEVER
 
     def drained(self, peer: Peer, board: Board, now: datetime) -> None:
@@ -139,9 +172,16 @@ class Stage:
         if behind:
             self.resync(peer, board, now)
 
-    def stalled(self, since: float) -> list[Peer]:
-        """Those that have taken nothing since then."""
-        return [peer for peer, full_since in self._full.items() if full_since <= since]
+    def stalled(self, now: float, patience: float) -> list[Peer]:
+        """Those that have taken nothing for that long. One that reads slowly is slow, and nothing worse."""
+        found = []
+        for peer, full in self._full.items():
+            unread = peer.unread
+            if unread < full.unread:
+                full.since, full.unread = now, unread
+            elif now - full.since >= patience:
+                found.append(peer)
+        return found
 
     def leave(self, viewer: Viewer) -> None:
         if isinstance(viewer, Peer):
@@ -174,12 +214,14 @@ class Stage:
         return found[::-1]
 
     def _draw(self, board: Board, now: datetime, why: str) -> Frame:
-        """Encoded once a second at the most, so that ten thousand who come back at once cost one encoding."""
-        key = (board.id, why, to_ms(now) // 1000)
-        if self._snapshot is None or self._snapshot[0] != key:
+        """Encoded once a second at the most, so that ten thousand who come back at once cost one encoding.
+        Its id is that of the last change: measurements come every second and are not in it."""
+        key = self._last_id, to_ms(now) // 1000
+        if (drawn := self._snapshots.get(why)) is None or drawn[0] != key:
             metrics.FRAMES.labels("snapshot").inc()
-            self._snapshot = key, frames.snapshot(views.snapshot(board, self.audience, now, why))
-        return self._snapshot[1]
+            body = views.snapshot(board, self.audience, now, why, self._last_id)
+            drawn = self._snapshots[why] = key, frames.snapshot(body)
+        return drawn[1]
 
     def _keep(self, frame: Frame) -> None:
         self._replay.append((order(frame.id), frame))
@@ -193,17 +235,15 @@ class Stage:
 def _retrace(
     past: Iterable[Patch], board: Board, audience: Audience
 ) -> Iterator[tuple[Patch, Overall | None]]:
-    """Past patches, each with the page's status if it changed it: what was sent then, found by walking
-    back from now."""
-    status = {component.slug: shown.status for component, shown in views.visible(board, audience)}
-    names = {component.slug: component.name for component, _ in views.visible(board, audience)}
-    after = overall((names[slug], its) for slug, its in status.items())
+    """Past patches, each with the page's status if it changed it: what was sent then, found by walking back
+    from now."""
+    tally = views.count(board, audience)
+    after = tally.overall()
     steps: list[tuple[Patch, Overall | None]] = []
     for patch in reversed(list(past)):
         for change in reversed(patch.changes):
-            if change.slug in status:
-                status[change.slug] = change.was
-        before = overall((names[slug], its) for slug, its in status.items())
+            tally.move(change.slug, change.was)
+        before = tally.overall()
         steps.append((patch, None if before == after else after))
         after = before
     return reversed(steps)

@@ -62,7 +62,8 @@ class Request:
         except ValueError:
             raise Refused(400, BAD_FRAME, "The query of this address cannot be read.") from None
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        since = asked.get("since", [headers.get(b"last-event-id", "")])[-1]
+        # A browser that comes back by itself sends the address it began with, and the last id it saw.
+        since = headers.get(b"last-event-id") or asked.get("since", [""])[-1]
         # An id that never was is no error: its owner may come from another installation. It gets a snapshot.
         self.since = since if re.fullmatch(r"[0-9]{1,15}-[0-9]{1,15}", since) else START if since else None
         self.wall = asked.get("wall", [""])[-1] == "1"

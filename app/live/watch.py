@@ -2,11 +2,12 @@
 silence by name."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 import structlog
 
+from app.db.engine import DatabaseDown
 from app.domain.board import Board
 from app.domain.events import Silence, order
 from app.domain.instant import to_ms
@@ -23,13 +24,23 @@ async def listen(feed: Feed, hub: Hub, reload: Callable[[], Awaitable[Board]]) -
     async for item in feed.follow(hub.board.id, hub.link):
         if isinstance(item, Gap):
             hub.hear(item)
-            board = await reload()
-            if order(board.id) > order(hub.board.id):
-                hub.restore(board, board.id)
-                known = order(board.id)
+            known = await _catch_up(hub, item, reload)
         elif not item.id or order(item.id) > known:
-            known = (0, 0)
             hub.hear(item)
+
+
+async def _catch_up(hub: Hub, gap: Gap, reload: Callable[[], Awaitable[Board]]) -> tuple[int, int]:
+    """The id up to which the database has told us all."""
+    if order(gap.before) <= order(gap.after):
+        return 0, 0  # a log that began anew, of which the database knows nothing
+    try:
+        board = await reload()
+    except DatabaseDown as error:
+        log.warning("behind a gap, and the database cannot tell us more", why=error.what)
+        return 0, 0
+    if order(board.id) > order(hub.board.id):
+        hub.restore(board, board.id)
+    return order(board.id)
 
 
 async def beat(hub: Hub) -> None:
@@ -48,24 +59,24 @@ async def beat(hub: Hub) -> None:
 async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
     """Announce what has fallen silent, for ever. Every server may: the key makes one event of it."""
     heard_since: float | None = None
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(every)
         if hub.feed_state == "down":
             heard_since = None
             continue
-        heard_since = heard_since if heard_since is not None else loop.time()
+        heard_since = heard_since if heard_since is not None else time.monotonic()
         # Right after an outage the workers' own words are still on their way.
-        if loop.time() - heard_since >= STALE_BEATS * hub.beat_every:
-            await _call_silent(feed, hub)
+        if time.monotonic() - heard_since >= STALE_BEATS * hub.beat_every:
+            await _call_silent(feed, hub, heard_since)
 
 
-async def _call_silent(feed: Feed, hub: Hub) -> None:
+async def _call_silent(feed: Feed, hub: Hub, heard_since: float) -> None:
     now = hub.now()
     silences = []
     for monitor, region, since in hub.board.past_best_before(now):
-        # Its words bear its own clock, so its silence is measured by that clock too.
-        if since + timedelta(seconds=hub.skew.get(region, 0.0)) < now:
+        # Clocks may differ, and ours may have been set: so it must have been silent by our stopwatch too.
+        patience = hub.board.best_before(monitor)
+        if hub.silent_for(monitor, region, heard_since - patience) > patience:
             event = Silence(at=now, monitor=monitor, region=region, since=since)
             silences.append((f"silence/{monitor}/{region}:{to_ms(since)}", event))
     for start in range(0, len(silences), 500):
