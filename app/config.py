@@ -109,6 +109,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
+def places(url: str, port: int) -> list[tuple[str, int]]:
+    """Each host that a URL names, in the order in which they are tried; `port` is for those that name none. A
+    host that begins with a slash is a socket, or the folder of one."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return [(unquote(parts.path), port)]
+    if hosts := parts.netloc.rpartition("@")[2]:
+        each = [urlsplit(f"//{host}") for host in hosts.split(",")]
+        return [(unquote(its.hostname or ""), its.port or port) for its in each]
+    asked = parse_qs(parts.query)
+    named = asked.get("host", [""])[-1].split(",")
+    ports = [int(given) for given in asked.get("port", [str(port)])[-1].split(",")]
+    return list(zip(named, ports * len(named) if len(ports) == 1 else ports, strict=True))
+
+
 def _refuse_unknown(given: Mapping[str, str]) -> None:
     for name in sorted(given):
         ours, ending = name.startswith(_PREFIX), name.removeprefix(_PREFIX)
@@ -204,7 +219,7 @@ def _database_url(value: str) -> str:
         return value
     if url.scheme not in ("postgres", "postgresql"):
         raise ConfigError(f"DATABASE_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
-    if not (url.hostname or "host" in parse_qs(url.query)):
+    if not all(host for host, _ in places(value, 0)):
         raise ConfigError(f"DATABASE_URL names no host; it must be {forms}.")
     if not url.path.strip("/"):
         raise ConfigError(f"DATABASE_URL names no database after the host; it must be {forms}.")
@@ -237,9 +252,7 @@ def _split(name: str, value: str, forms: str) -> SplitResult:
         raise ConfigError(f"{name} has a blank or a control character in it; it must be {forms}.")
     try:
         url = urlsplit(value)
-        hosts = url.netloc.rpartition("@")[2]
-        # Several hosts have several ports, which only the caller can judge.
-        _ = None if "," in hosts else url.port
+        places(value, 0)
     except ValueError:
         raise ConfigError(f"{name} has a host or port that cannot be read; it must be {forms}.") from None
     return url

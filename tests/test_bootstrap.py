@@ -9,11 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 import yaml
 
+from app.config import Config
+from app.live.crowd import visitor
 from tests.services import ROOT, wait_until
 
 # Makes an environment as uv does, at the speed of a symlink.
@@ -223,13 +226,25 @@ def test_compose_restarts_and_confines_every_process() -> None:
             assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         else:
             assert service["healthcheck"] and service["image"].rpartition(":")[2].isdigit(), name
-        for volume in service["volumes"] if "volumes" in service else ():
+        for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source.startswith("./") or source in compose["volumes"], name
     assert compose["services"]["web"]["healthcheck"]
+    assert "volumes" not in compose["services"]["worker"], "it reads neither the file nor the data folder"
     assert "DATABASE_URL" not in compose["services"]["worker"]["environment"], (
         "only the server has the database"
     )
+
+
+def test_behind_dockers_bridge_visitors_are_told_apart_and_nobody_else_can_claim_to_be_a_proxy() -> None:
+    web = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["web"]
+    config = Config.read({"STATUSWIRE_TRUSTED_PROXIES": web["environment"]["STATUSWIRE_TRUSTED_PROXIES"]})
+    proxies = [ip_network(given) for given in config.trusted_proxies]
+    for bridge in ("127.0.0.1", "172.17.0.1", "172.31.0.1", "192.168.16.1"):
+        assert visitor(bridge, "198.51.100.7", proxies) == "198.51.100.7"
+    assert visitor("203.0.113.9", "198.51.100.7", proxies) == "203.0.113.9"
+    # Were it open to all, everybody would come from the bridge, with a header of their own.
+    assert [port.rpartition(":")[0] for port in web["ports"]] == ["127.0.0.1:8000"]
 
 
 def test_the_image_holds_the_packages_of_the_lock_and_runs_as_nobody_else() -> None:

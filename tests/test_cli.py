@@ -1,17 +1,22 @@
 """Whatever is typed wrong, or not there, is one clear line and exit code 2; never a traceback."""
 
+import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from app import cli
 from app.cli import main
-from tests.services import ROOT, Statuswire, free_port
+from app.config import Config
+from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port
 
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +190,120 @@ def test_a_postgres_that_is_not_there_is_one_line(command: str, refuse: Refuse, 
         )
 
 
+@pytest.mark.parametrize("command", ["up", "web", "migrate"])
+def test_of_several_hosts_each_is_tried(command: str, refuse: Refuse, redis_url: str) -> None:
+    ports = free_port(), free_port()
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    places = " or ".join(f"127.0.0.1 port {port} (Connection refused)" for port in ports)
+    assert refuse(command, REDIS_URL=redis_url, DATABASE_URL=f"postgres://a:hunter2@{hosts}/d") == (
+        f"statuswire: DATABASE_URL cannot be reached: nothing answers at {places}; "
+        "start that server, or correct the address.\n"
+    )
+
+
+@pytest.fixture
+def locked_url(postgres: Postgres) -> Iterator[str]:
+    """Of a user whom Postgres asks for a password, which is `right`."""
+    rules = postgres.folder / "cluster" / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"local all locked scram-sha-256\n{before}")
+    asyncio.run(administer(postgres.url(), "CREATE ROLE locked LOGIN PASSWORD 'right'"))
+    yield postgres.url().replace("postgres@", "locked:{}@")
+    rules.write_text(before)
+    asyncio.run(administer(postgres.url(), "DROP ROLE locked"))
+
+
+async def administer(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("command", ["up", "web", "migrate"])
+def test_a_wrong_password_for_postgres_is_one_line(
+    command: str, refuse: Refuse, redis_url: str, locked_url: str
+) -> None:
+    said = refuse(command, REDIS_URL=redis_url, DATABASE_URL=locked_url.format("hunter2"))
+    assert re.fullmatch(
+        r"statuswire: The Postgres database postgres at \S+ does not let us in; "
+        r"check the user and the password in DATABASE_URL\.\n",
+        said,
+    )
+    assert "hunter2" not in said
+
+
+def test_the_right_password_for_postgres_is_enough(locked_url: str) -> None:
+    cli._database_answers(Config.read({"DATABASE_URL": locked_url.format("right")}))
+
+
+@pytest.fixture
+def locked_redis() -> Iterator[Valkey]:
+    with Valkey() as server:
+        server.start()
+        assert server.ask("ACL", "SETUSER", "probe", "on", ">right", "~*", "&*", "+@all") == b"+OK\r\n"
+        assert server.ask("CONFIG", "SET", "requirepass", "right") == b"+OK\r\n"
+        yield server
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker"])
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        ("", "NOAUTH Authentication required."),
+        (":hunter2@", "WRONGPASS invalid username-password pair or user is disabled."),
+        ("probe:hunter2@", "WRONGPASS invalid username-password pair or user is disabled."),
+    ],
+)
+def test_a_wrong_password_for_redis_is_one_line(
+    command: str, user: str, why: str, refuse: Refuse, locked_redis: Valkey
+) -> None:
+    socket_file = locked_redis.url.removeprefix("unix://")
+    assert refuse(command, REDIS_URL=f"unix://{user}{socket_file}") == (
+        f"statuswire: REDIS_URL is refused: the Redis at {socket_file} does not let us in ({why}); "
+        "check the user and the password in it.\n"
+    )
+
+
+@pytest.mark.parametrize("user", [":right@", "probe:right@"])
+@pytest.mark.parametrize("ending", ["", "?db=3"])
+def test_the_right_password_for_redis_is_enough(user: str, ending: str, locked_redis: Valkey) -> None:
+    url = f"unix://{user}{locked_redis.url.removeprefix('unix://')}{ending}"
+    cli._redis_answers(Config.read({"REDIS_URL": url}))
+    in_query = f"{locked_redis.url}?password=right"
+    cli._redis_answers(Config.read({"REDIS_URL": in_query}))
+
+
+def test_a_database_number_that_redis_does_not_have_is_one_line(refuse: Refuse, redis_url: str) -> None:
+    assert "(ERR DB index is out of range)" in refuse("worker", REDIS_URL=f"{redis_url}?db=99")
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300])
+def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def reply() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        Thread(target=reply, daemon=True).start()
+        assert refuse("worker", REDIS_URL=f"redis://:hunter2@127.0.0.1:{port}") == (
+            f"statuswire: REDIS_URL is refused: what answers at 127.0.0.1 port {port} is no Redis; "
+            "correct the address.\n"
+        )
+
+
+def test_a_host_with_no_name_at_all_is_one_line(refuse: Refuse) -> None:
+    assert refuse("worker", REDIS_URL=f"redis://{'x' * 70}.example").startswith(
+        "statuswire: REDIS_URL cannot be reached: nothing answers at xxx"
+    )
+
+
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_mistakes_in_the_config_file_are_named_before_anything_starts(
     command: str, refuse: Refuse, redis_url: str, tmp_path: Path
@@ -213,9 +332,8 @@ def test_a_host_that_never_answers_is_given_up() -> None:
 
 def test_a_supervised_child_waits_for_a_redis_that_is_down() -> None:
     dead = f"redis://127.0.0.1:{free_port()}"
-    with Statuswire(
-        "web", REDIS_URL=dead, STATUSWIRE_SUPERVISED="1", DATABASE_URL="sqlite:///none.db"
-    ) as web:
+    environ = {"REDIS_URL": dead, "DATABASE_URL": "sqlite:///none.db", "PORT": str(free_port())}
+    with Statuswire("web", STATUSWIRE_SUPERVISED="1", **environ) as web:
         assert web.run() == 1
         assert "There is no database none.db yet" in web.logs
         assert "REDIS_URL" not in web.logs

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import Config, ConfigError
+from app.config import Config, ConfigError, places
+from tests.services import ROOT
 
 
 def test_an_empty_environment_is_a_whole_configuration() -> None:
@@ -36,10 +37,27 @@ def test_a_variable_that_is_set_to_nothing_counts_as_unset() -> None:
         ("sqlite:a.db", Path("a.db")),
         ("postgres://u:p@h:5432/d", None),
         ("postgresql://u@/d?host=/run/pg", None),
+        ("postgres://u:p@h1:5432,h2:5433/d", None),
     ],
 )
 def test_the_forms_of_a_database_url(url: str, file: Path | None) -> None:
     assert Config.read({"DATABASE_URL": url}).sqlite_file == file
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://u:p@h/d", [("h", 5432)]),
+        ("postgres://u:p@h1:1,h2,h3:3/d", [("h1", 1), ("h2", 5432), ("h3", 3)]),
+        ("postgres://[::1]:5433/d", [("::1", 5433)]),
+        ("postgres:///d?host=/run/pg", [("/run/pg", 5432)]),
+        ("postgres://u@/d?host=a,b&port=1,2", [("a", 1), ("b", 2)]),
+        ("postgres:///d?host=a,b&port=7", [("a", 7), ("b", 7)]),
+        ("unix:///run/a%20b.sock?db=1", [("/run/a b.sock", 5432)]),
+    ],
+)
+def test_every_host_that_a_url_names_is_found(url: str, expected: list[tuple[str, int]]) -> None:
+    assert places(url, 5432) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,6 +129,9 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
             "postgres://h:x/d",
             "DATABASE_URL has a host or port that cannot be read; it must be",
         ),
+        ("DATABASE_URL", "postgres://h1:1,h2:x/d", "DATABASE_URL has a host or port that cannot be read;"),
+        ("DATABASE_URL", "postgres://h1:1,:2/d", "DATABASE_URL names no host; it must be"),
+        ("DATABASE_URL", "postgres:///d?host=h&port=x", "DATABASE_URL has a host or port that cannot be"),
         ("DATABASE_URL", "postgres://u:a b@h/d", "DATABASE_URL has a blank or a control character in it;"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL begins with localhost; it must be redis://host:6379/0,"),
         ("REDIS_URL", "http://h", "REDIS_URL begins with http; it must be redis://host:6379/0,"),
@@ -177,3 +198,10 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str, name: str) -> N
         assert "\n" not in str(refusal)
     else:
         assert config.url.startswith("http://")
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    table = (ROOT / "README.md").read_text().partition("## Run it for real")[2].partition("\n## ")[0]
+    # `up` says this one to its children, and nobody else should.
+    names = {*Config.read({}).environ(), "STATUSWIRE_NO_UV"} - {"STATUSWIRE_SUPERVISED"}
+    assert sorted(name for name in names if f"`{name}`" not in table) == []

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import sqlite3
+import time
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
@@ -251,6 +252,40 @@ async def test_a_database_in_a_folder_that_is_a_file_cannot_be_opened(tmp_path: 
             pass
     with pytest.raises(DatabaseDown, match="cannot be opened for writing: "):
         await bring_up_to_date(config_for(url))
+
+
+SLOW = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000000) "
+    "SELECT sum(i) AS s FROM n"
+)
+
+
+@pytest.mark.parametrize("writing", [False, True])
+async def test_a_cancelled_statement_of_sqlite_is_ended_and_not_waited_for(
+    tmp_path: Path, writing: bool
+) -> None:
+    async with a_database(f"sqlite:///{tmp_path}/s.db") as database:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), database.engine.transact(writing=writing) as connection:
+                await connection.execute_fetchall(SLOW)
+        assert time.monotonic() - began < 0.6
+        await put(database, "after")
+        for _ in range(4):  # each reader, and the one that was interrupted among them
+            assert await names(database) == ["after"]
+
+
+async def test_many_cancelled_statements_of_sqlite_are_ended_too(tmp_path: Path) -> None:
+    """Between two of them there is nothing that could be interrupted."""
+    async with a_database(f"sqlite:///{tmp_path}/s.db") as database:
+        many = [(f"{n}", "x") for n in range(1_000_000)]
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), database.writing() as transaction:
+                await transaction.execute_many("INSERT INTO settings (name, value) VALUES ({}, {})", many)
+        assert time.monotonic() - began < 0.6
+        await put(database, "after")
+        assert await names(database) == ["after"]
 
 
 async def test_a_reader_that_is_not_given_back_makes_others_wait_only_so_long(

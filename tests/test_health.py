@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from litestar import Litestar
 
+from app.api import health
 from tests.conftest import eventually
 from tests.services import Valkey, Web
 
@@ -91,3 +93,68 @@ async def test_what_is_not_there_is_a_plain_404_and_what_is_wrong_no_traceback(
             answer = await client.get(path)
             assert answer.status_code in (400, 404), path
             assert "Traceback" not in answer.text
+
+
+async def test_only_a_lost_feed_makes_a_server_unready() -> None:
+    """It has its board and can show it. A platform that took it away for a full disk would take away the page
+    that says how things stand."""
+    async with asking("127.0.0.1", redis="ok", database="is full") as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert answer.json()["database"] == "is full"
+    async with asking("127.0.0.1", redis="Redis does not answer", database="is full") as client:
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "waiting for redis")
+
+
+def asking(client: str, **parts: str) -> httpx.AsyncClient:
+    app = Litestar(health.routes(lambda: parts), openapi_config=None, logging_config=None)
+    transport = httpx.ASGITransport(app=app, client=(client, 40000))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.mark.parametrize(
+    ("client", "seen"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("10.1.2.3", True),
+        ("172.31.0.9", True),
+        ("192.168.0.9", True),
+        ("fd00::9", True),
+        ("fe80::9%eth0", True),
+        ("::ffff:10.1.2.3", True),
+        ("198.51.100.7", False),
+        ("172.32.0.1", False),
+        ("2001:db8::1", False),
+        ("::ffff:198.51.100.7", False),
+        ("", False),
+    ],
+)
+async def test_metrics_are_for_those_near_us(client: str, seen: bool) -> None:
+    async with asking(client) as asked:
+        answer = await asked.get("/metrics")
+    assert answer.status_code == (200 if seen else 404)
+    assert ("statuswire_feed_up" in answer.text) is seen
+
+
+@pytest.mark.parametrize(
+    ("headers", "seen"),
+    [
+        ([("X-Forwarded-For", "10.1.2.3")], True),
+        ([("X-Forwarded-For", "10.1.2.3, 192.168.0.9")], True),
+        ([("X-Forwarded-For", "198.51.100.7")], False),
+        ([("X-Forwarded-For", "10.0.0.1, 198.51.100.7")], False),  # the first one is made up
+        ([("X-Forwarded-For", "198.51.100.7, 10.0.0.1")], False),  # two proxies in a row
+        ([("X-Forwarded-For", "10.0.0.1"), ("X-Forwarded-For", "198.51.100.7")], False),
+        ([("X-Forwarded-For", "rubbish")], False),
+        ([("X-Real-IP", "198.51.100.7")], False),
+        ([("Forwarded", "for=198.51.100.7")], False),
+    ],
+)
+async def test_a_proxy_beside_us_does_not_bring_the_public_near(
+    headers: list[tuple[str, str]], seen: bool
+) -> None:
+    async with asking("127.0.0.1") as asked:
+        answer = await asked.get("/metrics", headers=headers)
+    assert answer.status_code == (200 if seen else 404)

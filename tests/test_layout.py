@@ -55,17 +55,8 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "ssl": (PROBES,),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
-    # To be connected to is not to connect: the others listen, tune what was accepted, look at a port, or ask
-    # for our name.
-    "socket": (
-        PROBES,
-        EGRESS,
-        "app/server.py",
-        "app/live/peer.py",
-        "app/up.py",
-        "app/cli.py",
-        "workers/main.py",
-    ),
+    # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
+    "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/cli.py"),
     "urllib.request": (),
     "http.client": (),
 }

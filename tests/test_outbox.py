@@ -158,6 +158,24 @@ async def test_state_changes_are_bounded_as_well(feed: Feed, monkeypatch: pytest
     assert (outbox.waiting, outbox.dropped) == (11, 5)
 
 
+async def test_a_round_trip_carries_no_more_measurements_than_it_has_time_for(feed: Feed) -> None:
+    """256 events of 500 samples each were 11 MB: more than it waits for, and tried again for ever."""
+    outbox = Outbox(feed, "host-1f")
+    for n in range(9):
+        outbox.put(samples(n, count=500))
+    outbox.put(samples(9, count=5000))
+    outbox.put(change(10))
+
+    batches = []
+    while outbox._waiting:
+        outbox._batch = []
+        outbox._take()
+        batches.append(len(outbox._batch))
+
+    # One that is too large by itself still goes, without any other measurements.
+    assert batches == [4, 4, 1, 2]
+
+
 async def test_a_log_that_was_emptied_is_noticed(server: Valkey, feed: Feed) -> None:
     noticed: list[int] = []
     outbox = Outbox(feed, "host-1f", on_new_log=lambda: noticed.append(1))
@@ -234,4 +252,33 @@ async def test_what_a_killed_redis_had_taken_and_lost_is_said_again(server: Valk
         entries = await raw.xrange("{statuswire}:feed")
         said = [json.loads(fields[b"event"])["standing"]["monitor"] for _, fields in entries]
         assert said == [f"m{n}" for n in range(9)]
+    await end([delivering])
+
+
+async def test_what_was_heard_long_before_is_never_said_again(server: Valkey, feed: Feed) -> None:
+    """A Redis that was put back by hours, from a backup say, has lost more than a crash takes. What was said
+    then is history, and a board would take it for news."""
+    clock = [0.0]
+    outbox = Outbox(feed, "w", monotonic=lambda: clock[0])
+    delivering = asyncio.create_task(outbox.deliver())
+    async with Redis.from_url(server.url) as raw:
+        outbox.put(change(0))
+        assert await outbox.drain(5)
+        taken = {key: await raw.dump(key) for key in await raw.keys("*")}
+        for n, at in ((1, 100.0), (2, 200.0), (3, 250.0)):
+            clock[0] = at
+            outbox.put(change(n))
+            assert await outbox.drain(5)
+        for key, dump in taken.items():
+            await raw.restore(key, 0, dump, replace=True)
+        await raw.client_kill_filter(_type="normal", skipme=True)
+
+        # The outage itself may last as long as it will.
+        clock[0] = 9000.0
+        outbox.put(change(4))
+        assert await outbox.drain(5)
+
+        entries = await raw.xrange("{statuswire}:feed")
+        said = [json.loads(fields[b"event"])["standing"]["monitor"] for _, fields in entries]
+        assert said == ["m0", "m2", "m3", "m4"]
     await end([delivering])

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -32,8 +33,18 @@ from app.live.hub import Hub
 from app.pages import public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
 from app.pages.drawing import zone
-from app.pages.rows import SIGN, WORD, Group, Row, began, count, tally
-from tests.make import NOON, a_batch, a_beat, a_catalog, a_catalog_change, a_change, a_component, a_sample
+from app.pages.rows import SIGN, WORD, Group, Row, Sight, began, count, tally
+from tests.make import (
+    NOON,
+    a_batch,
+    a_beat,
+    a_board,
+    a_catalog,
+    a_catalog_change,
+    a_change,
+    a_component,
+    a_sample,
+)
 
 SECRETS = ("10.9.8.7", "connection refused", "timeout", "secret", "api/http", "Bearer")
 STATIC = Path(static.__file__).parent.parent / "static"
@@ -160,6 +171,40 @@ async def test_a_measurement_changes_the_wall_alone(server: Server) -> None:
 async def test_many_who_ask_at_once_are_given_the_same_drawing(server: Server) -> None:
     answers = await asyncio.gather(*(server.client.get("/") for _ in range(20)))
     assert len({answer.text for answer in answers}) == 1
+
+
+def test_the_board_is_looked_at_once_for_all_who_ask() -> None:
+    board, page, wall = a_board("api", "web"), Sight(speed=False), Sight(speed=True)
+    on_page, on_wall = page.of(board), wall.of(board)
+    assert page.of(board) is on_page
+    assert wall.of(board) is on_wall
+
+    board.fold("1-0", a_batch(a_sample(State.UNKNOWN, NOON, "api/http", took=77.7)))
+    assert page.of(board) is on_page
+    assert wall.of(board).rows[0].latency == 77.7
+    assert wall.of(board).mark != on_wall.mark
+
+    board.fold("2-0", a_change(State.DOWN, NOON, "api/http"))
+    assert [row.status for row in page.of(board).rows] == [Status.MAJOR, Status.UNKNOWN]
+    assert page.of(board).mark != on_page.mark
+
+    board.fold("3-0", a_catalog_change(a_catalog(a_component("api", name="Renamed"), "web")))
+    assert [row.name for row in page.of(board).rows] == ["Renamed", "Web"]
+    # Another server, which has folded the same.
+    assert Sight(speed=False).of(board).mark == page.of(board).mark
+
+
+async def test_who_has_the_page_already_costs_nearly_nothing_however_wide_it_is(tmp_path: Path) -> None:
+    """With each of them a look at ten thousand components, a few visitors a second held up every frame."""
+    async with serving(tmp_path, a_catalog(*(f"c{n}" for n in range(3000)))) as server:
+        tag = (await server.client.get("/")).headers["etag"]
+        took = []
+        for _ in range(20):
+            began = time.perf_counter()
+            answer = await server.client.get("/", headers={"If-None-Match": tag})
+            took.append(time.perf_counter() - began)
+            assert answer.status_code == 304
+    assert min(took) < 0.003
 
 
 @pytest.mark.parametrize("path", ["/", "/wall"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -85,6 +86,8 @@ async def test_from_the_catalog_to_the_feed(redis_url: str) -> None:
         await eventually(lambda: any(isinstance(event, Samples) for event in server.heard))
         beat = await eventually(lambda: server.beats()[-1].probes.get("ok") and server.beats()[-1])
     assert (beat.region, beat.every, beat.monitors, beat.dropped) == ("lab", 0.2, 1, 0)
+    # Of the machine it says nothing: the name is on the feed and in /metrics.
+    assert re.fullmatch("lab-[0-9a-f]{8}", beat.worker)
     assert beat.worker == next(event.worker for event in server.heard if isinstance(event, StateChange))
 
 
@@ -209,6 +212,9 @@ def test_run_is_an_event_loop_around_it(redis_url: str) -> None:
         ("redis://r.test", "sqlite:///x.db", (("r.test", 6379),)),
         ("rediss://:pw@r.test:7000/1", "postgres://u:p@db.test/x", (("r.test", 7000), ("db.test", 5432))),
         ("unix:///tmp/redis.sock", "postgresql://[::1]:5433/x", (("::1", 5433),)),
+        ("unix:///tmp/redis.sock", "postgres://a.test:1,b.test/x", (("a.test", 1), ("b.test", 5432))),
+        ("unix:///tmp/redis.sock", "postgres:///x?host=a.test&port=7", (("a.test", 7),)),
+        ("unix:///tmp/redis.sock", "postgres:///x?host=/run/postgresql", ()),
     ],
 )
 def test_our_own_redis_and_database_are_known(

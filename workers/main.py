@@ -4,7 +4,6 @@ needs of the others."""
 import asyncio
 import secrets
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from app.config import Config
+from app.config import Config, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.outbox import Outbox
@@ -51,7 +50,8 @@ async def work(config: Config) -> int:
 
 
 async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> int:
-    worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    # Not after the machine: the name is seen in places where that one's is nobody's business.
+    worker = f"{config.region}-{secrets.token_hex(4)}"
     feed = Feed(redis_url, beat=config.beat)
     probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
     outbox = Outbox(feed, worker, on_new_log=lambda: patrol.retell())
@@ -86,12 +86,14 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
 
 def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
     """Redis and Postgres, as far as they are reached by TCP."""
-    parts = []
-    for address in (config.redis_url, config.database_url):
-        url = urlsplit(address or "")
-        if url.hostname and url.scheme in _DEFAULT_PORTS:
-            parts.append((url.hostname, url.port or _DEFAULT_PORTS[url.scheme]))
-    return tuple(parts)
+    urls = [url for url in (config.redis_url, config.database_url) if url is not None]
+    return tuple(
+        (host, port)
+        for url in urls
+        if (default_port := _DEFAULT_PORTS.get(urlsplit(url).scheme)) is not None
+        for host, port in places(url, default_port)
+        if not host.startswith("/")
+    )
 
 
 async def _listen(feed: Feed, patrol: Patrol) -> None:

@@ -10,9 +10,9 @@ it knows their keys and takes only those it has lost.
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Final
 
 import structlog
@@ -20,11 +20,14 @@ import structlog
 from app.domain.events import Logged, Samples
 from app.feed import Announced, Feed, FeedDown, Forgotten
 
+# Of one round trip: the feed's patience must be enough for it on any line.
 AT_A_TIME: Final = 256
+SAMPLES_AT_A_TIME: Final = 2_000  # some 200 KB
 CHANGES_AT_MOST: Final = 100_000
 SAMPLE_EVENTS_AT_MOST: Final = 3_000
 SAMPLES_AT_MOST: Final = 200_000  # some 40 MB
 SAID_AGAIN: Final = 256
+SAID_AGAIN_WITHIN: Final = 60.0  # seconds before the feed was last heard
 
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
@@ -36,11 +39,18 @@ class Outbox:
     """`on_new_log` is called when the feed turns out to have another log than last time: what was told
     before is forgotten there."""
 
-    def __init__(self, feed: Feed, worker: str, on_new_log: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        worker: str,
+        on_new_log: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.dropped = 0
         self._feed = feed
         self._worker = worker
         self._on_new_log = on_new_log
+        self._monotonic = monotonic
         self._counter = 0
         self._log = ""
         self._last = ""
@@ -48,7 +58,7 @@ class Outbox:
         # the same again.
         self._waiting: dict[int, Logged] = {}
         self._batch: list[tuple[str, Logged]] = []
-        self._heard: deque[tuple[str, Logged]] = deque(maxlen=SAID_AGAIN)
+        self._heard: deque[tuple[float, str, Logged]] = deque(maxlen=SAID_AGAIN)
         self._sample_events: deque[int] = deque()
         self._samples = 0
         self._filled = asyncio.Event()
@@ -83,7 +93,7 @@ class Outbox:
                     if known:
                         log.warning("the feed has a new log; telling it how everything stands")
                         self._on_new_log()
-            self._heard += [(key, event) for key, event in self._batch if not isinstance(event, Samples)]
+            self._keep_heard()
             self._batch = []
             if not self._waiting:
                 self._filled.clear()
@@ -101,12 +111,27 @@ class Outbox:
         return f"{self._worker}:{counter}"
 
     def _take(self) -> None:
-        for counter in list(islice(self._waiting, AT_A_TIME)):
-            event = self._waiting.pop(counter)
-            self._batch.append((self._key(counter), event))
+        """One event of measurements goes even if it is too large by itself."""
+        samples = 0
+        while self._waiting and len(self._batch) < AT_A_TIME:
+            counter, event = next(iter(self._waiting.items()))
             if isinstance(event, Samples):
+                samples += len(event.samples)
+                if self._batch and samples > SAMPLES_AT_A_TIME:
+                    break
                 self._sample_events.popleft()
                 self._samples -= len(event.samples)
+            del self._waiting[counter]
+            self._batch.append((self._key(counter), event))
+
+    def _keep_heard(self) -> None:
+        """Changes that were heard of late, seen from now: a crash takes no more than that. Not seen from when
+        they are missed, for the outage between may be long; and what is older is history, which a board would
+        take for news."""
+        now = self._monotonic()
+        self._heard += [(now, key, event) for key, event in self._batch if not isinstance(event, Samples)]
+        while self._heard and now - self._heard[0][0] > SAID_AGAIN_WITHIN:
+            self._heard.popleft()
 
     async def _until_heard(self) -> list[Announced]:
         pause = _PAUSE
@@ -131,7 +156,7 @@ class Outbox:
         except Forgotten:
             log.warning("the feed has lost what it had taken; saying it again")
             # In one step with what follows: nothing newer may overtake it.
-            again = list(self._heard)
+            again = [(key, event) for _, key, event in self._heard]
             heard = (await self._feed.announce([*again, *self._batch]))[len(again) :]
         self._last = heard[-1].id
         return heard

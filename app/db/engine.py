@@ -37,6 +37,8 @@ PATIENCE: Final = 5.0  # seconds that a statement may take, or wait for a lock o
 LONG_PATIENCE: Final = 3600.0
 CONNECT_PATIENCE: Final = 3.0
 CLOSE_PATIENCE: Final = 2.0
+INTERRUPT_EVERY: Final = 0.02
+ROWS_AT_A_TIME: Final = 1_000
 
 
 class DatabaseDown(Exception):
@@ -81,8 +83,11 @@ class Transaction:
         if not rows:
             return
         if self.sqlite:
-            async with self.connection.executemany(self._placed(sql), rows):
-                pass
+            # In slices: within one, nothing ends it if we are cancelled.
+            for first in range(0, len(rows), ROWS_AT_A_TIME):
+                some = rows[first : first + ROWS_AT_A_TIME]
+                async with self.connection.executemany(self._placed(sql), some):
+                    pass
         else:
             await self.connection.executemany(self._placed(sql), rows)
 
@@ -149,10 +154,7 @@ class PooledSQLiteEngine(SQLiteEngine):
             yield connection
             await connection.execute_fetchall("COMMIT")
         except BaseException:
-            # SQLite may have rolled back by itself. A statement that was cancelled still runs; its thread
-            # takes this one after it.
-            with suppress(sqlite3.Error):
-                await connection.execute_fetchall("ROLLBACK")
+            await _roll_back(connection)
             raise
         finally:
             idle.put_nowait(connection)
@@ -196,6 +198,25 @@ class PooledSQLiteEngine(SQLiteEngine):
             await connection.close()
             raise
         return connection
+
+
+async def _roll_back(connection: aiosqlite.Connection) -> None:
+    """A statement that was cancelled still runs in its thread, which takes this one after it."""
+
+    async def roll_back() -> None:
+        # SQLite may have rolled back by itself.
+        with suppress(sqlite3.Error):
+            await connection.execute_fetchall("ROLLBACK")
+
+    # A task, so that it happens even if we are cancelled once more.
+    rolling = asyncio.create_task(roll_back())
+    while not rolling.done():
+        # Again and again: the statement may not yet have begun.
+        await connection.interrupt()
+        await asyncio.wait([rolling], timeout=INTERRUPT_EVERY)
+    if connection.in_transaction:
+        # The last of the interruptions met the rolling back itself.
+        await roll_back()
 
 
 class PooledPostgresEngine(PostgresEngine):
@@ -329,6 +350,17 @@ async def connect(config: Config) -> Database:
         await database.close()
         raise
     return database
+
+
+async def knock(config: Config) -> None:
+    """Whether the database lets us in at all, whatever its tables are. Raises DatabaseDown if not."""
+    database = Database(config)
+    await database.open()
+    try:
+        async with database.reading() as transaction:
+            await transaction.fetch("SELECT 1 AS one")
+    finally:
+        await database.close()
 
 
 def known_migrations() -> list[str]:

@@ -11,11 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.domain.board import Board
 from app.domain.events import order
 from app.domain.instant import from_ms, rfc3339
-from app.domain.status import Status
-from app.pages.rows import SIGN, STALE_SIGN, WORD
+from app.pages.rows import WORD
 from app.pages.static import RELEASE, url
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -38,9 +36,9 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def known(board: Board, now: datetime) -> datetime:
-    """As of when the board is right, if the feed has not been heard since: its last event."""
-    ms, _ = order(board.id)
+def known(id: str, now: datetime) -> datetime:
+    """As of when a board is right, if the feed has not been heard since: its last event, which is `id`."""
+    ms, _ = order(id)
     return from_ms(ms) if ms else now
 
 
@@ -71,12 +69,5 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals |= {
-    "shape": shape,
-    "static": url,
-    "statuses": tuple(Status),
-    "word": WORD,
-    "sign": SIGN,
-    "stale_sign": STALE_SIGN,
-}
+_environment.globals |= {"shape": shape, "static": url, "word": WORD}
 _environment.filters |= {"iso": rfc3339, "moment": moment, "clock": clock, "milliseconds": milliseconds}

@@ -13,14 +13,12 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.config import Config
 from app.db.history import History
-from app.domain.audience import PUBLIC, sum_up
-from app.domain.board import Board
-from app.domain.status import Status
+from app.domain.status import Status, overall
 from app.live.hub import PAGE_BEATS, Hub
 from app.pages.answer import Press
 from app.pages.drawing import EDITION, draw, known, zone
 from app.pages.past import Drawn, Past
-from app.pages.rows import SIGN, STALE_SIGN, WHY_STALE, began, groups, rows, tally
+from app.pages.rows import SIGN, STALE_SIGN, WHY_STALE, Seen, Sight, began, tally
 from app.pages.static import style
 
 # From best to worst, and last what is none of it.
@@ -39,41 +37,46 @@ def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]
     look = style("tokens.css", "page.css", beat=beat)
     press = Press(look)
     past = Past(history)
+    # Not the latency: it is not drawn here, and changes each second.
+    sight = Sight(speed=False)
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
         # What awaits comes first: after it, board and feed are those of one instant.
         where = zone(hub.board.catalog.page.time_zone)
-        bars = await past.bars(groups(hub.board), hub.now(), where)
-        shown = _shown(hub.board, hub.feed_state, hub.now(), where, bars)
-        # Not the latency: it is not drawn here, and changes each second.
-        said = [(row.group, row.slug, row.name, row.status, row.since) for row in rows(hub.board)]
-        catalog = hub.board.catalog
-        minute = hub.now().replace(second=0, microsecond=0)
-        key = (EDITION, beat, hub.feed_state, minute, catalog.page, catalog.groups, said, bars and bars.at)
-        return await press.answer(request, key, lambda: draw("page.html", style=look, beat=beat, **shown))
+        bars = await past.bars(sight.of(hub.board).groups, hub.now(), where)
+        seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
+        minute = now.replace(second=0, microsecond=0)
+        key = (EDITION, beat, feed, minute, seen.mark, bars and bars.at)
+        return await press.answer(
+            request,
+            key,
+            lambda: draw("page.html", style=look, beat=beat, **_shown(seen, id, feed, now, where, bars)),
+        )
 
     return [page]
 
 
-def _shown(board: Board, feed: str, now: datetime, where: ZoneInfo, bars: Drawn | None) -> dict[str, Any]:
+def _shown(
+    seen: Seen, id: str, feed: str, now: datetime, where: ZoneInfo, bars: Drawn | None
+) -> dict[str, Any]:
     live = feed == "ok"
-    overall = sum_up(board, PUBLIC)
-    heading = overall.description if live else f"Not live: {WHY_STALE[feed]}"
+    summed_up = overall((row.name, row.status) for row in seen.rows)
+    heading = summed_up.description if live else f"Not live: {WHY_STALE[feed]}"
     return {
-        "title": f"{SIGN[overall.status] if live else STALE_SIGN} {heading} · {board.catalog.page.name}",
+        "title": f"{SIGN[summed_up.status] if live else STALE_SIGN} {heading} · {seen.page.name}",
         "live": live,
-        "id": board.id,
-        "known": now if live else known(board, now),
+        "id": id,
+        "known": now if live else known(id, now),
         "now": now,
-        "page": board.catalog.page,
+        "page": seen.page,
         "zone": where,
-        "status": overall.status,
-        "sentence": overall.description,
+        "status": summed_up.status,
+        "sentence": summed_up.description,
         "heading": heading,
-        "tally": tally(rows(board)),
-        "began": began(rows(board)),
-        "groups": groups(board),
+        "tally": tally(seen.rows),
+        "began": began(seen.rows),
+        "groups": seen.groups,
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},
         "first_day": bars.first if bars else None,

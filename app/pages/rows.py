@@ -4,11 +4,14 @@ else of it, so what is not in a Row is on no page.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
 from app.domain.audience import PUBLIC, visible
 from app.domain.board import Board
+from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status, worst
 
 WORD = {
@@ -68,8 +71,54 @@ class Group(Struct, frozen=True, kw_only=True):
         return sum(SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE] for row in self.rows)
 
 
-def rows(board: Board) -> tuple[Row, ...]:
-    return tuple(
+class Seen(Struct, frozen=True, kw_only=True):
+    """All that a screen shows of a board, taken in one instant. `mark` is equal where all of it is, on
+    whichever server."""
+
+    page: Page
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    mark: bytes
+
+
+class Sight:
+    """What is to be seen, looked at once for all who ask. To look at ten thousand components for each visitor
+    held up the frames of all viewers for a tenth of a second.
+
+    Without `speed` a measurement is no change, and its rows may hold an old one: they come each second.
+    """
+
+    def __init__(self, *, speed: bool) -> None:
+        self._speed = speed
+        self._board: Board | None = None
+        self._id = ""
+        self._states: list[object] = []
+        self._seen: Seen | None = None
+
+    def of(self, board: Board) -> Seen:
+        if self._seen is not None and board is self._board and board.id == self._id:
+            return self._seen
+        catalog = board.catalog
+        states: list[object] = [catalog.page, catalog.groups]
+        for component, shown in visible(board, PUBLIC):
+            # The component itself: the next catalog has new ones, whether they have changed or not.
+            states += (component, shown.status, shown.since, shown.latency if self._speed else None)
+        if self._seen is None or not _same(states, self._states):
+            self._seen = _see(board, self._speed)
+        self._board, self._id, self._states = board, board.id, states
+        return self._seen
+
+
+def _same(states: Sequence[object], others: Sequence[object]) -> bool:
+    """Mostly they are the same objects, and to compare components field by field would take too long."""
+    return len(states) == len(others) and all(
+        one is other or (not isinstance(one, Struct) and one == other)
+        for one, other in zip(states, others, strict=True)
+    )
+
+
+def _see(board: Board, speed: bool) -> Seen:
+    rows = tuple(
         Row(
             slug=component.slug,
             name=component.name,
@@ -80,13 +129,17 @@ def rows(board: Board) -> tuple[Row, ...]:
         )
         for component, shown in visible(board, PUBLIC)
     )
+    catalog = board.catalog
+    shown = rows if speed else [(row.group, row.slug, row.name, row.status, row.since) for row in rows]
+    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown))).digest()
+    return Seen(page=catalog.page, rows=rows, groups=_grouped(catalog.groups, rows), mark=mark)
 
 
-def groups(board: Board) -> tuple[Group, ...]:
+def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:
     """In the order of the catalog; those without a group come last."""
-    members: dict[str | None, list[Row]] = {name: [] for name in board.catalog.groups}
+    members: dict[str | None, list[Row]] = {name: [] for name in names}
     ungrouped: list[Row] = []
-    for row in rows(board):
+    for row in rows:
         if row.group is None:
             ungrouped.append(row)
         else:

@@ -12,12 +12,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
 from app.config import Config
-from app.domain.board import Board
 from app.domain.status import SEVERITY, Status, worst
 from app.live.hub import Hub
 from app.pages.answer import Press
 from app.pages.drawing import EDITION, draw, known, zone
-from app.pages.rows import SIGN, STALE_SIGN, WORD, Row, groups, rows
+from app.pages.rows import SIGN, STALE_SIGN, WORD, Row, Seen, Sight
 from app.pages.static import style
 
 LARGE = 40  # tiles at the most for the kind that has room for milliseconds and a line: as in layout.js
@@ -35,40 +34,44 @@ COUNTED = (
 def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
     look = style("tokens.css", "wall.css", beat=config.beat)
     presses = {theme: Press(look) for theme in THEMES.values()}
+    sight = Sight(speed=True)
 
     @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
-        shown = _shown(hub.board, hub.feed_state == "ok", hub.now())
-        minute = hub.now().replace(second=0, microsecond=0)
-        key = (EDITION, config.beat, chosen, hub.feed_state, minute, shown["page"], shown["groups"])
+        seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
+        minute = now.replace(second=0, microsecond=0)
+        key = (EDITION, config.beat, chosen, feed, minute, seen.mark)
         return await presses[chosen].answer(
-            request, key, lambda: draw("wall.html", style=look, beat=config.beat, theme=chosen, **shown)
+            request,
+            key,
+            lambda: draw(
+                "wall.html", style=look, beat=config.beat, theme=chosen, **_shown(seen, id, feed == "ok", now)
+            ),
         )
 
     return [wall]
 
 
-def _shown(board: Board, live: bool, now: datetime) -> dict[str, Any]:
-    everything = rows(board)
-    status = worst(row.status for row in everything)
-    heading, detail = say(everything) if live else ("No live data", "Colours are off until data is back")
+def _shown(seen: Seen, id: str, live: bool, now: datetime) -> dict[str, Any]:
+    status = worst(row.status for row in seen.rows)
+    heading, detail = say(seen.rows) if live else ("No live data", "Colours are off until data is back")
     return {
-        "title": f"{SIGN[status] if live else STALE_SIGN} {heading} · {board.catalog.page.name}",
+        "title": f"{SIGN[status] if live else STALE_SIGN} {heading} · {seen.page.name}",
         "live": live,
-        "id": board.id,
-        "known": now if live else known(board, now),
+        "id": id,
+        "known": now if live else known(id, now),
         "now": now,
-        "page": board.catalog.page,
-        "zone": zone(board.catalog.page.time_zone),
+        "page": seen.page,
+        "zone": zone(seen.page.time_zone),
         "status": status,
         "heading": heading,
         "detail": detail,
         "counted": COUNTED,
-        "counts": Counter(row.status for row in everything),
-        "groups": groups(board),
-        "large": len(everything) <= LARGE,
+        "counts": Counter(row.status for row in seen.rows),
+        "groups": seen.groups,
+        "large": len(seen.rows) <= LARGE,
     }
 
 
