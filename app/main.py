@@ -116,6 +116,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     return [
         ("listen", watch.listen(server.feed, server.hub, server.recorder.load)),
         ("beat", watch.beat(server.hub)),
+        ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
         ("read", server.assignment.read()),

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": SERVER,
+    "app/live": (*SERVER, "app.db"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),

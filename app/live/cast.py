@@ -7,8 +7,10 @@ makes this cheaper, not slower.
 """
 
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -74,7 +76,8 @@ class Caster:
 
 def write(cast: Cast, begin: int, end: int) -> None:
     """One slice. Nothing is called in between, so a peer that was open at the beginning is so at the end."""
-    data = b"".join([frame.on(cast.line) for frame in cast.frames])
+    framed = [frame.on(cast.line) for frame in cast.frames]
+    data = b"".join(framed)
     size, first, send = len(data), cast.first, os.write
     late, newcomers = [], []
     for peer in cast.peers[begin:end]:
@@ -88,9 +91,12 @@ def write(cast: Cast, begin: int, end: int) -> None:
             late.append((peer, 0))
         except OSError:
             pass  # it is gone, and connection_lost follows
+    ends = list(accumulate(map(len, framed))) if late else []
     for peer, sent in late:
-        peer.missed = cast.after
-        peer.write(data[sent:])  # stays in the transport, which says that it is full
+        # The frame that it stopped in, and no more, stays in the transport, which says that it is full.
+        whole = bisect_right(ends, sent)
+        peer.missed = min(first + whole + 1, cast.after)
+        peer.write(data[sent : ends[whole]])
     for peer in newcomers:
         # It came, or caught up, while this waited, and has had some of it: the rest alone. None if it is
         # full.

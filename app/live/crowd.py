@@ -5,6 +5,7 @@ proxy it is what the proxy says it is, if the proxy is on our list; anybody may 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -71,6 +72,7 @@ def _is_in(address: str, networks: Iterable[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
+@lru_cache(4096)  # each handshake asks several times
 def _parse(address: str) -> object:
     try:
         parsed = ip_address(address.partition("%")[0])

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import structlog
 from msgspec.structs import replace
@@ -37,7 +38,11 @@ PAGE_BEATS = 3  # a wall gets each beat, a page each third: phones pay for every
 STALE_BEATS = 2.5
 RETURNS_PER_SECOND = 300  # that those who are told bye are spread over
 FORGOTTEN = 3600.0  # seconds after which a region that is heard no more is not named
-STALL = 10.0  # seconds in which a full socket must take something, or it is cut
+STALL = 9.0  # seconds in which a full socket must take something, or it is cut within the tenth
+
+# prometheus_client takes a lock and joins texts each time.
+_resumes = lru_cache(metrics.RESUMES.labels)
+_viewers = lru_cache(metrics.VIEWERS.labels)
 
 
 class Hub:
@@ -64,6 +69,7 @@ class Hub:
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
         self._flushing = False
+        self._beat: tuple[tuple[str, str, int], Frame] | None = None
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
@@ -241,7 +247,12 @@ class Hub:
             stage.flush(self._caster)
 
     def _beat_frame(self) -> Frame:
-        return frames.beat(frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions))
+        """Encoded ten times a second at the most, however many come."""
+        key = self.board.id, self.feed_state, int(self._wall_clock() * 10)
+        if self._beat is None or self._beat[0] != key:
+            beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions)
+            self._beat = key, frames.beat(beat)
+        return self._beat[1]
 
     # The viewers
 
@@ -252,9 +263,17 @@ class Hub:
         if audience not in self._stages and len(self._stages) >= AUDIENCES:
             raise Crowded(1013, 503, 10, "There are too many different filters; try without `components`.")
 
-    def join(self, viewer: Viewer, audience: Audience, since: str | None, address: str = "") -> None:
+    def join(
+        self,
+        viewer: Viewer,
+        audience: Audience,
+        since: str | None,
+        address: str = "",
+        greeting: bytes = b"",
+    ) -> None:
         """From now on `viewer` is sent everything. First what it missed, if that can be said in full, else a
-        snapshot; then a beat, so that it knows at once whether what it sees is live."""
+        snapshot; then a beat, so that it knows at once whether what it sees is live. `greeting` goes before
+        all of it."""
         self.admit(audience, address)
         if (stage := self._stages.get(audience)) is None:
             stage = Stage(audience, self.board, self._complete_since, self._past)
@@ -264,9 +283,10 @@ class Hub:
         self._stage_of[viewer] = stage
         self._address_of[viewer] = address
         self._crowd.enter(address)
-        metrics.RESUMES.labels(why if missed is None else "replayed").inc()
-        metrics.VIEWERS.labels(viewer.line.kind).inc()
-        stage.join(viewer, missed, self._beat_frame(), self.board, self.now(), why, self._monotonic())
+        _resumes(why if missed is None else "replayed").inc()
+        _viewers(viewer.line.kind).inc()
+        beat, now = self._beat_frame(), self.now()
+        stage.join(viewer, missed, beat, self.board, now, why, self._monotonic(), greeting)
 
     def resync(self, viewer: Viewer) -> None:
         if (stage := self._stage_of.get(viewer)) is not None:
@@ -292,7 +312,7 @@ class Hub:
             return
         stage.leave(viewer)
         self._crowd.leave(self._address_of.pop(viewer))
-        metrics.VIEWERS.labels(viewer.line.kind).dec()
+        _viewers(viewer.line.kind).dec()
         if stage.audience != PUBLIC and stage.is_empty:
             self._stages.pop(stage.audience, None)
 

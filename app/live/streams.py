@@ -166,9 +166,8 @@ def _hand_over(scope: Any, hub: Hub, request: Request, line: Line, greeting: byt
         return False
     if (released := release()) is not None:
         peer = Peer(released.transport, hub, line, request.wall, released.registry)
-        peer.write(greeting)
         try:
-            hub.join(peer, request.audience, request.since, request.address)
+            hub.join(peer, request.audience, request.since, request.address, greeting)
         except Crowded as crowded:  # in the moment since it was admitted
             peer.end(b"", crowded.code)
         if released.unread:

@@ -48,12 +48,19 @@ async def beat(hub: Hub) -> None:
     looks, n = 5, 0
     while True:
         await asyncio.sleep(hub.beat_every / looks)
-        hub.cut_stalled()
         n += 1
         if n % looks:
             hub.check()
         else:
             hub.beat(walls_only=n % (looks * PAGE_BEATS) != 0)
+
+
+async def cut(hub: Hub) -> None:
+    """Let go of viewers that take nothing, for ever; with a rhythm of its own, for beats may be a minute
+    apart."""
+    while True:
+        await asyncio.sleep(1.0)
+        hub.cut_stalled()
 
 
 async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
