@@ -39,8 +39,11 @@ class Assignment:
             metrics.CONFIG_OK.set(not isinstance(said, StatusFileError))
             if isinstance(said, StatusFileError):
                 self.problem = str(said)
-                log.error("the config file is bad, the last good one goes on", problem=self.problem)
+                for problem in self.problem.splitlines():
+                    log.error("the config file is bad, the last good one goes on", problem=problem)
                 continue
+            if self.problem is not None:
+                log.info("the config file is good again")
             self.problem = None
             for warning in warnings(said):
                 log.warning("a word on the config file", warning=warning)

@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROG,
         allow_abbrev=False,
         description="A self-hosted status page that pushes.",
-        epilog="Begin with `statuswire up`. `statuswire COMMAND --help` says more about one command.",
+        epilog="Begin with `statuswire up`. `statuswire COMMAND --help` says more about one command. In a "
+        "clone, `./statuswire test` runs the tests.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

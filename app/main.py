@@ -1,6 +1,7 @@
 """Where the parts of the server are put together, and the only place that knows them all."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
@@ -82,6 +83,10 @@ async def opened(config: Config) -> AsyncIterator[Server]:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(job, name=name) for name, job in _jobs(server)]
             await _until_linked(server.hub, within=STALE_BEATS * config.beat)
+            if server.hub.linked.is_set():
+                # All that was said while we were away has been heard, so what is old now is not known any
+                # more.
+                await watch.call_silent(server.feed, server.hub, time.monotonic())
             try:
                 yield server
             finally:

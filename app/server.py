@@ -103,7 +103,7 @@ def _allow_files(wanted: int) -> None:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         if allowed < wanted:
-            log.warning("fewer viewers than allowed will find room", open_files=allowed, wanted=wanted)
+            log.info("the limit of open files leaves room for fewer viewers than allowed", open_files=allowed)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

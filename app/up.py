@@ -77,11 +77,13 @@ groups:
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How long to wait before a restart: doubled each time, and from the start again after a steady life."""
+    """How long to wait before a restart: doubled each time, and from the start again after a steady life.
+    And how long the worker waits for the server at the most."""
 
     first: float = 0.2
     longest: float = 10.0
     steady: float = 30.0
+    served: float = 15.0
 
 
 async def up(config: Config, commands: Mapping[str, list[str]] = COMMANDS, pace: Pace | None = None) -> int:
@@ -158,12 +160,14 @@ class _Supervisor:
         if self._embedded is not None:
             await self._embedded.start()
             self._keep("valkey", self._valkey)
-        # The worker has no business with the database, so it need not wait for the migration.
-        self._keep("worker", lambda: self._process("worker"))
         if code := await self._process("migrate"):
             log.error("the database could not be migrated", code=code)
             return _REFUSED if code == _REFUSED else 1
         self._keep("web", lambda: self._process("web"))
+        # It knows from the last time what to probe, and our own server may be among it: before that listens,
+        # the worker would find it down.
+        await self._until_served()
+        self._keep("worker", lambda: self._process("worker"))
         telling = asyncio.create_task(self._tell_where(), name="tell where")
         try:
             done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
@@ -258,6 +262,15 @@ class _Supervisor:
                 # Each leads a group of its own, which takes along whatever it may have started.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+
+    async def _until_served(self) -> None:
+        """Until the page answers, but not for ever: the worker has other things to probe as well."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.served):
+                while True:
+                    if await _live_answers(self._config) or any(keeping.done() for keeping in self._keeping):
+                        break
+                    await asyncio.sleep(0.02)
 
     async def _tell_where(self) -> None:
         """On stdout, once somebody who opens the page would see it."""

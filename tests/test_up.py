@@ -79,8 +79,9 @@ class Supervised(Process):
         }
         self.port = free_port()
 
-    def start(self, steady: float = 30.0, **environ: str) -> "Supervised":
-        pace = {"first": 0.05, "longest": 0.2, "steady": steady}
+    def start(self, steady: float = 30.0, served: float = 0.0, **environ: str) -> "Supervised":
+        # Most stand-ins for the server serve nothing, so that the worker need not wait for it.
+        pace = {"first": 0.05, "longest": 0.2, "steady": steady, "served": served}
         driver = [sys.executable, "-c", _DRIVER, json.dumps([self.commands, pace])]
         own = {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "STATUSWIRE_LOG": "json"}
         # In a group of its own, as a shell starts a job: Ctrl-C goes to all of it.
@@ -332,3 +333,15 @@ async def test_the_real_parts_stop_in_time_with_a_stream_open() -> None:
         assert running.process is not None and running.process.returncode == 0
         assert "Traceback" not in running.logs
         writer.close()
+
+
+async def test_the_worker_begins_when_the_server_serves() -> None:
+    """It may be told to watch the server itself, which would be an outage that never was."""
+    late = _BORN + "time.sleep(1);" + SERVES.removeprefix(_BORN)
+    with Supervised(web=late) as supervised:
+        supervised.start(served=10.0)
+        await eventually(lambda: supervised.born("web"))
+        assert supervised.born("worker") == []
+        await eventually(lambda: supervised.born("worker"))
+        with socket.create_connection(("127.0.0.1", supervised.port), 1.0):
+            pass

@@ -74,10 +74,11 @@ async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
         heard_since = heard_since if heard_since is not None else time.monotonic()
         # Right after an outage the workers' own words are still on their way.
         if time.monotonic() - heard_since >= STALE_BEATS * hub.beat_every:
-            await _call_silent(feed, hub, heard_since)
+            await call_silent(feed, hub, heard_since)
 
 
-async def _call_silent(feed: Feed, hub: Hub, heard_since: float) -> None:
+async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> None:
+    """Announce each monitor of which nothing has been heard for longer than its last word was good for."""
     now = hub.now()
     silences = []
     for monitor, region, since in hub.board.past_best_before(now):

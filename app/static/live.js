@@ -154,7 +154,8 @@ export class Live {
   #judge() {
     const silent = performance.now() - this.#lastOk > STALE_AFTER * this.#beat;
     const doubt = this.refused ? 'refused' : this.#feed === 'ok' || !this.#feed ? silent && 'lost' : this.#feed;
-    if (silent) this.#feed = null;
+    // That the feed is gone remains the reason; that it was well is no proof any more.
+    if (silent && this.#feed === 'ok') this.#feed = null;
     const fresh = this.#feed === 'ok' && this.connected;
     const state = doubt ? 'stale' : fresh ? 'live' : this.state === 'stale' ? 'stale' : 'retry';
     const reason = doubt ? (REASONS[doubt] ?? REASONS.lost) : this.reason;

@@ -50,6 +50,11 @@ def _warnings(monitor: Monitor) -> Iterator[str]:
                 f"monitor `{monitor.key}` has the value of its header `{header}` in the file, and so in "
                 f"Redis and the database: write ${{NAME}} and set NAME in the workers' environment"
             )
+    if monitor.regions != (DEFAULT_REGION,):
+        yield (
+            f"monitor `{monitor.key}` is for the regions {', '.join(monitor.regions)}: each needs a worker "
+            f"with that STATUSWIRE_REGION, and until most of them report, the page shows no data for it"
+        )
     if monitor.kind == "push":
         yield (
             f"monitor `{monitor.key}` waits for heartbeats, which this version does not receive yet: "

@@ -116,8 +116,10 @@ class Transport(httpx.AsyncBaseTransport):
         run: Run = request.extensions["run"]
         stream = await self._open(request.url, run)
         try:
+            # Before the writing, which may end after a near target has already answered.
+            asked = time.perf_counter()
             await stream.write(_head(request))
-            answer = await _receive(stream, request.method, run)
+            answer = await _receive(stream, request.method, run, asked)
         finally:
             stream.close()
         return httpx.Response(
@@ -142,9 +144,8 @@ def _head(request: httpx.Request) -> bytes:
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (request.method.encode(), request.url.raw_path, b"".join(lines))
 
 
-async def _receive(stream: Stream, method: str, run: Run) -> Answer:
+async def _receive(stream: Stream, method: str, run: Run, asked: float) -> Answer:
     run.stage = "first_byte"
-    asked = time.perf_counter()
     answer = Answer(method)
     head, wire = 0, 0
     data = await stream.read()
