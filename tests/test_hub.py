@@ -425,7 +425,8 @@ def test_a_newcomer_does_not_swallow_the_news_that_the_feed_is_gone(hub: Hub, cl
 
 
 def test_what_is_measured_reaches_a_page_with_the_beat_it_listens_to(hub: Hub) -> None:
-    hub.hear(change(2, state=State.UP))
+    hub.hear(change(1, state=State.UP))
+    hub.hear(change(2, "web", State.UP))
     wall, page = joined(hub, wall=True), joined(hub)
     hub.hear(measured(3, 80.0))
     hub.beat(walls_only=True)
@@ -435,7 +436,7 @@ def test_what_is_measured_reaches_a_page_with_the_beat_it_listens_to(hub: Hub) -
     hub.beat(walls_only=False)
 
     assert page.of("patch")[0]["latency"] == {"api": 80.0, "web": 90.0}
-    assert wall.of("patch")[1]["latency"] == {"api": 80.0, "web": 90.0}  # told with the pages, once more
+    assert wall.of("patch")[1]["latency"] == {"web": 90.0}  # a wall draws a line, on which each is one point
 
 
 def test_a_storm_of_returns_is_two_encodings_however_they_come_back(hub: Hub, clock: Clock) -> None:

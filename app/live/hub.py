@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import lru_cache
 
 import structlog
-from msgspec.structs import replace
 
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
@@ -77,6 +76,7 @@ class Hub:
         # What was measured since walls, and since pages, were last told.
         self._new_to_walls: dict[str, float] = {}
         self._new_to_pages: dict[str, float] = {}
+        self._measured = self.board.id
         self._probed: dict[tuple[str, str], float] = {}
 
     def now(self) -> datetime:
@@ -130,12 +130,14 @@ class Hub:
 
     def push(self, patch: Patch) -> None:
         """Send a patch to all whom it concerns. Latency alone waits for the next beat: it is no news."""
-        self._new_to_walls |= patch.latency
-        self._new_to_pages |= patch.latency
         if not patch.changes:
+            self._new_to_walls |= patch.latency
+            self._new_to_pages |= patch.latency
+            self._measured = patch.id
             return
-        patch = replace(patch, latency=self._new_to_pages)
-        self._new_to_walls, self._new_to_pages = {}, {}
+        # What was measured before goes before, so that ids only grow.
+        self._flush_latency(walls=True)
+        self._flush_latency(walls=False)
         if len(self._past) == RESUME_PATCHES:
             self._complete_since = self._past[0].id
         self._past.append(patch)
@@ -201,10 +203,12 @@ class Hub:
     def beat(self, walls_only: bool) -> None:
         """Say that we live, and what was measured since the last time, to those who listen to this beat."""
         self._said = self.feed_state
-        self._flush_latency(walls_only)
+        self._flush_latency(walls=True)
+        if not walls_only:
+            self._flush_latency(walls=False)
         frame = self._beat_frame()
         for stage in self._stages.values():
-            stage.beat(frame, walls_only, self._caster)
+            stage.beat(frame, True if walls_only else None, self._caster)
 
     def workers(self) -> list[Beat]:
         """The last beat of each worker that was heard within the last minute."""
@@ -224,15 +228,16 @@ class Hub:
         if self.feed_state != self._said:
             self.beat(walls_only=False)
 
-    def _flush_latency(self, walls_only: bool) -> None:
-        new = self._new_to_walls if walls_only else self._new_to_pages
-        self._new_to_walls = {}
-        if not walls_only:
-            self._new_to_pages = {}
+    def _flush_latency(self, walls: bool) -> None:
+        """Tell walls, or pages, what was measured since they were last told."""
+        if walls:
+            new, self._new_to_walls = self._new_to_walls, {}
+        else:
+            new, self._new_to_pages = self._new_to_pages, {}
         if new:
-            patch = Patch(id=self.board.id, at=self.now(), latency=new)
+            patch = Patch(id=self._measured, at=self.now(), latency=new)
             for stage in self._stages.values():
-                stage.measure(patch, walls_only, self._caster)
+                stage.measure(patch, walls, self._caster)
 
     def _flush_soon(self) -> None:
         """In the next turn of the loop, with all that is said until then; or when the cast under way is

@@ -91,26 +91,26 @@ class Stage:
         self._last_id = board.id
         self._say(self._draw(board, now, why))
 
-    def measure(self, patch: Patch, walls_only: bool, caster: Caster) -> None:
-        """Latency alone. It is no news: who does not get it will get the next."""
+    def measure(self, patch: Patch, walls: bool, caster: Caster) -> None:
+        """Latency alone, for walls or for pages. It is no news: who does not get it will get the next."""
         if (body := views.narrow(patch, self.audience, None)) is not None:
             metrics.FRAMES.labels("latency").inc()
-            self._murmur(frames.patch(body), walls_only, caster)
+            self._murmur(frames.patch(body), walls, caster)
 
-    def beat(self, frame: Frame, walls_only: bool, caster: Caster) -> None:
+    def beat(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
         for peers in self._peers.values():
             for peer in peers:
                 peer.forgive()
-        self._murmur(frame, walls_only, caster)
+        self._murmur(frame, walls, caster)
 
-    def _murmur(self, frame: Frame, walls_only: bool, caster: Caster) -> None:
-        """Say what has no number, behind all that has one."""
+    def _murmur(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
+        """Say what has no number, behind all that has one; to walls, to pages, or to both."""
         for stream in tuple(self._streams):
-            if stream.wall or not walls_only:
+            if walls is None or stream.wall is walls:
                 stream.write(frame.on(stream.line))
         self.flush(caster)
         for line, peers in self._peers.items():
-            listening = [peer for peer in peers if peer.wall or not walls_only]
+            listening = [peer for peer in peers if walls is None or peer.wall is walls]
             caster.cast(Cast(listening, self._said + 1, self._said + 1, [frame], line))
 
     def flush(self, caster: Caster) -> None:
