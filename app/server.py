@@ -76,12 +76,13 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, settings: uvicorn.Config, hub: Hub) -> None:
         super().__init__(settings)
         self._hub = hub
-        self._loop = asyncio.get_running_loop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # A signal comes between any two instructions, so the hub is left to the loop.
-        self._loop.call_soon_threadsafe(self._hub.farewell, COME_BACK_WITHIN)
-        super().handle_exit(sig, frame)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bye first: uvicorn closes what is open without a word."""
+        self._hub.farewell(COME_BACK_WITHIN)
+        # Streams over ASGI need a few turns of the loop to say it.
+        await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
