@@ -48,11 +48,15 @@ class Assignment:
             for warning in warnings(said):
                 log.warning("a word on the config file", warning=warning)
             self._wanted = said
-            await self._tell()
+            if self._hub.linked.is_set():
+                await self._tell()
 
     async def settle(self) -> None:
         """See to it that workers find what they are to probe, for ever."""
         while True:
+            # Said before we listen, a new catalog could be forgotten by Redis before we have heard it
+            # ourselves; and then nobody would say it again.
+            await self._hub.linked.wait()
             await self._tell()
             await asyncio.sleep(self._hub.beat_every)
 

@@ -254,14 +254,17 @@ class Feed:
         async with self._listen(BELL) as pubsub:
             for beat in await self._beats():
                 yield Heard("", beat)
-            behind = True
+            ring, behind = b"", True
             while True:
                 if behind:
                     async with aclosing(self._read(place)) as items:
                         async for item in items:
                             yield item
+                    for item in place.only_rung(ring):
+                        yield item
                     on_link(True)
-                heard, behind = place.take(await self._ring(pubsub))
+                ring = await self._ring(pubsub)
+                heard, behind = place.take(ring)
                 if heard is not None:
                     yield heard
 
@@ -419,6 +422,17 @@ class _Place(Struct):
         # The first event of a log is always read from there, and the name of the log with it. Anything else
         # that is not beyond our place was read already, while the bell was still ringing for it.
         return None, prev == START or order(id) > order(self.at)
+
+    def only_rung(self, ring: bytes) -> list[Heard | Gap]:
+        """What the bell has said and the log, read since, does not hold: it was emptied in between."""
+        if self.log != _NO_LOG or (said := _RING.fullmatch(ring)) is None:
+            return []
+        if order(id := said[1].decode()) <= order(self.at):
+            return []
+        at, event = self.at, _logged(id, said[3])
+        items: list[Heard | Gap] = [Gap(at, id)] if self.lacks(said[2]) else []
+        self.move(id)
+        return items if event is None else [*items, Heard(id, event)]
 
     def lacks(self, prev: bytes) -> bool:
         """True if the event that `prev` names, which came before the next one, is not known here. One that we

@@ -20,7 +20,9 @@ from redis.asyncio import Redis
 
 from app import feed as feed_module
 from app.domain.board import START
+from app.domain.clock import dated
 from app.domain.events import Beat, Logged, order
+from app.domain.instant import from_ms
 from app.domain.monitor import Catalog
 from app.domain.standing import State
 from app.feed import (
@@ -424,6 +426,23 @@ async def test_an_emptied_redis_is_a_gap_then_the_new_events_and_a_log_of_anothe
         assert [gap.after for gap in listener.gaps] == [first[-1].id]
         assert isinstance(listener.items[3], Gap)
     assert {a.log for a in first}.isdisjoint({a.log for a in second})
+
+
+async def test_what_the_bell_has_said_is_heard_even_if_the_log_is_emptied_before_it_is_read(
+    feed: Feed, raw: Redis, any_redis_url: str
+) -> None:
+    one, two, three = changes(3)
+    async with Listener(any_redis_url) as listener:
+        # As announce() does it, and somebody's FLUSHALL before the follower's turn.
+        async with raw.pipeline(transaction=True) as pipe:
+            pipe.publish(BELL, b"1-0 0-0 " + msgspec.json.encode(one))
+            pipe.publish(BELL, b"2-0 1-0 " + msgspec.json.encode(two))
+            await pipe.execute()
+        await listener.hears(2)
+        await feed.announce(keyed("p", [three]))
+        await listener.hears(3)
+        assert listener.events == [dated(one, from_ms(1)), dated(two, from_ms(2)), three]
+    assert [gap.after for gap in listener.gaps] == ["2-0"]
 
 
 async def test_a_log_that_was_deleted_alone_is_new_too(feed: Feed, raw: Redis) -> None:
