@@ -260,8 +260,8 @@ class Feed:
                     async with aclosing(self._read(place)) as items:
                         async for item in items:
                             yield item
-                    for item in place.only_rung(ring):
-                        yield item
+                    if (heard := place.only_rung(ring)) is not None:
+                        yield heard
                     on_link(True)
                 ring = await self._ring(pubsub)
                 heard, behind = place.take(ring)
@@ -423,16 +423,14 @@ class _Place(Struct):
         # that is not beyond our place was read already, while the bell was still ringing for it.
         return None, prev == START or order(id) > order(self.at)
 
-    def only_rung(self, ring: bytes) -> list[Heard | Gap]:
-        """What the bell has said and the log, read since, does not hold: it was emptied in between."""
-        if self.log != _NO_LOG or (said := _RING.fullmatch(ring)) is None:
-            return []
-        if order(id := said[1].decode()) <= order(self.at):
-            return []
-        at, event = self.at, _logged(id, said[3])
-        items: list[Heard | Gap] = [Gap(at, id)] if self.lacks(said[2]) else []
-        self.move(id)
-        return items if event is None else [*items, Heard(id, event)]
+    def only_rung(self, ring: bytes) -> Heard | None:
+        """The very next event, which the bell has said and the log, read since, does not hold: it was emptied
+        in between."""
+        if (said := _RING.fullmatch(ring)) is None or said[2].decode() != self.at:
+            return None
+        self.move(id := said[1].decode())
+        event = _logged(id, said[3])
+        return None if event is None else Heard(id, event)
 
     def lacks(self, prev: bytes) -> bool:
         """True if the event that `prev` names, which came before the next one, is not known here. One that we

@@ -664,6 +664,7 @@ def test_a_bomb_ends_at_once() -> None:
     )
 
 
+@pytest.mark.no_cover  # counting lines would make it three times as long
 def test_the_twenty_thousand_and_first_monitor_is_one_too_many() -> None:
     head = "components:\n- name: A\n  monitors:\n"
     assert [(20_004, "this is one monitor too many: at most 20,000 in a file, so take some out")] == problems(
@@ -781,6 +782,7 @@ def test_any_bytes_give_a_catalog_or_problems(
     catalog_or_problems(lambda: load(file))
 
 
+@pytest.mark.no_cover  # counting lines would make it three times as long
 def test_a_file_of_ten_thousand_monitors_loads_in_three_seconds(tmp_path: Path) -> None:
     file = tmp_path / "large.yaml"
     file.write_text(large())
@@ -998,6 +1000,7 @@ async def test_watch_gives_a_bad_file_one_chance_more(file: Path) -> None:
     assert ["one", "two"] == [name_of(found) for found in heard]
 
 
+@pytest.mark.no_cover  # counting lines would make it three times as long
 async def test_ten_thousand_monitors_do_not_hold_up_the_loop(file: Path) -> None:
     file.write_text(large())
     worst = 0.0
