@@ -3,7 +3,8 @@
 A connection that only waits for frames costs uvicorn 25 to 63 KiB and a task; a Peer costs 2. So once a
 route has routed, authorised and answered, it may ask for the socket itself:
 `scope["extensions"]["statuswire.release"]()`. Where that is missing (TLS ended in uvicorn, another
-server), streams go over ASGI, slower, with the same promises.
+server), streams go over ASGI, slower, with the same promises. There the doors themselves refuse what a
+viewer may not say, and offer `statuswire.cut` for one that takes nothing, since ASGI has no word for it.
 
 The doors also shut out what uvicorn would hold for ever: heads that never end, and bodies that drip.
 
@@ -23,11 +24,15 @@ from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.live.peer import BAD_FRAME, PINGS, UNSENT_BYTES, narrow
+
 RELEASE = "statuswire.release"
+CUT = "statuswire.cut"
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 30.0
 HEAD_BYTES = 16 * 1024
+PING_SECONDS = 10.0  # in which a viewer may ping PINGS times where uvicorn answers
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -50,6 +55,10 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.scheme == "https":
+            # Else the kernel holds 4 MiB and TLS half of one for a viewer that does not read.
+            narrow(transport.get_extra_info("socket"))
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
         self._in_head = True
         self._head_bytes = 0  # that the parser has understood
         self._fed_bytes = 0  # that it was given since the head began
@@ -80,9 +89,8 @@ class HttpDoor(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
         self._set_deadline(HEAD_SECONDS)
-        if self.scheme == "http":
-            scope: Any = self.scope
-            scope["extensions"] = {RELEASE: self._release}
+        scope: Any = self.scope
+        scope["extensions"] = {RELEASE: self._release} if self.scheme == "http" else {CUT: self._cut}
 
     def on_url(self, url: bytes) -> None:
         self._head_bytes += len(url)
@@ -127,6 +135,11 @@ class HttpDoor(HttpToolsProtocol):
         scope["extensions"].pop(RELEASE, None)
         return None if self.transport.is_closing() else Released(self.transport, registry)
 
+    def _cut(self) -> None:
+        """The ASGI callable then just returns."""
+        self.cycle.disconnected = True
+        self.transport.abort()
+
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -147,13 +160,48 @@ class HttpDoor(HttpToolsProtocol):
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
-    """WebSockets as uvicorn speaks them, until the handshake is done."""
+    """WebSockets as uvicorn speaks them: without TLS until the handshake is done, with TLS to the end, and
+    then as unwilling to listen as a Peer is."""
+
+    _pings = 0
+    _pings_since = 0.0
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
-        if self.response.status_code == 101 and self.scheme == "ws":
+        if self.response.status_code == 101:
             scope: Any = self.scope
-            scope["extensions"][RELEASE] = self._release
+            way_out = (RELEASE, self._release) if self.scheme == "ws" else (CUT, self.transport.abort)
+            scope["extensions"] |= (way_out,)
+
+    # Whatever the data is. Nor would uvicorn ever stop collecting empty fragments.
+
+    def handle_text(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_bytes(event)
+
+    def handle_cont(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        now = self.loop.time()
+        if now - self._pings_since > PING_SECONDS:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > PINGS:
+            self._refuse()
+
+    def _refuse(self) -> bool:
+        """False before the answer: what comes so early, uvicorn keeps for the route, which refuses it."""
+        if self.handshake_complete and not self.close_sent:
+            self.conn.send_close(BAD_FRAME)
+            self.handle_parser_exception()
+        return self.handshake_complete
 
     def _release(self) -> Released | None:
         """After `websocket.accept`; the ASGI callable then just returns."""

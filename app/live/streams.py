@@ -21,9 +21,9 @@ from app.domain.audience import PUBLIC, Audience
 from app.domain.board import START
 from app.live.crowd import LOOPBACK, Crowded, Network, visitor
 from app.live.frames import Line, chunk
-from app.live.handover import RELEASE, Release
+from app.live.handover import CUT, RELEASE, Release
 from app.live.hub import Hub
-from app.live.peer import BAD_FRAME, Peer
+from app.live.peer import BAD_FRAME, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
 
 FILTER_AT_MOST = 100  # components in one filter
@@ -122,12 +122,9 @@ def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHan
         retry = RETRY % random.randint(500, 5000)
         if _hand_over(scope, hub, request, Line.RAW_SSE, chunk(retry)):
             return
-        stream = Stream(Line.SSE, request.wall)
-        stream.write(retry)
-        hub.join(stream, request.audience, request.since, request.address)
-        await carry(stream, hub, receive, send)
-        with suppress(OSError, RuntimeError):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if await _carry_over_asgi(scope, hub, request, Line.SSE, receive, send, retry) != TOO_SLOW:
+            with suppress(OSError, RuntimeError):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,11 +147,10 @@ def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHan
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         if _hand_over(scope, hub, request, Line.RAW_WEBSOCKET):
             return
-        stream = Stream(Line.WEBSOCKET, request.wall)
-        hub.join(stream, request.audience, request.since, request.address)
-        code = await carry(stream, hub, receive, send)
-        with suppress(OSError, RuntimeError):
-            await send({"type": "websocket.close", "code": code, "reason": ""})
+        code = await _carry_over_asgi(scope, hub, request, Line.WEBSOCKET, receive, send)
+        if code != TOO_SLOW:
+            with suppress(OSError, RuntimeError):
+                await send({"type": "websocket.close", "code": code, "reason": ""})
 
     return [events, socket]
 
@@ -173,6 +169,24 @@ def _hand_over(scope: Any, hub: Hub, request: Request, line: Line, greeting: byt
         if released.unread:
             peer.data_received(released.unread)
     return True
+
+
+async def _carry_over_asgi(
+    scope: Any, hub: Hub, request: Request, line: Line, receive: Receive, send: Send, greeting: bytes = b""
+) -> int:
+    """Until the viewer has gone or is to go: the close code that says why. One that is too slow has been cut
+    where that can be done, and must not be sent a farewell: it would be waited for, for ever."""
+    stream = Stream(line, request.wall)
+    if greeting:
+        stream.write(greeting)
+    try:
+        hub.join(stream, request.audience, request.since, request.address)
+    except Crowded as crowded:  # in the moment since it was admitted
+        return crowded.code
+    code = await carry(stream, hub, receive, send)
+    if code == TOO_SLOW and (cut := scope.get("extensions", {}).get(CUT)) is not None:
+        cut()
+    return code
 
 
 async def _answer(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:
