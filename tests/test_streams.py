@@ -3,12 +3,13 @@ ones."""
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -445,24 +446,30 @@ async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web],
         *("sec-websocket-version: 13", "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="),
     )
     ours = [webs[HANDED_OVER], webs[TLS]]
-    with ExitStack() as stack:
-        viewers = [
-            stack.enter_context(stuck(web, *asked))
-            for web in ours
-            for asked in (("/events",), ("/ws", *handshake))
-        ]
+    async with AsyncExitStack() as stack:
+        open_before = {web: open_files(web) for web in ours}
+        for web in ours:
+            for asked in (("/events",), ("/ws", *handshake)):
+                stack.enter_context(stuck(web, *asked))
+        healthy = [await stack.enter_async_context(ws(web)) for web in ours]
         for _ in range(20):
-            await flips(feed, 50)
+            last = await flips(feed, 50)
+        for reading in healthy:
+            while (await frame(reading, "patch"))["id"] != last:
+                pass
         full = time.monotonic()
         for web in ours:
             await eventually(lambda web=web: metric(web, cut) == 2, within=12)  # type: ignore[misc]
-        # A second is for machines that have more to do.
-        assert time.monotonic() - full < 11
-        for viewer in viewers:
-            # With a reset, not with a farewell that would wait behind all that it did not take.
-            with suppress(ConnectionResetError, ssl.SSLEOFError):
-                while viewer.recv(1 << 20):
-                    pass
+        assert time.monotonic() - full < 10.5
+        # While they still hold on to it, and do not read the farewell that it might wait to be rid of.
+        for web, before in open_before.items():
+            await eventually(lambda web=web, before=before: open_files(web) <= before + 1)  # type: ignore[misc]
+            assert "Traceback" not in web.logs and "ASGI callable" not in web.logs
+
+
+def open_files(web: Web) -> int:
+    assert web.process is not None
+    return len(os.listdir(f"/proc/{web.process.pid}/fd"))
 
 
 async def test_a_restart_says_bye_and_the_same_ids_go_on_after_it(web: Web, feed: Feed) -> None:
