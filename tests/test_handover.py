@@ -173,6 +173,125 @@ async def test_many_pings_are_no_rudeness_over_many_beats(web: Web) -> None:
         assert last_close(received) is None
 
 
+KEY = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="
+UPGRADE = ("upgrade: websocket", "connection: upgrade")
+ASKED = ("host: x", *UPGRADE, "sec-websocket-version: 13", KEY)
+
+
+def asking(*lines: str, first: str = "GET /ws HTTP/1.1") -> bytes:
+    return "\r\n".join([first, *lines, "", ""]).encode("latin-1")
+
+
+def without(name: str, *instead: str) -> bytes:
+    return asking(*(line for line in ASKED if not line.startswith(name)), *instead)
+
+
+HANDSHAKES = {
+    "as it should be": (asking(*ASKED), 101),
+    "as a browser writes it": (
+        without("connection", "Connection: keep-alive, Upgrade").replace(b"websocket\r", b"WebSocket\r"),
+        101,
+    ),
+    "two words of the other party": (without("upgrade", "upgrade: h2c, websocket"), 101),
+    "Connection twice": (asking(*ASKED, "connection: keep-alive"), 101),
+    "spaces around the key": (without("sec-websocket-key", KEY.replace(": ", ":    ") + "  "), 101),
+    "an extension is offered": (asking(*ASKED, "sec-websocket-extensions: permessage-deflate"), 101),
+    "a subprotocol is offered": (asking(*ASKED, "sec-websocket-protocol: chat, superchat"), 101),
+    "our own origin": (asking(*ASKED, "origin: http://x"), 101),
+    "a foreign origin": (asking(*ASKED, "origin: http://evil.example"), 403),
+    "no version": (without("sec-websocket-version"), 400),
+    "version 8": (without("sec-websocket-version", "sec-websocket-version: 8"), 426),
+    "version thirteen": (without("sec-websocket-version", "sec-websocket-version: thirteen"), 426),
+    "a list of versions": (without("sec-websocket-version", "sec-websocket-version: 13, 8"), 426),
+    "version twice": (asking(*ASKED, "sec-websocket-version: 13"), 400),
+    "no key": (without("sec-websocket-key"), 400),
+    "an empty key": (without("sec-websocket-key", "sec-websocket-key:"), 400),
+    "a key of fifteen bytes": (without("sec-websocket-key", "sec-websocket-key: " + "A" * 20), 400),
+    "a key of seventeen bytes": (without("sec-websocket-key", f"sec-websocket-key: {'A' * 23}="), 400),
+    "a key that is no base64": (without("sec-websocket-key", f"sec-websocket-key: {'!' * 22}=="), 400),
+    "a key for URLs": (without("sec-websocket-key", f"sec-websocket-key: {'-_' * 10}AA=="), 400),
+    "a key with bits that are none": (without("sec-websocket-key", f"sec-websocket-key: {'A' * 21}B=="), 400),
+    "a key twice": (asking(*ASKED, KEY), 400),
+    "POST": (asking(*ASKED, first="POST /ws HTTP/1.1"), 400),
+    "HEAD": (asking(*ASKED, first="HEAD /ws HTTP/1.1"), 400),
+    "HTTP/1.0": (asking(*ASKED, first="GET /ws HTTP/1.0"), 400),
+    "no host": (without("host"), 400),
+    "two hosts": (asking(*ASKED, "host: y"), 400),
+    "a host that is none": (without("host", "host: x/../y"), 403),
+    "no upgrade": (without("upgrade"), 426),
+    "another upgrade": (without("upgrade", "upgrade: h2c"), 426),
+    "nearly the upgrade": (without("upgrade", "upgrade: websockets"), 426),
+    "no connection": (without("connection"), 426),
+    "another connection": (without("connection", "connection: close"), 426),
+    "an address that is elsewhere": (asking(*ASKED, first="GET /nowhere HTTP/1.1"), 403),
+    "an address that is no socket": (asking(*ASKED, first="GET /events HTTP/1.1"), 403),
+    "an address that is none": (asking(*ASKED, first="GET http://x:1:2/ws HTTP/1.1"), 400),
+    "an address without a path": (asking(*ASKED, first="GET http://x HTTP/1.1"), 400),
+    "an address of bytes": (asking(*ASKED, first="GET /ws\xff HTTP/1.1"), 400),
+    "a header that is none": (asking(*ASKED, "sec websocket key: x"), 400),
+    "behind a request without an answer": (
+        asking("host: x", first="GET /health/live HTTP/1.1") + asking(*ASKED),
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HANDSHAKES)
+async def test_each_handshake_has_its_answer(web: Web, case: str) -> None:
+    said, status = HANDSHAKES[case]
+    async with connection(web, said) as (reader, _), asyncio.timeout(5):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert head.startswith(f"http/1.1 {status} ")
+        if status == 101:
+            # RFC 6455, section 1.3: the hash of this very key. And nothing is agreed on beside it.
+            assert "sec-websocket-accept: icx+yqv66kxgm0fcwalwlflwtai=" in head
+            assert "extensions" not in head and "protocol:" not in head
+            assert b"snapshot" in await reader.read(4096)
+        elif "version" in case and status == 426:
+            assert "sec-websocket-version: 13" in head
+        elif status in (400, 403):
+            await reader.read(-1)  # it is closed
+    assert "Traceback" not in web.logs
+
+
+@pytest.mark.parametrize(
+    ("early", "answer"),
+    [
+        (masked(9, b"early"), b"\x8a\x05early"),
+        (masked(1, b"hello"), b"\x88\x02\x11\x30"),
+        (masked(2, b"x" * 60_000), b"\x88\x02\x03\xf1"),
+    ],
+)
+async def test_what_comes_with_the_handshake_is_judged_like_all_that_follows(
+    web: Web, early: bytes, answer: bytes
+) -> None:
+    async with connection(web, HANDSHAKE + early) as (reader, _), asyncio.timeout(5):
+        await reader.readuntil(b"snapshot")
+        received = b""
+        while answer not in received:
+            received += (data := await reader.read(4096))
+            assert data, received
+
+
+async def test_a_handshake_may_arrive_byte_by_byte_on_a_connection_that_was_used(web: Web) -> None:
+    async with connection(web, asking("host: x", first="GET /health/live HTTP/1.1")) as (reader, writer):
+        async with asyncio.timeout(8):
+            await reader.readuntil(b'{"status":"ok"}')
+            for byte in HANDSHAKE + masked(9, b"?"):
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0)
+            await reader.readuntil(b"\x8a\x01?")
+
+
+async def test_a_stream_with_requests_behind_it_is_a_stream(web: Web) -> None:
+    said = asking("host: x", first="GET /events HTTP/1.1") * 3
+    async with connection(web, said) as (reader, _), asyncio.timeout(5):
+        head = await reader.readuntil(b"event: beat")
+        assert head.count(b"HTTP/1.1 200") == 1
+        assert b"HTTP/1.1" not in await reader.readuntil(b"event: beat")
+    assert "ASGI callable" not in web.logs
+
+
 SLOW = {
     "nothing at all": (b"", b"", 408),
     "half a head": (b"GET / HTTP/1.1\r\nhost: x\r\n", b"", 408),
