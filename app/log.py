@@ -48,7 +48,7 @@ def configure(config: Config) -> None:
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     _quieten(output, ending, max(level, logging.WARNING))
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *_SHARED, *ending],
+        processors=[*_SHARED, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # All that structlog makes is ours, whatever the rooms call themselves; libraries log without it.
         logger_factory=lambda *name: _Room(".".join(name) or "statuswire", output),
@@ -103,6 +103,7 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+_PLAIN = (int, float, bool, type(None))
 # One for all lines: `json.dumps` makes an encoder for each.
 _encode = json.JSONEncoder().encode
 
@@ -119,7 +120,7 @@ def _ending(config: Config) -> list[Processor]:
 def _everywhere(value: object, change: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return change(value)
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Mapping):
         return {change(str(name)): _everywhere(inner, change) for name, inner in value.items()}
