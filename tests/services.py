@@ -304,7 +304,9 @@ class Statuswire(Process):
         own = ("STATUSWIRE_", "REDIS_URL", "DATABASE_URL", "HOST", "PORT")
         # Only what the tester's shell says of Statuswire is left out; coverage and PATH must pass.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-        return inherited | {"PYTHONPATH": str(ROOT), "STATUSWIRE_LOG": "json"} | self._environ
+        # The tester's own path stays behind ours: it may name other versions of libraries to be run on.
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return inherited | {"PYTHONPATH": path, "STATUSWIRE_LOG": "json"} | self._environ
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "app.cli", *self._arguments]

@@ -42,6 +42,7 @@ STALL = 9.0  # seconds in which a full socket must take something, or it is cut 
 # prometheus_client takes a lock and joins texts each time.
 _resumes = lru_cache(metrics.RESUMES.labels)
 _viewers = lru_cache(metrics.VIEWERS.labels)
+_events = lru_cache(metrics.EVENTS.labels)
 
 
 class Hub:
@@ -107,7 +108,7 @@ class Hub:
         elif isinstance(item.event, Beat):
             self._hear_beat(item.event)
         else:
-            metrics.EVENTS.labels(type(item.event).__name__).inc()
+            _events(type(item.event).__name__).inc()
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
             self._note(item.event)
             patch = self.board.fold(item.id, item.event)
