@@ -244,9 +244,9 @@ class Screen:
         return found
 
     async def check_marks(self) -> int:
-        """How many can be seen."""
+        """How many can be seen, but for that of the legend, which says of nothing that it is well."""
         count: int = await self.page.evaluate(
-            """[...document.querySelectorAll('.shape')].filter((shape) =>
+            """[...document.querySelectorAll(':not(.legend) > * > .shape')].filter((shape) =>
                 shape.querySelector('use').getAttribute('href') === '#shape-operational' &&
                 shape.checkVisibility({ visibilityProperty: true, opacityProperty: true })).length"""
         )

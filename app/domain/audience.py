@@ -1,8 +1,8 @@
 """What an audience may see. An allow-list, and the only one: what is not named here reaches no page and no
 frame.
 
-A public viewer sees the name, group, status, since and speed of a component. No address, header, raw
-error, monitor, region, reason or worker leaves this room.
+A public viewer sees the name, description, group, status, since and speed of a component. No address,
+header, raw error, monitor, region, reason or worker leaves this room.
 """
 
 from collections.abc import Iterator

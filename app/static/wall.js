@@ -1,6 +1,6 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, span } from './time.js';
 import { Live } from './live.js';
 import { solve, widthOf } from './layout.js';
@@ -182,7 +182,7 @@ function drawHead() {
   const status = worst(board.all);
   const stale = live.state === 'stale';
   paint(head, status, stale ? 'stale' : status);
-  const [heading, detail] = stale ? ['No live data', 'Colours are off until data is back'] : say();
+  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say();
   write(find('.say h1'), heading);
   write(find('.say p'), detail);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, heading, stale ? 'stale' : status);
@@ -192,7 +192,7 @@ function drawHead() {
     write(item.querySelector('b'), String(count));
   }
   write(find('.freshness span'), { live: 'Live', retry: 'Connecting', stale: 'Not live' }[live.state]);
-  write(find('.banner small'), `${capital(live.reason)} · last known state shown`);
+  write(find('.banner small'), `Last known state shown, ${live.remedy}`);
   drawSilence();
 }
 
@@ -214,8 +214,6 @@ function drawSilence() {
   if (live.state !== 'stale') return;
   write(find('.banner span'), `No live data for ${span((live.now() - live.known) / 1000)}`);
 }
-
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 // The foot
 
