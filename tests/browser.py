@@ -120,6 +120,8 @@ class Site:
         self, groups: Mapping[str, Sequence[str]], slugs: Mapping[str, str] | None = None
     ) -> None:
         """Watch other components instead. They are unknown until something is said of them."""
+        if groups == self.groups:
+            return
         self.groups = groups
         self._slugs = slugs or {}
         self._names = {self._slug(name): name for names in groups.values() for name in names}

@@ -29,6 +29,9 @@ class Audience(Struct, frozen=True):
 
 PUBLIC = Audience()
 
+# To those who asked for components by name, and for none that exists. Which do, it does not say.
+NO_SUCH_COMPONENT = "No component of that name is watched"
+
 
 class PublicComponent(Struct, frozen=True):
     slug: str
@@ -85,9 +88,8 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
 
 
 def count(board: Board, audience: Audience) -> Tally:
-    return Tally(
-        (component.slug, component.name, shown.status) for component, shown in visible(board, audience)
-    )
+    rows = ((component.slug, component.name, shown.status) for component, shown in visible(board, audience))
+    return Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:
