@@ -72,10 +72,12 @@ class Site:
         beat: float = BEAT,
         slugs: Mapping[str, str] | None = None,
         every: str = "30s",
+        descriptions: Mapping[str, str] | None = None,
     ) -> None:
         self.groups = groups
         self._slugs = slugs or {}
         self._every = every
+        self._descriptions = descriptions or {}
         self.beat_every = beat
         self.valkey = Valkey()
         self.web = Web(self.valkey.url, STATUSWIRE_BEAT=str(beat))
@@ -132,7 +134,8 @@ class Site:
         def component(name: str) -> dict[str, Any]:
             targets = {"http": "http://127.0.0.1:9", "tcp": "127.0.0.1:9"}
             monitors = [{kind: target, "every": self._every} for kind, target in targets.items()]
-            return {"name": name, "slug": self._slug(name), "monitors": monitors}
+            described = {"description": self._descriptions[name]} if name in self._descriptions else {}
+            return {"name": name, "slug": self._slug(name), "monitors": monitors, **described}
 
         file = {
             "page": {"name": "Acme Status", "time_zone": zone},
@@ -239,6 +242,9 @@ class Screen:
         await self.page.wait_for_selector(
             f'.component[data-slug="{slug}"][data-status="{status}"]', state="attached", timeout=within * 1000
         )
+
+    async def reads(self, selector: str) -> str:
+        return await self.page.inner_text(selector)
 
     async def colours(self) -> list[str]:
         """What can be seen and has a colour, other than a link: each as `selector: property value`."""

@@ -30,6 +30,7 @@ export class Live {
 
   #hear;
   #show;
+  #said = '';
   #beat = Number(root.dataset.beat) * 1000;
   #last = root.dataset.id; // id of the last snapshot or patch, from which we resume
   #feed = root.dataset.feed; // what the last beat said; null: none has said anything yet
@@ -46,7 +47,8 @@ export class Live {
   #checked = performance.now();
   #awake = Date.now() - performance.now();
 
-  // `hear` is given each snapshot and each patch that is news; `show` is called when state or reason changed.
+  // `hear` is given each snapshot and each patch that is news; `show` is called when what is to be said of
+  // the connection has changed.
   constructor(hear, show) {
     this.#hear = hear;
     this.#show = show;
@@ -197,7 +199,9 @@ export class Live {
     const fresh = this.#feed === 'ok' && this.connected;
     const state = doubt ? 'stale' : fresh ? 'live' : this.state === 'stale' ? 'stale' : 'retry';
     const reason = doubt ? (REASONS[doubt] ?? REASONS.lost) : this.reason;
-    if (state === this.state && reason === this.reason) return;
+    const said = `${state}, ${reason}, ${this.remedy}`;
+    if (said === this.#said) return;
+    this.#said = said;
     this.state = root.dataset.live = state;
     this.reason = reason;
     this.#show();
