@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -66,10 +66,10 @@ class Server:
         self.database = database
         self._said = 0
 
-    def hear(self, *events: Logged) -> None:
+    def hear(self, *events: Logged, at: datetime = NOON) -> None:
         for event in events:
             self._said += 1
-            self.hub.hear(Heard(f"{to_ms(NOON)}-{self._said}", event))
+            self.hub.hear(Heard(f"{to_ms(at)}-{self._said}", event))
 
     def wait(self, seconds: float) -> None:
         """For the hub's clocks alone: no test waits."""
@@ -164,7 +164,7 @@ async def test_a_stale_screen_says_why_and_names_the_last_word_of_a_worker(serve
 
 
 async def test_a_silence_is_not_taken_for_a_word(server: Server) -> None:
-    server.hear(*(a_silence(after(65), f"{slug}/http") for slug in ("api", "web", "mail")))
+    server.hear(*(a_silence(after(65), f"{slug}/http") for slug in ("api", "web", "mail")), at=after(66))
     server.wait(100)
     assert "Nothing heard since 13:00:00" in (await server.client.get("/")).text
     server.wait(86_400)
