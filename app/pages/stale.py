@@ -18,14 +18,13 @@ WHY = {"stale": "no word from the probes", "down": "the server has lost its feed
 
 
 def last_word(hub: Hub) -> datetime:
-    """When a worker was last heard. A server that has heard none since it started knows it from the board,
-    though not from its id, which may be that of a silence."""
-    if regions := hub.regions:
-        return hub.now() - timedelta(seconds=min(regions.values()))
-    if heard := hub.board.heard:
-        return max(heard.values())
+    """When a worker was last heard: its last beat or, if that has been missed, its last result. The id of the
+    board will not do, for it may be that of a silence."""
+    words = [hub.now() - timedelta(seconds=its) for its in hub.regions.values()]
+    if hub.feed_state != "ok":
+        words += hub.board.heard.values()
     ms, _ = order(hub.board.id)
-    return from_ms(ms) if ms else hub.now()
+    return min(hub.now(), max(words, default=from_ms(ms) if ms else hub.now()))
 
 
 def last_known(summed_up: Overall, at: datetime, now: datetime, where: ZoneInfo) -> str:

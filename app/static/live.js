@@ -100,7 +100,8 @@ export class Live {
     // everything whole, so one with the id we already have repeats it, or adds what was measured.
     if (frame.type === 'snapshot' || (frame.type === 'patch' && !isOlder(frame.id, this.#last))) {
       this.#last = frame.id;
-      if (frame.type === 'patch' && isFromWorkers(frame)) this.#learn(Date.parse(frame.at));
+      // Its id, for what was measured is told later than it was heard.
+      if (frame.type === 'patch' && isFromWorkers(frame)) this.#learn(Number(frame.id.split('-')[0]));
       this.#hear(frame);
     }
     this.#decide();
