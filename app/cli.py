@@ -104,17 +104,20 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 def _up(arguments: argparse.Namespace) -> int:
     from app.embedded import StartError
-    from app.up import up
+    from app.up import refuse_taken_port, up
 
-    config = _begin(arguments, _redis_answers, _database_answers, _file_is_right)
     try:
+        # The port first: it is what is taken most often, and the others may wait for a server far away.
+        config = _begin(arguments, refuse_taken_port, _redis_answers, _database_answers, _file_is_right)
         return asyncio.run(up(config))
     except StartError as error:
         raise Refused(str(error)) from None
 
 
 def _web(arguments: argparse.Namespace) -> int:
-    config = _begin(arguments, _redis_is_given, _redis_answers, _database_answers, _file_is_right)
+    config = _begin(
+        arguments, _redis_is_given, _port_is_free, _redis_answers, _file_is_right, _database_has_tables
+    )
     from app.server import web
 
     return web(config)
@@ -132,7 +135,8 @@ def _migrate(arguments: argparse.Namespace) -> int:
     config = _begin(arguments, _database_answers)
     from app.db.migrate import migrate
 
-    return migrate(config)
+    # Within `up` it is one of many parts, and only what goes wrong is news.
+    return migrate(config, tell=not config.supervised)
 
 
 def _begin(arguments: argparse.Namespace, *checks: Callable[[Config], object]) -> Config:
@@ -167,6 +171,16 @@ def _redis_is_given(config: Config) -> None:
         )
 
 
+def _port_is_free(config: Config) -> None:
+    from app.embedded import StartError
+    from app.up import refuse_taken_port
+
+    try:
+        refuse_taken_port(config)
+    except StartError as error:
+        raise Refused(str(error)) from None
+
+
 def _redis_answers(config: Config) -> None:
     if config.redis_url is None:
         return
@@ -189,9 +203,35 @@ def _database_answers(config: Config) -> None:
         raise Refused(str(error)) from None
 
 
+def _database_has_tables(config: Config) -> None:
+    """Those of this version: the server reads them at its start, and `migrate` alone makes them."""
+    if config.sqlite_file is None:
+        _reach("DATABASE_URL", config.database_url, 5432)[0].close()
+    from app.db.engine import DatabaseDown, connect
+
+    async def look() -> None:
+        await (await connect(config)).close()
+
+    try:
+        asyncio.run(look())
+    except DatabaseDown as error:
+        raise Refused(str(error)) from None
+
+
 def _file_is_right(config: Config) -> None:
-    if config.config_file.exists():
+    # One that is not there is no mistake; one that cannot even be looked for is.
+    if not _is_missing(config.config_file):
         _load(config.config_file)
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _probe(arguments: argparse.Namespace) -> int:
@@ -202,7 +242,13 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from app.statusfile.catalog import warnings
+    from app.statusfile.problem import cut
 
+    if _is_missing(arguments.file):
+        raise Refused(
+            f"{cut(str(arguments.file), 200)} does not exist; name a file that does, or let `statuswire up` "
+            "write one to begin with: it does where there is none."
+        )
     catalog = _load(arguments.file)
     for warning in warnings(catalog):
         print(f"{arguments.file}: warning: {warning}", file=sys.stderr)
@@ -271,12 +317,18 @@ def _reach(
         try:
             return _connect(host, port, patience), place
         except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or getattr(error, "reason", None) or "no answer in time"
+            why = "no host can have that name" if isinstance(error, UnicodeError) else _why(error)
             silent.append(f"{place} ({why})")
     raise Refused(
         f"{variable} cannot be reached: nothing answers at {' or '.join(silent)}; "
         "start that server, or correct the address."
     )
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or str(error)
 
 
 def _connect(host: str, port: int, patience: float) -> socket.socket:

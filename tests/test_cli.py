@@ -131,6 +131,17 @@ def test_config_check_warns_of_what_is_right_but_unwise(
     )
 
 
+def test_config_check_of_no_file_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "none.yaml"
+    assert main(["config", "check", str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"statuswire: {file} does not exist; name a file that does, or let `statuswire up` "
+        "write one to begin with: it does where there is none.\n"
+    )
+
+
 Refuse = Callable[..., str]
 
 
@@ -158,6 +169,43 @@ def test_a_bad_setting_is_one_line(command: str, refuse: Refuse) -> None:
     assert refuse(command, PORT="8x") == f"statuswire: PORT is '8x'; {right}\n"
     # The command line goes before the environment.
     assert refuse(command, "--port", "9x", PORT="8x") == f"statuswire: PORT is '9x'; {right}\n"
+
+
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_a_port_that_is_taken_is_noticed_before_anything_else(
+    command: str, refuse: Refuse, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        # Redis is not there either, and would be asked for next.
+        assert refuse(command, "--port", str(port), REDIS_URL="unix:///nowhere") == (
+            f"statuswire: Cannot listen on 127.0.0.1 port {port}: another program has it; stop that one, or "
+            "choose another port with --port.\n"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_without_its_tables_names_the_command_that_makes_them(
+    refuse: Refuse, redis_url: str, tmp_path: Path
+) -> None:
+    words = ("web", "--port", str(free_port()))
+    assert refuse(*words, REDIS_URL=redis_url) == (
+        "statuswire: There is no database data/statuswire.db yet; run `statuswire migrate` first.\n"
+    )
+    (tmp_path / "empty.db").touch()
+    assert refuse(*words, REDIS_URL=redis_url, DATABASE_URL="sqlite:///empty.db") == (
+        "statuswire: The database empty.db lacks tables of this version; run `statuswire migrate` first.\n"
+    )
+
+
+async def test_a_postgres_without_tables_is_one_line_too(redis_url: str, postgres_url: str) -> None:
+    environ = {"PORT": str(free_port()), "REDIS_URL": redis_url, "DATABASE_URL": postgres_url}
+    with Statuswire("web", **environ) as web:
+        assert web.run() == 2
+        assert re.fullmatch(
+            r"statuswire: The Postgres .* lacks tables of this version; run `statuswire migrate` first\.\n",
+            web.logs,
+        )
 
 
 @pytest.mark.parametrize("command", ["web", "worker"])
@@ -299,9 +347,20 @@ def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) ->
 
 
 def test_a_host_with_no_name_at_all_is_one_line(refuse: Refuse) -> None:
-    assert refuse("worker", REDIS_URL=f"redis://{'x' * 70}.example").startswith(
-        "statuswire: REDIS_URL cannot be reached: nothing answers at xxx"
-    )
+    for host in (f"{'x' * 70}.example", "a..b"):
+        assert refuse("worker", REDIS_URL=f"redis://{host}") == (
+            f"statuswire: REDIS_URL cannot be reached: nothing answers at {host} port 6379 "
+            "(no host can have that name); start that server, or correct the address.\n"
+        )
+
+
+def test_a_socket_whose_path_is_too_long_is_one_line(refuse: Refuse) -> None:
+    assert "(AF_UNIX path too long); start" in refuse("worker", REDIS_URL=f"unix:///{'x' * 200}")
+
+
+def test_a_config_file_that_can_have_no_such_name_is_one_line(refuse: Refuse) -> None:
+    said = refuse("up", "--port", str(free_port()), "--config", "x" * 300)
+    assert said == f"{'x' * 300}: it cannot be read (File name too long): give the name of a YAML file\n"
 
 
 @pytest.mark.parametrize("command", ["up", "web"])

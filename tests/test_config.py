@@ -89,6 +89,26 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
         ("PORT", "65536", "PORT is '65536'; it must be a whole number from 1 to 65535."),
         ("PORT", "٨٠٠٠", "PORT is '٨٠٠٠'; it must be a whole number"),
         ("HOST", "a b", "HOST is 'a b'; it must be one address or name, such as 127.0.0.1 or 0.0.0.0."),
+        ("HOST", "a..b", "HOST is 'a..b'; it must be one address or name, such as"),
+        ("HOST", "a" * 64, f"HOST is '{'a' * 64}'; it must be one address or name, such as"),
+        (
+            "STATUSWIRE_DATA",
+            "~nobody-like-it/x",
+            "STATUSWIRE_DATA begins with ~nobody-like-it, and there is no",
+        ),
+        (
+            "STATUSWIRE_CONFIG",
+            "~nobody-like-it",
+            "STATUSWIRE_CONFIG begins with ~nobody-like-it, and there is",
+        ),
+        (
+            "STATUSWIRE_DATA",
+            "/srv/\udcff",
+            "STATUSWIRE_DATA has a character in it that is not UTF-8, or",
+        ),
+        ("STATUSWIRE_CONFIG", "a\x1b[31m", "STATUSWIRE_CONFIG has a character in it that is not UTF-8,"),
+        ("DATABASE_URL", "sqlite:///a%00b", "DATABASE_URL has a blank or a control character in it; it must"),
+        ("REDIS_URL", "unix:///a%00", "REDIS_URL has a blank or a control character in it; it must be"),
         (
             "STATUSWIRE_BEAT",
             "fast",
