@@ -26,6 +26,19 @@ _PROG = "statuswire"
 _REFUSED = 2
 _REACH_PATIENCE = 3.0
 _LONGEST_ANSWER = 500
+_KNOCK = "{statuswire}:knock"
+
+# What a Redis may say to a greeting that will not pass by itself, by the first word of it.
+_SHUT = "does not let us in ({}); check the user, the password and the number of the database in it."
+_CLUSTER = "is one of a Cluster ({}), which Statuswire does not speak yet; give it the URL of one by itself."
+_TROUBLES = {
+    **dict.fromkeys((b"NOAUTH", b"WRONGPASS", b"NOPERM", b"ERR"), _SHUT),
+    **dict.fromkeys((b"MOVED", b"CLUSTERDOWN"), _CLUSTER),
+    b"READONLY": "only reads ({}); give the URL of its primary.",
+    b"NOREPLICAS": "takes nothing ({}); start its replicas, or lower its min-replicas-to-write.",
+    b"OOM": "has no memory left ({}); raise its maxmemory, or take out what others have put there.",
+    b"MISCONF": "cannot save what it is told ({}); look at its disk and its log.",
+}
 
 
 class Refused(Exception):
@@ -346,8 +359,8 @@ def _connect(host: str, port: int, patience: float) -> socket.socket:
 
 
 def _greet_redis(connection: socket.socket, place: str, url: SplitResult) -> None:
-    """Whether it is a Redis and lets us in, asked in a few words of its protocol: the library that speaks the
-    rest takes a quarter of a second to load, and lives in the feed's room."""
+    """Whether it is a Redis, lets us in and takes what we write, asked in a few words of its protocol: the
+    library that speaks the rest takes a quarter of a second to load, and lives in the feed's room."""
     try:
         connection.sendall(b"".join(_command(*words) for words in _greetings(url)))
         answers = connection.makefile("rb")
@@ -358,16 +371,13 @@ def _greet_redis(connection: socket.socket, place: str, url: SplitResult) -> Non
                     f"REDIS_URL is refused: what answers at {place} is no Redis; correct the address."
                 )
             # One that is still loading its data, or busy, is one that will do.
-            if answer.startswith((b"-NOAUTH", b"-WRONGPASS", b"-NOPERM", b"-ERR")):
+            if (trouble := _TROUBLES.get(answer[1:].split(b" ")[0].strip())) is not None:
                 why = re.sub(r"[^ -~]", "", answer[1:].decode("ascii", "replace"))
-                raise Refused(
-                    f"REDIS_URL is refused: the Redis at {place} does not let us in ({why}); "
-                    "check the user and the password in it."
-                )
+                raise Refused(f"REDIS_URL is refused: the Redis at {place} {trouble.format(why)}")
     except OSError as error:
         raise Refused(
-            f"REDIS_URL cannot be used: what listens at {place} does not answer "
-            f"({error.strerror or 'no answer in time'}); restart that server, or correct the address."
+            f"REDIS_URL cannot be used: what listens at {place} does not answer ({_why(error)}); "
+            "restart that server, or correct the address."
         ) from None
 
 
@@ -376,7 +386,8 @@ def _greetings(url: SplitResult) -> list[tuple[str, ...]]:
     user = asked.get("username") or unquote(url.username or "")
     password = asked.get("password") or unquote(url.password or "")
     number = asked.get("db") or ("" if url.scheme == "unix" else url.path.strip("/"))
-    greetings: list[tuple[str, ...]] = [("PING",)]
+    # The last leaves nothing behind; but it is a write, which a replica and a full server refuse.
+    greetings: list[tuple[str, ...]] = [("PING",), ("SET", _KNOCK, "", "PX", "1")]
     if number:
         greetings.insert(0, ("SELECT", number))
     if password:

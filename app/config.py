@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
@@ -26,6 +26,21 @@ _KNOWN = (
     *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
     *("SUPERVISED", "TRUSTED_PROXIES"),
 )
+
+
+# What may stand after the `?` of a REDIS_URL. redis-py takes more: some of it undoes what the feed relies
+# on (max_connections), and a word that it does not know ends in a TypeError at each connection.
+_REDIS_OPTIONS: Final = {
+    "db": (r"[0-9]{1,6}", "a whole number"),
+    "username": (r".+", "a name"),
+    "password": (r".+", "a password"),
+    "protocol": (r"[23]", "2 or 3"),
+    "ssl_ca_certs": (r".+", "a file"),
+    "ssl_certfile": (r".+", "a file"),
+    "ssl_keyfile": (r".+", "a file"),
+    "ssl_cert_reqs": (r"none|optional|required", "none, optional or required"),
+    "ssl_check_hostname": (r"true|false", "true or false"),
+}
 
 
 class ConfigError(ValueError):
@@ -261,7 +276,26 @@ def _redis_url(value: str) -> str:
         raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
     if url.scheme != "unix" and not url.hostname:
         raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
+    if url.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,6}", url.path):
+        raise ConfigError(f"REDIS_URL names a database that is no number; it must be {forms}.")
+    _refuse_redis_options(url)
     return value
+
+
+def _refuse_redis_options(url: SplitResult) -> None:
+    known = [name for name in _REDIS_OPTIONS if url.scheme == "rediss" or not name.startswith("ssl_")]
+    for name, values in parse_qs(url.query, keep_blank_values=True).items():
+        if name not in known:
+            shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "an option"
+            raise ConfigError(
+                f"REDIS_URL has {shown} after the ?, which is not for it; take it out. "
+                f"For {url.scheme}:// there are {', '.join(known)}."
+            )
+        pattern, right = _REDIS_OPTIONS[name]
+        if len(values) > 1 or not re.fullmatch(pattern, values[0]):
+            raise ConfigError(
+                f"REDIS_URL has a wrong {name} after the ?; it must be there once, and be {right}."
+            )
 
 
 def _split(name: str, value: str, forms: str) -> SplitResult:

@@ -16,7 +16,7 @@ import pytest
 from app import cli
 from app.cli import main
 from app.config import Config
-from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port
+from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port, wait_until
 
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +198,13 @@ def test_a_server_without_its_tables_names_the_command_that_makes_them(
     )
 
 
+async def test_an_option_that_postgres_does_not_know_is_one_line(postgres_url: str) -> None:
+    with Statuswire("migrate", DATABASE_URL=f"{postgres_url}&connect_timeout=5") as command:
+        assert command.run() == 2
+        assert '(unrecognized configuration parameter "connect_timeout"); it must be run' in command.logs
+        assert command.logs.count("\n") == 1
+
+
 async def test_a_postgres_without_tables_is_one_line_too(redis_url: str, postgres_url: str) -> None:
     environ = {"PORT": str(free_port()), "REDIS_URL": redis_url, "DATABASE_URL": postgres_url}
     with Statuswire("web", **environ) as web:
@@ -311,7 +318,7 @@ def test_a_wrong_password_for_redis_is_one_line(
     socket_file = locked_redis.url.removeprefix("unix://")
     assert refuse(command, REDIS_URL=f"unix://{user}{socket_file}") == (
         f"statuswire: REDIS_URL is refused: the Redis at {socket_file} does not let us in ({why}); "
-        "check the user and the password in it.\n"
+        "check the user, the password and the number of the database in it.\n"
     )
 
 
@@ -326,6 +333,40 @@ def test_the_right_password_for_redis_is_enough(user: str, ending: str, locked_r
 
 def test_a_database_number_that_redis_does_not_have_is_one_line(refuse: Refuse, redis_url: str) -> None:
     assert "(ERR DB index is out of range)" in refuse("worker", REDIS_URL=f"{redis_url}?db=99")
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker"])
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            ("REPLICAOF", "127.0.0.1", "1"),
+            "only reads (READONLY You can't write against a read only replica.)",
+        ),
+        (("CONFIG", "SET", "maxmemory", "1"), "has no memory left (OOM command not allowed when used memory"),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            "takes nothing (NOREPLICAS Not enough good replicas",
+        ),
+    ],
+)
+def test_a_redis_that_takes_no_word_is_one_line(
+    command: str, setting: tuple[str, ...], sentence: str, refuse: Refuse
+) -> None:
+    with Valkey() as server:
+        server.start()
+        assert server.ask(*setting) == b"+OK\r\n"
+        said = refuse(command, "--port", str(free_port()), REDIS_URL=server.url)
+    assert said.startswith(
+        f"statuswire: REDIS_URL is refused: the Redis at {server.url.removeprefix('unix://')} {sentence}"
+    )
+    assert said.count("\n") == 1
+
+
+def test_a_redis_that_was_greeted_keeps_nothing_of_it(valkey: Valkey) -> None:
+    valkey.flush()
+    cli._redis_answers(Config.read({"REDIS_URL": valkey.url}))
+    wait_until(lambda: valkey.ask("DBSIZE") == b":0\r\n", 2.0, lambda: "a key was left")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300])

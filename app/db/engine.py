@@ -259,10 +259,24 @@ class PooledPostgresEngine(PostgresEngine):
     async def transact(self, *, writing: bool) -> AsyncIterator[Any]:
         if self.pool is None:
             raise DatabaseDown("The database is closed.")
-        async with self.pool.acquire(timeout=PATIENCE) as connection:
+        async with self._acquired(self.pool) as connection:
             isolation = "read_committed" if writing else "repeatable_read"
             async with connection.transaction(isolation=isolation, readonly=not writing):
                 yield connection
+
+    @asynccontextmanager
+    async def _acquired(self, pool: Any) -> AsyncIterator[Any]:
+        try:
+            connection = await pool.acquire(timeout=PATIENCE)
+        except pg.PostgresError as error:
+            if _postgres_trouble(error) is not None:
+                raise
+            # What asyncpg does not know of a URL it sends along as a setting: libpq's connect_timeout.
+            raise pg.ClientConfigurationError(str(error)) from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
 
     async def check_version(self) -> None:
         """Piccolo would connect here already, and print what it thinks of a server that does not answer."""
