@@ -102,13 +102,14 @@ class PooledSQLiteEngine(SQLiteEngine):
     long, a read 6 times. Until open() this is that engine, as the `piccolo` command wants it.
     """
 
-    __slots__ = ("_opened", "_readers", "_writers")
+    __slots__ = ("_file", "_opened", "_readers", "_writers")
 
     def __init__(self, file: Path, *, patient: bool = False) -> None:
         super().__init__(
             path=str(file), timeout=LONG_PATIENCE if patient else PATIENCE, cached_statements=512
         )
         self._opened = False
+        self._file: tuple[int, int] | None = None
         self._writers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
 
@@ -127,6 +128,7 @@ class PooledSQLiteEngine(SQLiteEngine):
                 while not idle.empty():
                     await idle.get_nowait().close()
             raise
+        self._file = _identity(self.path)
         self._opened = True
 
     async def close(self) -> None:
@@ -148,6 +150,8 @@ class PooledSQLiteEngine(SQLiteEngine):
         async with asyncio.timeout(PATIENCE):
             connection = await idle.get()
         try:
+            if writing:
+                self._refuse_another_file()
             # IMMEDIATE takes the lock on writing at once: of 8 writers that began DEFERRED, 7 failed with
             # "database is locked".
             await connection.execute_fetchall("BEGIN IMMEDIATE" if writing else "BEGIN")
@@ -161,6 +165,15 @@ class PooledSQLiteEngine(SQLiteEngine):
 
     async def check_version(self) -> None:
         """The library is part of Python: there is nothing to ask."""
+
+    def _refuse_another_file(self) -> None:
+        """A file that was deleted takes writes until it is closed, and then they are gone with it."""
+        if _identity(self.path) != self._file:
+            raise DatabaseDown(
+                f"The database {self.path} was removed or replaced while it was in use; put it back, or "
+                "start Statuswire again, which goes on with what is there.",
+                "was removed or replaced",
+            )
 
     async def _run_in_new_connection(
         self, query: str, args: list[Any] | None = None, query_type: str = "generic", table: Any = None
@@ -198,6 +211,15 @@ class PooledSQLiteEngine(SQLiteEngine):
             await connection.close()
             raise
         return connection
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Which file that name leads to; None if to none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _roll_back(connection: aiosqlite.Connection) -> None:
