@@ -6,17 +6,14 @@ What a command needs is imported when it runs, so that `version` and a mistyped 
 import argparse
 import asyncio
 import os
-import re
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.config import Config, ConfigError, places
+from app.config import Config, ConfigError
+from app.reach import Refused, greet_redis, reach
 
 if TYPE_CHECKING:
     from app.domain.monitor import Catalog
@@ -24,25 +21,6 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent.parent
 _PROG = "statuswire"
 _REFUSED = 2
-_REACH_PATIENCE = 3.0
-_LONGEST_ANSWER = 500
-_KNOCK = "{statuswire}:knock"
-
-# What a Redis may say to a greeting that will not pass by itself, by the first word of it.
-_SHUT = "does not let us in ({}); check the user, the password and the number of the database in it."
-_CLUSTER = "is one of a Cluster ({}), which Statuswire does not speak yet; give it the URL of one by itself."
-_TROUBLES = {
-    **dict.fromkeys((b"NOAUTH", b"WRONGPASS", b"NOPERM", b"ERR"), _SHUT),
-    **dict.fromkeys((b"MOVED", b"CLUSTERDOWN"), _CLUSTER),
-    b"READONLY": "only reads ({}); give the URL of its primary.",
-    b"NOREPLICAS": "takes nothing ({}); start its replicas, or lower its min-replicas-to-write.",
-    b"OOM": "has no memory left ({}); raise its maxmemory, or take out what others have put there.",
-    b"MISCONF": "cannot save what it is told ({}); look at its disk and its log.",
-}
-
-
-class Refused(Exception):
-    """One sentence for the person who typed the command."""
 
 
 class Mistakes(Exception):
@@ -195,19 +173,14 @@ def _port_is_free(config: Config) -> None:
 
 
 def _redis_answers(config: Config) -> None:
-    if config.redis_url is None:
-        return
-    connection, place = _reach("REDIS_URL", config.redis_url, 6379)
-    with closing(connection):
-        # What is wrong with a certificate, the feed itself says.
-        if (url := urlsplit(config.redis_url)).scheme != "rediss":
-            _greet_redis(connection, place, url)
+    if config.redis_url is not None:
+        greet_redis(config.redis_url)
 
 
 def _database_answers(config: Config) -> None:
     if config.sqlite_file is not None:
         return
-    _reach("DATABASE_URL", config.database_url, 5432)[0].close()
+    reach("DATABASE_URL", config.database_url, 5432)[0].close()
     from app.db.engine import DatabaseDown, knock
 
     try:
@@ -219,7 +192,7 @@ def _database_answers(config: Config) -> None:
 def _database_has_tables(config: Config) -> None:
     """Those of this version: the server reads them at its start, and `migrate` alone makes them."""
     if config.sqlite_file is None:
-        _reach("DATABASE_URL", config.database_url, 5432)[0].close()
+        reach("DATABASE_URL", config.database_url, 5432)[0].close()
     from app.db.engine import DatabaseDown, connect
 
     async def look() -> None:
@@ -318,86 +291,6 @@ def _read_version() -> str:
 
 def _no_command(_: argparse.Namespace) -> int:
     raise AssertionError("argparse asks for a command first")
-
-
-def _reach(
-    variable: str, url: str, default_port: int, patience: float = _REACH_PATIENCE
-) -> tuple[socket.socket, str]:
-    """A connection to whoever listens there, and how to call the place. Of several hosts one is enough."""
-    silent = []
-    for host, port in places(url, default_port):
-        place = host if host.startswith("/") else f"{host} port {port}"
-        try:
-            return _connect(host, port, patience), place
-        except (OSError, UnicodeError) as error:
-            why = "no host can have that name" if isinstance(error, UnicodeError) else _why(error)
-            silent.append(f"{place} ({why})")
-    raise Refused(
-        f"{variable} cannot be reached: nothing answers at {' or '.join(silent)}; "
-        "start that server, or correct the address."
-    )
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return error.strerror or str(error)
-
-
-def _connect(host: str, port: int, patience: float) -> socket.socket:
-    if not host.startswith("/"):
-        return socket.create_connection((host, port), patience)
-    file = Path(host)
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(patience)
-        connection.connect(str(file / f".s.PGSQL.{port}" if file.is_dir() else file))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _greet_redis(connection: socket.socket, place: str, url: SplitResult) -> None:
-    """Whether it is a Redis, lets us in and takes what we write, asked in a few words of its protocol: the
-    library that speaks the rest takes a quarter of a second to load, and lives in the feed's room."""
-    try:
-        connection.sendall(b"".join(_command(*words) for words in _greetings(url)))
-        answers = connection.makefile("rb")
-        for _ in _greetings(url):
-            answer = answers.readline(_LONGEST_ANSWER)
-            if answer[:1] not in (b"+", b"-"):
-                raise Refused(
-                    f"REDIS_URL is refused: what answers at {place} is no Redis; correct the address."
-                )
-            # One that is still loading its data, or busy, is one that will do.
-            if (trouble := _TROUBLES.get(answer[1:].split(b" ")[0].strip())) is not None:
-                why = re.sub(r"[^ -~]", "", answer[1:].decode("ascii", "replace"))
-                raise Refused(f"REDIS_URL is refused: the Redis at {place} {trouble.format(why)}")
-    except OSError as error:
-        raise Refused(
-            f"REDIS_URL cannot be used: what listens at {place} does not answer ({_why(error)}); "
-            "restart that server, or correct the address."
-        ) from None
-
-
-def _greetings(url: SplitResult) -> list[tuple[str, ...]]:
-    asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
-    user = asked.get("username") or unquote(url.username or "")
-    password = asked.get("password") or unquote(url.password or "")
-    number = asked.get("db") or ("" if url.scheme == "unix" else url.path.strip("/"))
-    # The last leaves nothing behind; but it is a write, which a replica and a full server refuse.
-    greetings: list[tuple[str, ...]] = [("PING",), ("SET", _KNOCK, "", "PX", "1")]
-    if number:
-        greetings.insert(0, ("SELECT", number))
-    if password:
-        greetings.insert(0, ("AUTH", user, password) if user else ("AUTH", password))
-    return greetings
-
-
-def _command(*words: str) -> bytes:
-    parts = [b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words]
-    return b"*%d\r\n%s" % (len(parts), b"".join(parts))
 
 
 if __name__ == "__main__":

@@ -4,18 +4,23 @@ import asyncio
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
+import trustme
 
+import app.reach
 from app import cli
 from app.cli import main
 from app.config import Config
+from app.reach import Refused, reach
 from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port, wait_until
 
 
@@ -369,7 +374,10 @@ def test_a_redis_that_was_greeted_keeps_nothing_of_it(valkey: Valkey) -> None:
     wait_until(lambda: valkey.ask("DBSIZE") == b":0\r\n", 2.0, lambda: "a key was left")
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300])
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300, b"+" * 99_999, b"+PONG\r\n", b"-x\r\n"],
+)
 def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -385,6 +393,79 @@ def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) ->
             f"statuswire: REDIS_URL is refused: what answers at 127.0.0.1 port {port} is no Redis; "
             "correct the address.\n"
         )
+
+
+def test_a_server_that_drips_is_waited_for_no_longer_than_a_silent_one(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.reach, "PATIENCE", 0.3)
+    enough = Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while not enough.wait(0.05):
+                    connection.sendall(b"+")
+
+        Thread(target=drip, daemon=True).start()
+        said = refuse("worker", REDIS_URL=f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        assert not enough.is_set()
+        enough.set()
+    assert "does not answer as it should (no answer in time); restart that server" in said
+
+
+@pytest.fixture
+def tls_redis(tmp_path: Path) -> Iterator[int]:
+    """The port of what greets as a Redis does, over TLS; who vouches for it is in ca.pem."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                with (
+                    suppress(ssl.SSLError),
+                    context.wrap_socket(listener.accept()[0], server_side=True) as one,
+                ):
+                    one.recv(1000)
+                    one.sendall(b"+PONG\r\n+OK\r\n")
+
+        Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def test_a_certificate_of_redis_that_is_not_valid_is_one_line(refuse: Refuse, tls_redis: int) -> None:
+    said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{tls_redis}")
+    assert said.startswith(
+        f"statuswire: REDIS_URL cannot be used: what listens at 127.0.0.1 port {tls_redis} does not answer "
+        "as it should (its certificate is not valid: "
+    )
+    assert said.count("\n") == 1
+    said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{tls_redis}?ssl_ca_certs=/nowhere.pem")
+    assert "(No such file or directory)" in said
+
+
+def test_a_certificate_of_redis_that_is_vouched_for_is_enough(tls_redis: int, tmp_path: Path) -> None:
+    for option in (f"ssl_ca_certs={tmp_path}/ca.pem", "ssl_cert_reqs=none"):
+        cli._redis_answers(Config.read({"REDIS_URL": f"rediss://127.0.0.1:{tls_redis}?{option}"}))
+
+
+def test_a_redis_without_tls_is_one_line_for_a_rediss_url(refuse: Refuse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reply() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"-ERR unknown command\r\n")
+
+        Thread(target=reply, daemon=True).start()
+        said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{listener.getsockname()[1]}")
+    assert "does not answer as it should ([SSL" in said
+    assert said.count("\n") == 1
 
 
 def test_a_host_with_no_name_at_all_is_one_line(refuse: Refuse) -> None:
@@ -426,8 +507,8 @@ def test_a_host_that_never_answers_is_given_up() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         first.connect(full.getsockname())
-        with pytest.raises(cli.Refused, match=r"^REDIS_URL cannot be reached: .* \(no answer in time\);"):
-            cli._reach("REDIS_URL", f"redis://127.0.0.1:{full.getsockname()[1]}", 6379, patience=0.2)
+        with pytest.raises(Refused, match=r"^REDIS_URL cannot be reached: .* \(no answer in time\);"):
+            reach("REDIS_URL", f"redis://127.0.0.1:{full.getsockname()[1]}", 6379, patience=0.2)
 
 
 def test_a_supervised_child_waits_for_a_redis_that_is_down() -> None:
