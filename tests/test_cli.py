@@ -384,7 +384,7 @@ def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) ->
 
         def reply() -> None:
             connection, _ = listener.accept()
-            with connection:
+            with connection, suppress(OSError):
                 connection.recv(1000)
                 connection.sendall(answer)
 
@@ -425,13 +425,12 @@ def tls_redis(tmp_path: Path) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            while True:
-                with (
-                    suppress(ssl.SSLError),
-                    context.wrap_socket(listener.accept()[0], server_side=True) as one,
-                ):
-                    one.recv(1000)
-                    one.sendall(b"+PONG\r\n+OK\r\n")
+            with suppress(OSError):  # of a listener that is closed
+                while True:
+                    raw, _ = listener.accept()
+                    with raw, suppress(OSError), context.wrap_socket(raw, server_side=True) as one:
+                        one.recv(1000)
+                        one.sendall(b"+PONG\r\n+OK\r\n")
 
         Thread(target=serve, daemon=True).start()
         yield listener.getsockname()[1]
@@ -458,7 +457,7 @@ def test_a_redis_without_tls_is_one_line_for_a_rediss_url(refuse: Refuse) -> Non
 
         def reply() -> None:
             connection, _ = listener.accept()
-            with connection:
+            with connection, suppress(OSError):
                 connection.recv(1000)
                 connection.sendall(b"-ERR unknown command\r\n")
 
