@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
@@ -26,6 +26,21 @@ _KNOWN = (
     *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
     *("SUPERVISED", "TRUSTED_PROXIES"),
 )
+
+
+# What may stand after the `?` of a REDIS_URL. redis-py takes more: some of it undoes what the feed relies
+# on (max_connections), and a word that it does not know ends in a TypeError at each connection.
+_REDIS_OPTIONS: Final = {
+    "db": (r"[0-9]{1,6}", "a whole number"),
+    "username": (r".+", "a name"),
+    "password": (r".+", "a password"),
+    "protocol": (r"[23]", "2 or 3"),
+    "ssl_ca_certs": (r".+", "a file"),
+    "ssl_certfile": (r".+", "a file"),
+    "ssl_keyfile": (r".+", "a file"),
+    "ssl_cert_reqs": (r"none|optional|required", "none, optional or required"),
+    "ssl_check_hostname": (r"true|false", "true or false"),
+}
 
 
 class ConfigError(ValueError):
@@ -57,12 +72,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """A variable that is set to nothing counts as unset: compose files and dashboards write them so."""
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
         _refuse_unknown(given)
-        data = Path(given.get("STATUSWIRE_DATA", "data")).expanduser()
+        data = _path("STATUSWIRE_DATA", given.get("STATUSWIRE_DATA", "data"))
         return cls(
             host=_host(given.get("HOST", "127.0.0.1")),
             port=_port(given.get("PORT", "8000")),
             data=data,
-            config_file=Path(given.get("STATUSWIRE_CONFIG", "statuswire.yaml")).expanduser(),
+            config_file=_path("STATUSWIRE_CONFIG", given.get("STATUSWIRE_CONFIG", "statuswire.yaml")),
             database_url=_database_url(given.get("DATABASE_URL", _sqlite_url(data / "statuswire.db"))),
             redis_url=_redis_url(given["REDIS_URL"]) if "REDIS_URL" in given else None,
             region=_region(given.get("STATUSWIRE_REGION", "local")),
@@ -135,9 +150,27 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
             raise ConfigError(f"{name} is no setting of Statuswire; {hint}")
 
 
+def _path(name: str, value: str) -> Path:
+    # The URLs of what lies in there are UTF-8, and so are the lines of the log that name it.
+    if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", value):
+        raise ConfigError(
+            f"{name} has a character in it that is not UTF-8, or a control character; rename it."
+        )
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        user = value.partition("/")[0]
+        raise ConfigError(
+            f"{name} begins with {user}, and there is no such user; it must be a path, such as "
+            "/srv/statuswire."
+        ) from None
+
+
 def _host(value: str) -> str:
     host = value.removeprefix("[").removesuffix("]")
-    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", host):
+    # A label that is empty or longer than 63 is no name, and asking for it raises what nobody expects.
+    labels = host.removesuffix(".").split(".")
+    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", host) or not all(1 <= len(label) <= 63 for label in labels):
         raise ConfigError(f"HOST is {value!r}; it must be one address or name, such as 127.0.0.1 or 0.0.0.0.")
     return host
 
@@ -243,12 +276,31 @@ def _redis_url(value: str) -> str:
         raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
     if url.scheme != "unix" and not url.hostname:
         raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
+    if url.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,6}", url.path):
+        raise ConfigError(f"REDIS_URL names a database that is no number; it must be {forms}.")
+    _refuse_redis_options(url)
     return value
+
+
+def _refuse_redis_options(url: SplitResult) -> None:
+    known = [name for name in _REDIS_OPTIONS if url.scheme == "rediss" or not name.startswith("ssl_")]
+    for name, values in parse_qs(url.query, keep_blank_values=True).items():
+        if name not in known:
+            shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "an option"
+            raise ConfigError(
+                f"REDIS_URL has {shown} after the ?, which is not for it; take it out. "
+                f"For {url.scheme}:// there are {', '.join(known)}."
+            )
+        pattern, right = _REDIS_OPTIONS[name]
+        if len(values) > 1 or not re.fullmatch(pattern, values[0]):
+            raise ConfigError(
+                f"REDIS_URL has a wrong {name} after the ?; it must be there once, and be {right}."
+            )
 
 
 def _split(name: str, value: str, forms: str) -> SplitResult:
     # The value itself is never repeated in an error: it may hold a password.
-    if re.search(r"[\s\x00-\x1f\x7f]", value):
+    if re.search(r"[\s\x00-\x1f\x7f]", value) or "\0" in unquote(value):
         raise ConfigError(f"{name} has a blank or a control character in it; it must be {forms}.")
     try:
         url = urlsplit(value)

@@ -346,7 +346,7 @@ class Feed:
                         yield item
             except FeedDown as error:
                 if not self._lost:
-                    log.warning("the feed is lost and looked for", error=str(error))
+                    log.warning("the feed is lost and looked for", error=str(error) or "no answer in time")
                 self._lost = True
                 on_link(False)
             # Spread, so that a whole installation does not come back in the same instant.

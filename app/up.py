@@ -125,7 +125,8 @@ def write_starter(config: Config) -> None:
         return
     except OSError as error:
         raise StartError(
-            f"There is no config file {file}, and none can be written there: {error.strerror}."
+            f"There is no config file {file}, and none can be written there: {error.strerror}; "
+            "name another with --config."
         ) from None
     log.info("wrote a starter config file", file=str(file))
 

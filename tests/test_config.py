@@ -61,7 +61,15 @@ def test_every_host_that_a_url_names_is_found(url: str, expected: list[tuple[str
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"]
+    "url",
+    [
+        "redis://h",
+        "rediss://:p@h:6380/1",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:6379/0",
+        "redis://h/",
+        "rediss://h?ssl_cert_reqs=none&ssl_ca_certs=/a.pem",
+    ],
 )
 def test_the_forms_of_a_redis_url(url: str) -> None:
     assert Config.read({"REDIS_URL": url}).redis_url == url
@@ -89,6 +97,26 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
         ("PORT", "65536", "PORT is '65536'; it must be a whole number from 1 to 65535."),
         ("PORT", "٨٠٠٠", "PORT is '٨٠٠٠'; it must be a whole number"),
         ("HOST", "a b", "HOST is 'a b'; it must be one address or name, such as 127.0.0.1 or 0.0.0.0."),
+        ("HOST", "a..b", "HOST is 'a..b'; it must be one address or name, such as"),
+        ("HOST", "a" * 64, f"HOST is '{'a' * 64}'; it must be one address or name, such as"),
+        (
+            "STATUSWIRE_DATA",
+            "~nobody-like-it/x",
+            "STATUSWIRE_DATA begins with ~nobody-like-it, and there is no",
+        ),
+        (
+            "STATUSWIRE_CONFIG",
+            "~nobody-like-it",
+            "STATUSWIRE_CONFIG begins with ~nobody-like-it, and there is",
+        ),
+        (
+            "STATUSWIRE_DATA",
+            "/srv/\udcff",
+            "STATUSWIRE_DATA has a character in it that is not UTF-8, or",
+        ),
+        ("STATUSWIRE_CONFIG", "a\x1b[31m", "STATUSWIRE_CONFIG has a character in it that is not UTF-8,"),
+        ("DATABASE_URL", "sqlite:///a%00b", "DATABASE_URL has a blank or a control character in it; it must"),
+        ("REDIS_URL", "unix:///a%00", "REDIS_URL has a blank or a control character in it; it must be"),
         (
             "STATUSWIRE_BEAT",
             "fast",
@@ -147,6 +175,33 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
             "REDIS_URL",
             "rediss+cluster://h:1",
             "REDIS_URL names a Cluster, which Statuswire does not speak yet;",
+        ),
+        ("REDIS_URL", "redis://h/main", "REDIS_URL names a database that is no number; it must be redis://"),
+        (
+            "REDIS_URL",
+            "redis://h?max_connections=1",
+            "REDIS_URL has max_connections after the ?, which is not",
+        ),
+        (
+            "REDIS_URL",
+            "redis://h?ssl_cert_reqs=none",
+            "REDIS_URL has ssl_cert_reqs after the ?, which is not",
+        ),
+        (
+            "REDIS_URL",
+            "redis://h?a%1b=1",
+            "REDIS_URL has an option after the ?, which is not for it; take it",
+        ),
+        (
+            "REDIS_URL",
+            "unix:///s?db=x",
+            "REDIS_URL has a wrong db after the ?; it must be there once, and be a",
+        ),
+        ("REDIS_URL", "unix:///s?db=1&db=2", "REDIS_URL has a wrong db after the ?; it must be there once,"),
+        (
+            "REDIS_URL",
+            "rediss://h?ssl_cert_reqs=no",
+            "REDIS_URL has a wrong ssl_cert_reqs after the ?; it must",
         ),
         ("REDIS_URL", "redis://a:1,b:2", "REDIS_URL names several hosts; give it one server: redis://host"),
     ],

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/config.py": (),
     "app/embedded.py": (),
     "app/log.py": ("app.config",),
+    "app/reach.py": ("app.config",),
     "app/up.py": ("app.config", "app.embedded"),
     "app/statusfile": ("app.domain",),
     "app/metrics.py": ("app.domain",),
@@ -52,11 +53,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES,),
+    "ssl": (PROBES, "app/reach.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
-    "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/cli.py"),
+    "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/reach.py"),
     "urllib.request": (),
     "http.client": (),
 }
