@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
@@ -20,6 +20,9 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "STATUSWIRE_"
+SENTINEL_PORT: Final = 26379
+# What may stand after redis+ and rediss+: one server, or several of which one takes writes.
+_KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
 _KNOWN = (
@@ -227,22 +230,30 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    forms = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/redis.sock"
-    for kind in ("sentinel", "cluster"):
-        if kind in value.partition("://")[0].lower():
-            raise ConfigError(
-                f"REDIS_URL names a {kind.title()}, which Statuswire does not speak yet; "
-                f"give it the URL of one server: {forms}."
-            )
+    forms = (
+        "redis://host:6379/0, rediss://host:6379/0, unix:///path/to/redis.sock, "
+        "redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379"
+    )
     url = _split("REDIS_URL", value, forms)
-    if "," in url.netloc.rpartition("@")[2]:
-        raise ConfigError(f"REDIS_URL names several hosts; give it one server: {forms}.")
-    if url.scheme not in ("redis", "rediss", "unix"):
+    base, _, kind = url.scheme.partition("+")
+    if base not in (("redis", "rediss") if kind else ("redis", "rediss", "unix")) or kind not in _KINDS:
         raise ConfigError(f"REDIS_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
-    if url.scheme == "unix" and not url.path.strip("/"):
-        raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
-    if url.scheme != "unix" and not url.hostname:
+    if base == "unix":
+        if not url.path.strip("/"):
+            raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
+        return value
+    if not url.netloc.rpartition("@")[2] or not all(host for host, _ in places(value, 0)):
         raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
+    if not kind and "," in url.netloc.rpartition("@")[2]:
+        raise ConfigError(f"REDIS_URL names several hosts; only a Sentinel or Cluster has them: {forms}.")
+    path = url.path.strip("/")
+    if kind == "sentinel" and not re.fullmatch(r"[^/]+(/[0-9]{1,5})?", path):
+        raise ConfigError(
+            "REDIS_URL must end with the name that the sentinels know the master by, and after it perhaps "
+            "the number of a database, such as redis+sentinel://host:26379,host:26379/mymaster/0."
+        )
+    if kind == "cluster" and path not in ("", "0"):
+        raise ConfigError("REDIS_URL names a database, and a Redis Cluster has only number 0; leave it out.")
     return value
 
 

@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/up.py": ("app.config", "app.embedded"),
     "app/statusfile": ("app.domain",),
     "app/metrics.py": ("app.domain",),
-    "app/feed.py": ("app.domain",),
+    "app/redis_nodes.py": ("app.config",),
+    "app/feed.py": ("app.domain", "app.redis_nodes"),
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 PROBES = "workers/probes/"
 EGRESS = "app/security/egress.py"
 LIVES_IN: dict[str, tuple[str, ...]] = {
-    "redis": ("app/feed.py",),
+    "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
     "sqlite3": ("app/db/",),
