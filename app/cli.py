@@ -170,11 +170,20 @@ def _redis_is_given(config: Config) -> None:
 def _redis_answers(config: Config) -> None:
     if config.redis_url is None:
         return
+    if "+" in urlsplit(config.redis_url).scheme:
+        return _one_of_several_answers(config.redis_url)
     connection, place = _reach("REDIS_URL", config.redis_url, 6379)
     with closing(connection):
         # What is wrong with a certificate, the feed itself says.
         if (url := urlsplit(config.redis_url)).scheme != "rediss":
             _greet_redis(connection, place, url)
+
+
+def _one_of_several_answers(url: str) -> None:
+    from app.redis_nodes import knock
+
+    if problem := asyncio.run(knock(url)):
+        raise Refused(f"REDIS_URL cannot be used: {problem}; start these servers, or correct the URL.")
 
 
 def _database_answers(config: Config) -> None:

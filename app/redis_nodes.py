@@ -38,6 +38,8 @@ LEARNT_AT_MOST: Final = 100
 # The server is none that takes writes, or not for our keys. MOVED is an AskError.
 ELSEWHERE: Final = (ReadOnlyError, AskError, TryAgainError, ClusterDownError)
 
+KNOCK_PATIENCE: Final = 3.0
+
 Address = tuple[str, int]
 Answer = tuple[int, Address]  # the epoch, and where the writes go
 
@@ -59,6 +61,19 @@ def nodes(url: str) -> Nodes:
     if scheme.endswith("+sentinel"):
         return Sentinels(url)
     return Cluster(url) if scheme.endswith("+cluster") else OneServer(url)
+
+
+async def knock(url: str) -> str | None:
+    """What is wrong with it, in a few words, or None: for who would start on it."""
+    client = nodes(url).client(socket_connect_timeout=KNOCK_PATIENCE, socket_timeout=None)
+    try:
+        async with asyncio.timeout(KNOCK_PATIENCE):
+            await client.execute_command("PING")
+    except (RedisError, OSError, ValueError, TypeError) as error:
+        return str(error) or "no answer in time"
+    finally:
+        await client.aclose()
+    return None
 
 
 class OneServer(Nodes):

@@ -169,7 +169,11 @@ class Valkey(Process):
     def _open(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(5.0)
-        connection.connect(str(self._socket))
+        try:
+            connection.connect(str(self._socket))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def flush(self) -> None:

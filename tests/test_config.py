@@ -61,7 +61,12 @@ def test_every_host_that_a_url_names_is_found(url: str, expected: list[tuple[str
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"]
+    "url",
+    [
+        *("redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"),
+        *("redis+sentinel://u:p@h1:1,h2,[::1]:3/my-master", "rediss+sentinel://h/m/3?sentinel_password=x"),
+        *("redis+cluster://h1,h2:2", "rediss+cluster://u:p@h/0"),
+    ],
 )
 def test_the_forms_of_a_redis_url(url: str) -> None:
     assert Config.read({"REDIS_URL": url}).redis_url == url
@@ -138,17 +143,18 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
         ("REDIS_URL", "redis://", "REDIS_URL names no host; it must be redis://host:6379/0,"),
         ("REDIS_URL", "unix://", "REDIS_URL names no socket; it must be redis://host:6379/0,"),
         ("REDIS_URL", "redis://h:port", "REDIS_URL has a host or port that cannot be read; it must be"),
+        ("REDIS_URL", "redis+sentinel://h1,h2", "REDIS_URL must end with the name that the sentinels know"),
         (
             "REDIS_URL",
-            "redis+sentinel://h/mymaster",
-            "REDIS_URL names a Sentinel, which Statuswire does not speak",
+            "redis+sentinel://h/name/x",
+            "REDIS_URL must end with the name that the sentinels know",
         ),
-        (
-            "REDIS_URL",
-            "rediss+cluster://h:1",
-            "REDIS_URL names a Cluster, which Statuswire does not speak yet;",
-        ),
-        ("REDIS_URL", "redis://a:1,b:2", "REDIS_URL names several hosts; give it one server: redis://host"),
+        ("REDIS_URL", "redis+sentinel:///name", "REDIS_URL names no host; it must be redis://host:6379/0,"),
+        ("REDIS_URL", "redis+cluster://h1,:2", "REDIS_URL names no host; it must be redis://host:6379/0,"),
+        ("REDIS_URL", "redis+cluster://h/1", "REDIS_URL names a database, and a Redis Cluster has only"),
+        ("REDIS_URL", "unix+cluster:///s", "REDIS_URL begins with unix+cluster; it must be redis://host"),
+        ("REDIS_URL", "redis+other://h", "REDIS_URL begins with redis+other; it must be redis://host"),
+        ("REDIS_URL", "redis://a:1,b:2", "REDIS_URL names several hosts; only a Sentinel or Cluster has"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_it_and_says_what_is_right(

@@ -78,13 +78,13 @@ async def test_kill_9_of_redis_loses_repeats_and_reorders_nothing(web: tuple[Val
     assert await recorded(server) == expected
 
 
-async def produce(url: str, n: int) -> list[str]:
+async def produce(url: str, n: int, changes: int = CHANGES, pace: float = 0.01) -> list[str]:
     """One worker's changes, by the outbox that workers have; the statuses they should be shown as."""
     feed = Feed(url, beat=BEAT)
     outbox = Outbox(feed, f"w{n}")
     delivering = asyncio.create_task(outbox.deliver())
     statuses = []
-    for i in range(CHANGES):
+    for i in range(changes):
         state = STATES[i % len(STATES)]
         at = from_seconds(time.time())
         standing = Standing(monitor=f"part-{n}", region="local", state=state, since=at)
@@ -94,7 +94,7 @@ async def produce(url: str, n: int) -> list[str]:
             )
         )
         statuses.append(SHOWN[state])
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pace)
     assert await outbox.drain(within=20)
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
@@ -149,12 +149,11 @@ def by_component(seen: Seen) -> dict[str, list[str]]:
     }
 
 
-async def recorded(server: Web) -> dict[str, list[str]]:
+async def recorded(server: Web, total: int = PRODUCERS * CHANGES) -> dict[str, list[str]]:
     config = Config.read(dict(server.environ))
     database = await connect(config)
     try:
         history = History(database)
-        total = PRODUCERS * CHANGES
 
         async def read() -> dict[str, list[str]]:
             spans = {
