@@ -68,7 +68,7 @@ async def knock(url: str) -> str | None:
     client = nodes(url).client(socket_connect_timeout=KNOCK_PATIENCE, socket_timeout=None)
     try:
         async with asyncio.timeout(KNOCK_PATIENCE):
-            await client.execute_command("PING")
+            await client.execute_command("PING")  # type: ignore[no-untyped-call]
     except (RedisError, OSError, ValueError, TypeError) as error:
         return str(error) or "no answer in time"
     finally:
