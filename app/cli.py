@@ -74,12 +74,16 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "start everything: Redis if none is given, database, server and worker")
     _add_places(up)
+    _add_processes(up)
     for name, run, words in (
         ("web", _web, "the server alone: page, wall and streams"),
         ("worker", _worker, "the worker alone: probes what the config file names"),
         ("migrate", _migrate, "bring the database's tables up to date"),
     ):
-        _add_places(command(name, run, words))
+        single = command(name, run, words)
+        _add_places(single)
+        if name == "web":
+            _add_processes(single)
     probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
     probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
     config = command("config", _no_command, "work on a config file")
@@ -102,6 +106,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
 
 
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes", metavar="N", help="of the server, on one port; default: 1, or STATUSWIRE_PROCESSES"
+    )
+
+
 def _up(arguments: argparse.Namespace) -> int:
     from app.embedded import StartError
     from app.up import up
@@ -115,9 +125,21 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _web(arguments: argparse.Namespace) -> int:
     config = _begin(arguments, _redis_is_given, _redis_answers, _database_answers, _file_is_right)
+    if config.processes > 1 and not config.process:
+        return _several_webs(config)
     from app.server import web
 
     return web(config)
+
+
+def _several_webs(config: Config) -> int:
+    from app.embedded import StartError
+    from app.processes import webs
+
+    try:
+        return asyncio.run(webs(config))
+    except StartError as error:
+        raise Refused(str(error)) from None
 
 
 def _worker(arguments: argparse.Namespace) -> int:
@@ -155,6 +177,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         "STATUSWIRE_DATA": arguments.data,
         "HOST": arguments.host,
         "PORT": arguments.port,
+        "STATUSWIRE_PROCESSES": getattr(arguments, "processes", None),
     }
     return Config.read({**os.environ, **{name: value for name, value in said.items() if value is not None}})
 

@@ -21,13 +21,14 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "STATUSWIRE_"
 SENTINEL_PORT: Final = 26379
+PROCESSES_AT_MOST: Final = 64
 # What may stand after redis+ and rediss+: one server, or several of which one takes writes.
 _KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
 _KNOWN = (
-    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
-    *("SUPERVISED", "TRUSTED_PROXIES"),
+    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "METRICS_PORT"),
+    *("NO_UV", "PROCESS", "PROCESSES", "REGION", "SUPERVISED", "TRUSTED_PROXIES"),
 )
 
 
@@ -49,6 +50,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     # Whether `up` is our parent, who restarts us and has already looked for Redis and the database.
     supervised: bool
+    # How many a server has, which of them this one is, counted from 1, and 0 in their parent or if there is
+    # only one.
+    processes: int
+    process: int
+    # Where each process answers alone: the first on this port, the second on the next. None: nowhere.
+    metrics_port: int | None
     # Open streams of one server process, and of one visitor's address.
     max_viewers: int
     max_per_address: int
@@ -63,7 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         data = Path(given.get("STATUSWIRE_DATA", "data")).expanduser()
         return cls(
             host=_host(given.get("HOST", "127.0.0.1")),
-            port=_port(given.get("PORT", "8000")),
+            port=_port("PORT", given.get("PORT", "8000")),
             data=data,
             config_file=Path(given.get("STATUSWIRE_CONFIG", "statuswire.yaml")).expanduser(),
             database_url=_database_url(given.get("DATABASE_URL", _sqlite_url(data / "statuswire.db"))),
@@ -73,6 +80,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_log_format(given.get("STATUSWIRE_LOG")),
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
+            processes=_processes(given.get("STATUSWIRE_PROCESSES", "1")),
+            process=int(given.get("STATUSWIRE_PROCESS", "0")),
+            metrics_port=_metrics_port(given),
             max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "10000")),
             max_per_address=_count(
                 "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
@@ -94,6 +104,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_LOG": self.log_format,
             "STATUSWIRE_LOG_LEVEL": self.log_level,
             "STATUSWIRE_SUPERVISED": str(int(self.supervised)),
+            "STATUSWIRE_PROCESSES": str(self.processes),
+            "STATUSWIRE_PROCESS": str(self.process),
+            "STATUSWIRE_METRICS_PORT": "" if self.metrics_port is None else str(self.metrics_port),
             "STATUSWIRE_MAX_VIEWERS": str(self.max_viewers),
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
@@ -145,9 +158,23 @@ def _host(value: str) -> str:
     return host
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not (re.fullmatch(r"[0-9]{1,5}", value) and 1 <= int(value) <= 65535):
-        raise ConfigError(f"PORT is {value!r}; it must be a whole number from 1 to 65535.")
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _metrics_port(given: Mapping[str, str]) -> int | None:
+    name = "STATUSWIRE_METRICS_PORT"
+    return _port(name, given[name]) if name in given else None
+
+
+def _processes(value: str) -> int:
+    if not (re.fullmatch(r"[0-9]{1,2}", value) and 1 <= int(value) <= PROCESSES_AT_MOST):
+        raise ConfigError(
+            f"STATUSWIRE_PROCESSES is {value!r}; it must be a whole number from 1 to {PROCESSES_AT_MOST}, "
+            "and no more than there are cores."
+        )
     return int(value)
 
 

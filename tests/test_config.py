@@ -109,6 +109,9 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
             "nan",
             "STATUSWIRE_BEAT is 'nan'; it must be a number of seconds from 0.2 to 60.",
         ),
+        ("STATUSWIRE_PROCESSES", "0", "STATUSWIRE_PROCESSES is '0'; it must be a whole number from 1 to 64"),
+        ("STATUSWIRE_PROCESSES", "65", "STATUSWIRE_PROCESSES is '65'; it must be a whole number from 1 to"),
+        ("STATUSWIRE_METRICS_PORT", "x", "STATUSWIRE_METRICS_PORT is 'x'; it must be a whole number from 1"),
         ("STATUSWIRE_REGION", "EU West", "STATUSWIRE_REGION is 'EU West'; it must be 1 to 32 of a-z"),
         ("STATUSWIRE_LOG", "xml", "STATUSWIRE_LOG is 'xml'; it must be console or json."),
         ("STATUSWIRE_LOG_LEVEL", "loud", "STATUSWIRE_LOG_LEVEL is 'loud'; it must be one of debug, info,"),
@@ -187,7 +190,10 @@ def test_no_error_repeats_a_password(name: str, rest: str, scheme: str) -> None:
             "STATUSWIRE_LOG": st.sampled_from(["json", "console"]),
             "STATUSWIRE_LOG_LEVEL": st.sampled_from(["DEBUG", "warning"]),
             "STATUSWIRE_SUPERVISED": st.sampled_from(["0", "1"]),
-            "REDIS_URL": st.sampled_from(["redis://h", "unix:///s"]),
+            "STATUSWIRE_PROCESSES": st.integers(1, 64).map(str),
+            "STATUSWIRE_PROCESS": st.integers(0, 64).map(str),
+            "STATUSWIRE_METRICS_PORT": st.integers(1, 65535).map(str),
+            "REDIS_URL": st.sampled_from(["redis://h", "unix:///s", "redis+sentinel://h/m"]),
         },
     )
 )
@@ -208,6 +214,6 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str, name: str) -> N
 
 def test_every_setting_is_in_the_readme() -> None:
     table = (ROOT / "README.md").read_text().partition("## Run it for real")[2].partition("\n## ")[0]
-    # `up` says this one to its children, and nobody else should.
-    names = {*Config.read({}).environ(), "STATUSWIRE_NO_UV"} - {"STATUSWIRE_SUPERVISED"}
+    # A parent says these to its children, and nobody else should.
+    names = {*Config.read({}).environ(), "STATUSWIRE_NO_UV"} - {"STATUSWIRE_SUPERVISED", "STATUSWIRE_PROCESS"}
     assert sorted(name for name in names if f"`{name}`" not in table) == []

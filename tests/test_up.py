@@ -29,13 +29,13 @@ import asyncio, json, os, sys
 from app import log
 from app.config import Config
 from app.embedded import StartError
-from app.up import Pace, up
+from app.up import UpPace, up
 
 config = Config.read(os.environ)
 log.configure(config)
 commands, pace = json.loads(sys.argv[1])
 try:
-    sys.exit(asyncio.run(up(config, commands, Pace(**pace))))
+    sys.exit(asyncio.run(up(config, commands, UpPace(**pace))))
 except StartError as error:
     sys.exit(f"refused: {error}")
 """
