@@ -13,9 +13,13 @@ import pytest
 import websockets
 from httpx_sse import aconnect_sse
 
+from app.domain.events import order
 from app.domain.standing import State
-from app.feed import Feed
+from app.feed import Feed, Heard
+from app.live.hub import Hub
+from app.live.streams import until_heard
 from tests.conftest import eventually
+from tests.make import a_batch, a_sample
 from tests.services import Valkey, Web
 from tests.test_streams import FILE, say
 
@@ -130,3 +134,26 @@ async def test_whoever_goes_from_one_to_the_other_misses_nothing_and_is_told_not
         assert [(id, json.loads(raw)) for id, raw in viewer.frames] == told
         assert viewer.frames == hopping[3].frames
     assert [viewer.snapshots for viewer in (*still, *hopping)] == [1] * 8
+
+
+async def test_who_comes_from_a_server_that_has_heard_more_is_let_in_as_soon_as_we_have() -> None:
+    hub = Hub(5.0, wall_clock=lambda: 1000.0)
+    hub.hear(Heard("999000-0", a_batch(a_sample())))
+    coming = asyncio.create_task(until_heard(hub, "999000-1"))
+    _, waiting = await asyncio.wait([coming], timeout=0.1)
+    assert waiting
+    hub.hear(Heard("999000-2", a_batch(a_sample())))
+    await asyncio.wait_for(coming, 1.0)
+
+
+@pytest.mark.parametrize("since", [None, "0-0", "999000-0", "99999999-0"])
+async def test_nobody_waits_for_what_was_heard_or_never_said(since: str | None) -> None:
+    hub = Hub(5.0, wall_clock=lambda: 1000.0)
+    hub.hear(Heard("999000-0", a_batch(a_sample())))
+    await asyncio.wait_for(until_heard(hub, since), 0.01)
+
+
+async def test_what_is_not_heard_in_time_is_not_waited_for() -> None:
+    hub = Hub(5.0, wall_clock=lambda: 1000.0)
+    await asyncio.wait_for(until_heard(hub, "1000000-0"), 2.0)
+    assert order(hub.board.id) == (0, 0)
