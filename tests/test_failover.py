@@ -32,7 +32,7 @@ from tests.test_lossless import (
 from workers.outbox import Outbox
 
 # While nobody takes them, less than a viewer that comes back is told one by one.
-CHANGES = 100
+CHANGES = 80
 
 
 @pytest.fixture(params=[Sentinelled, Clustered])
@@ -59,7 +59,7 @@ async def test_a_failover_under_load_that_takes_the_last_events_with_it_loses_an
         await eventually(lambda: b'_viewers{kind="ws"} 2.0' in web.get("/metrics")[1])
 
         said = await asyncio.gather(
-            *(produce(several.url, n, CHANGES, pace=0.03) for n in range(PRODUCERS)),
+            *(produce(several.url, n, CHANGES, pace=0.025) for n in range(PRODUCERS)),
             fail_over(several, on_ws),
         )
 

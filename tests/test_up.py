@@ -319,8 +319,9 @@ def test_a_starter_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> N
         write_starter(Config.read({"STATUSWIRE_CONFIG": str(file)}))
 
 
-async def test_the_real_parts_stop_in_time_with_a_stream_open() -> None:
-    with Up() as running:
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_the_real_parts_stop_in_time_with_a_stream_open(processes: str) -> None:
+    with Up("--processes", processes) as running:
         running.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\n\r\n".encode())
