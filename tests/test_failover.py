@@ -22,6 +22,7 @@ from tests.test_lossless import (
     BEAT,
     FILE,
     PRODUCERS,
+    SHOWN,
     Seen,
     by_component,
     produce,
@@ -74,6 +75,8 @@ async def test_a_failover_under_load_that_takes_the_last_events_with_it_loses_an
         ids = [order(id) for id, _, _ in on_ws]
         assert ids == sorted(set(ids))
         assert await recorded(web, total) == expected
+        # What it took was said again: a server that has heard nothing yet will find it.
+        assert await logged(several) == expected
         # The screens knew of it, and of its end.
         assert "down" in feeds
         assert feeds[-1] != "down"
@@ -89,6 +92,17 @@ async def fail_over(several: _Several, seen: Seen) -> None:
     await eventually(lambda: len(seen) >= cut + 40)
     await asyncio.to_thread(several.master.kill)
     await asyncio.to_thread(several.until_taken_over)
+
+
+async def logged(several: _Several) -> dict[str, list[str]]:
+    """What stands in the log of the one that has taken over, as it would be shown."""
+    async with Redis.from_url(several.replica.url) as new:
+        events = [json.loads(fields[b"event"]) for _, fields in await new.xrange(LOG)]
+    standings = [event["standing"] for event in events if event["type"] == "state"]
+    return {
+        part: [SHOWN[State(its["state"])] for its in standings if its["monitor"] == part]
+        for part in (f"part-{n}" for n in range(PRODUCERS))
+    }
 
 
 async def watch_beats(web: Web, feeds: list[str]) -> None:
