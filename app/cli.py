@@ -65,12 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "start everything: Redis if none is given, database, server and worker")
     _add_places(up)
+    _add_processes(up)
     for name, run, words in (
         ("web", _web, "the server alone: page, wall and streams"),
         ("worker", _worker, "the worker alone: probes what the config file names"),
         ("migrate", _migrate, "bring the database's tables up to date"),
     ):
-        _add_places(command(name, run, words))
+        single = command(name, run, words)
+        _add_places(single)
+        if name == "web":
+            _add_processes(single)
     probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
     probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
     config = command("config", _no_command, "work on a config file")
@@ -93,6 +97,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
 
 
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes", metavar="N", help="of the server, on one port; default: 1, or STATUSWIRE_PROCESSES"
+    )
+
+
 def _up(arguments: argparse.Namespace) -> int:
     from app.embedded import StartError
     from app.up import refuse_taken_port, up
@@ -109,9 +119,21 @@ def _web(arguments: argparse.Namespace) -> int:
     config = _begin(
         arguments, _redis_is_given, _port_is_free, _redis_answers, _file_is_right, _database_has_tables
     )
+    if config.processes > 1 and not config.process:
+        return _several_webs(config)
     from app.server import web
 
     return web(config)
+
+
+def _several_webs(config: Config) -> int:
+    from app.embedded import StartError
+    from app.processes import webs
+
+    try:
+        return asyncio.run(webs(config))
+    except StartError as error:
+        raise Refused(str(error)) from None
 
 
 def _worker(arguments: argparse.Namespace) -> int:
@@ -150,6 +172,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         "STATUSWIRE_DATA": arguments.data,
         "HOST": arguments.host,
         "PORT": arguments.port,
+        "STATUSWIRE_PROCESSES": getattr(arguments, "processes", None),
     }
     return Config.read({**os.environ, **{name: value for name, value in said.items() if value is not None}})
 
@@ -163,6 +186,8 @@ def _redis_is_given(config: Config) -> None:
 
 
 def _port_is_free(config: Config) -> None:
+    """Of several processes, too: who else listens there with SO_REUSEPORT would share our viewers, and no
+    error would say so."""
     from app.embedded import StartError
     from app.up import refuse_taken_port
 
@@ -173,8 +198,19 @@ def _port_is_free(config: Config) -> None:
 
 
 def _redis_answers(config: Config) -> None:
-    if config.redis_url is not None:
+    if config.redis_url is None:
+        return
+    if "+" in config.redis_url.partition("://")[0]:
+        _one_of_several_answers(config.redis_url)
+    else:
         greet_redis(config.redis_url)
+
+
+def _one_of_several_answers(url: str) -> None:
+    from app.redis_nodes import knock
+
+    if problem := asyncio.run(knock(url)):
+        raise Refused(f"REDIS_URL cannot be used: {problem}; start these servers, or correct the URL.")
 
 
 def _database_answers(config: Config) -> None:

@@ -20,11 +20,15 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "STATUSWIRE_"
+SENTINEL_PORT: Final = 26379
+PROCESSES_AT_MOST: Final = 64
+# What may stand after redis+ and rediss+: one server, or several of which one takes writes.
+_KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
 _KNOWN = (
-    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
-    *("SUPERVISED", "TRUSTED_PROXIES"),
+    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "METRICS_PORT"),
+    *("NO_UV", "PROCESS", "PROCESSES", "REGION", "SUPERVISED", "TRUSTED_PROXIES"),
 )
 
 
@@ -35,6 +39,8 @@ _REDIS_OPTIONS: Final = {
     "username": (r".+", "a name"),
     "password": (r".+", "a password"),
     "protocol": (r"[23]", "2 or 3"),
+    "sentinel_username": (r".+", "a name"),
+    "sentinel_password": (r".+", "a password"),
     "ssl_ca_certs": (r".+", "a file"),
     "ssl_certfile": (r".+", "a file"),
     "ssl_keyfile": (r".+", "a file"),
@@ -61,6 +67,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     # Whether `up` is our parent, who restarts us and has already looked for Redis and the database.
     supervised: bool
+    # How many a server has, which of them this one is, counted from 1, and 0 in their parent or if there is
+    # only one.
+    processes: int
+    process: int
+    # Where each process answers alone: the first on this port, the second on the next. None: nowhere.
+    metrics_port: int | None
     # Open streams of one server process, and of one visitor's address.
     max_viewers: int
     max_per_address: int
@@ -75,7 +87,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         data = _path("STATUSWIRE_DATA", given.get("STATUSWIRE_DATA", "data"))
         return cls(
             host=_host(given.get("HOST", "127.0.0.1")),
-            port=_port(given.get("PORT", "8000")),
+            port=_port("PORT", given.get("PORT", "8000")),
             data=data,
             config_file=_path("STATUSWIRE_CONFIG", given.get("STATUSWIRE_CONFIG", "statuswire.yaml")),
             database_url=_database_url(given.get("DATABASE_URL", _sqlite_url(data / "statuswire.db"))),
@@ -85,6 +97,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_log_format(given.get("STATUSWIRE_LOG")),
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
+            processes=_processes(given.get("STATUSWIRE_PROCESSES", "1")),
+            process=int(given.get("STATUSWIRE_PROCESS", "0")),
+            metrics_port=_metrics_port(given),
             max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "10000")),
             max_per_address=_count(
                 "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
@@ -106,6 +121,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_LOG": self.log_format,
             "STATUSWIRE_LOG_LEVEL": self.log_level,
             "STATUSWIRE_SUPERVISED": str(int(self.supervised)),
+            "STATUSWIRE_PROCESSES": str(self.processes),
+            "STATUSWIRE_PROCESS": str(self.process),
+            "STATUSWIRE_METRICS_PORT": "" if self.metrics_port is None else str(self.metrics_port),
             "STATUSWIRE_MAX_VIEWERS": str(self.max_viewers),
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
@@ -175,9 +193,23 @@ def _host(value: str) -> str:
     return host
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not (re.fullmatch(r"[0-9]{1,5}", value) and 1 <= int(value) <= 65535):
-        raise ConfigError(f"PORT is {value!r}; it must be a whole number from 1 to 65535.")
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _metrics_port(given: Mapping[str, str]) -> int | None:
+    name = "STATUSWIRE_METRICS_PORT"
+    return _port(name, given[name]) if name in given else None
+
+
+def _processes(value: str) -> int:
+    if not (re.fullmatch(r"[0-9]{1,2}", value) and 1 <= int(value) <= PROCESSES_AT_MOST):
+        raise ConfigError(
+            f"STATUSWIRE_PROCESSES is {value!r}; it must be a whole number from 1 to {PROCESSES_AT_MOST}, "
+            "and no more than there are cores."
+        )
     return int(value)
 
 
@@ -260,30 +292,45 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    forms = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/redis.sock"
-    for kind in ("sentinel", "cluster"):
-        if kind in value.partition("://")[0].lower():
-            raise ConfigError(
-                f"REDIS_URL names a {kind.title()}, which Statuswire does not speak yet; "
-                f"give it the URL of one server: {forms}."
-            )
+    forms = (
+        "redis://host:6379/0, rediss://host:6379/0, unix:///path/to/redis.sock, "
+        "redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379"
+    )
     url = _split("REDIS_URL", value, forms)
-    if "," in url.netloc.rpartition("@")[2]:
-        raise ConfigError(f"REDIS_URL names several hosts; give it one server: {forms}.")
-    if url.scheme not in ("redis", "rediss", "unix"):
+    base, _, kind = url.scheme.partition("+")
+    if base not in (("redis", "rediss") if kind else ("redis", "rediss", "unix")) or kind not in _KINDS:
         raise ConfigError(f"REDIS_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
-    if url.scheme == "unix" and not url.path.strip("/"):
-        raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
-    if url.scheme != "unix" and not url.hostname:
+    if base == "unix":
+        if not url.path.strip("/"):
+            raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
+        _refuse_redis_options(url)
+        return value
+    if not url.netloc.rpartition("@")[2] or not all(host for host, _ in places(value, 0)):
         raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
-    if url.scheme != "unix" and not re.fullmatch(r"/?[0-9]{0,6}", url.path):
+    if not kind and "," in url.netloc.rpartition("@")[2]:
+        raise ConfigError(f"REDIS_URL names several hosts; only a Sentinel or Cluster has them: {forms}.")
+    path = url.path.strip("/")
+    if not kind and not re.fullmatch(r"[0-9]{0,6}", path):
         raise ConfigError(f"REDIS_URL names a database that is no number; it must be {forms}.")
+    if kind == "sentinel" and not re.fullmatch(r"[^/]+(/[0-9]{1,5})?", path):
+        raise ConfigError(
+            "REDIS_URL must end with the name that the sentinels know the master by, and after it perhaps "
+            "the number of a database, such as redis+sentinel://host:26379,host:26379/mymaster/0."
+        )
+    if kind == "cluster" and path not in ("", "0"):
+        raise ConfigError("REDIS_URL names a database, and a Redis Cluster has only number 0; leave it out.")
     _refuse_redis_options(url)
     return value
 
 
 def _refuse_redis_options(url: SplitResult) -> None:
-    known = [name for name in _REDIS_OPTIONS if url.scheme == "rediss" or not name.startswith("ssl_")]
+    base, _, kind = url.scheme.partition("+")
+    known = [
+        name
+        for name in _REDIS_OPTIONS
+        if (base == "rediss" or not name.startswith("ssl_"))
+        and (kind == "sentinel" or not name.startswith("sentinel_"))
+    ]
     for name, values in parse_qs(url.query, keep_blank_values=True).items():
         if name not in known:
             shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "an option"

@@ -19,7 +19,7 @@ _KNOCK = "{statuswire}:knock"
 
 # What a Redis may say to a greeting that will not pass by itself, by the first word of it.
 _SHUT = "does not let us in ({}); check the user, the password and the number of the database in it."
-_CLUSTER = "is one of a Cluster ({}), which Statuswire does not speak yet; give it the URL of one by itself."
+_CLUSTER = "is one of a Cluster ({}); give it the URL redis+cluster://host:port,host:port."
 _TROUBLES = {
     **dict.fromkeys((b"NOAUTH", b"WRONGPASS", b"NOPERM", b"ERR"), _SHUT),
     **dict.fromkeys((b"MOVED", b"CLUSTERDOWN"), _CLUSTER),

@@ -21,10 +21,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/embedded.py": (),
     "app/log.py": ("app.config",),
     "app/reach.py": ("app.config",),
-    "app/up.py": ("app.config", "app.embedded"),
+    "app/family.py": ("app.config", "app.embedded"),
+    "app/up.py": ("app.config", "app.embedded", "app.family"),
+    "app/processes.py": ("app.config", "app.embedded", "app.family"),
     "app/statusfile": ("app.domain",),
     "app/metrics.py": ("app.domain",),
-    "app/feed.py": ("app.domain",),
+    "app/redis_nodes.py": ("app.config",),
+    "app/feed.py": ("app.domain", "app.redis_nodes"),
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
@@ -33,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
-    "app/server.py": ("app.main", "app.config", "app.db", "app.live"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
     "app/cli.py": ("app", "workers"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
@@ -41,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 PROBES = "workers/probes/"
 EGRESS = "app/security/egress.py"
 LIVES_IN: dict[str, tuple[str, ...]] = {
-    "redis": ("app/feed.py",),
+    "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
     "sqlite3": ("app/db/",),

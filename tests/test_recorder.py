@@ -280,6 +280,16 @@ async def test_a_hole_in_the_log_is_written_down_and_the_board_is_kept(
     assert recorder.cursor == (await recorder.load()).id == "3-0"
 
 
+async def test_what_a_log_that_lost_its_end_was_told_under_a_slower_clock_is_recorded(
+    recorder: Recorder, database: Database
+) -> None:
+    await record_all(recorder, a_log(a_catalog_change(a_catalog()), a_change(UP, after(1))))
+    await record_all(recorder, [("900-0", a_change(DOWN, after(5)))])
+    assert await recorder.record([Gap("900-0", "2-0"), Heard("3-0", a_change(UP, after(9)))])
+    assert (await spans(database))[-2:] == [("major_outage", at(5), at(9)), ("operational", at(9), None)]
+    assert recorder.cursor == (await recorder.load()).id == "3-0"
+
+
 async def test_a_hole_that_is_told_again_before_the_next_event_is_one_row(
     recorder: Recorder, database: Database
 ) -> None:

@@ -4,6 +4,7 @@ Here it is decided who may watch, and how they are reached: after the answer the
 where it can, and is carried over ASGI where it cannot.
 """
 
+import asyncio
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from litestar.types import Receive, Scope, Send
 
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import START
+from app.domain.events import order
+from app.domain.instant import to_ms
 from app.live.crowd import LOOPBACK, Crowded, Network, visitor
 from app.live.frames import Line, chunk
 from app.live.handover import CUT, RELEASE, Release
@@ -27,6 +30,10 @@ from app.live.peer import BAD_FRAME, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
 
 FILTER_AT_MOST = 100  # components in one filter
+
+WAIT_STEP = 0.02
+WAIT_STEPS = 25
+CLOCKS_DIFFER_MS = 5000
 
 FORBIDDEN = 4403
 NO_SUCH_PAGE = 4404
@@ -125,6 +132,7 @@ def routes(
             return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
         try:
             request = Request(scope, proxies)
+            await until_heard(hub, request.since)
             hub.admit(request.audience, request.address)
         except Refused as refused:
             return await _answer(send, refused.status, refused.sentence)
@@ -149,6 +157,7 @@ def routes(
             if request.from_elsewhere(hub.board.catalog.page.url):
                 # Before the upgrade: a script of another site is to learn nothing, not even a close code.
                 return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
+            await until_heard(hub, request.since)
             hub.admit(request.audience, request.address)
         except Refused as refused:
             # A browser learns no status of a handshake that failed, so the final no is a close code.
@@ -166,6 +175,18 @@ def routes(
                 await send({"type": "websocket.close", "code": code, "reason": ""})
 
     return [events, socket]
+
+
+async def until_heard(hub: Hub, since: str | None) -> None:
+    """A viewer that comes from another server may have heard a little more than we have. It is let in when we
+    have heard as much: a snapshot would take it back, and tell it again what it knows. But not for long, and
+    not for an id that nobody can have been given."""
+    if since is None or order(since)[0] > to_ms(hub.now()) + CLOCKS_DIFFER_MS:
+        return
+    for _ in range(WAIT_STEPS):
+        if order(since) <= order(hub.board.id):
+            return
+        await asyncio.sleep(WAIT_STEP)
 
 
 def _hand_over(
