@@ -91,12 +91,12 @@ def greet_redis(url: str) -> None:
         ) from None
     finally:
         connection.close()
-    for answer in answers:
-        _judge(answer, place)
+    for words, answer in zip(greetings, answers, strict=True):
+        _judge(answer, b"+PONG" if words[0] == "PING" else b"+OK", place)
 
 
-def _judge(answer: bytes, place: str) -> None:
-    if not re.match(rb"\+(OK|PONG)\r|-[A-Z]+ ", answer):
+def _judge(answer: bytes, right: bytes, place: str) -> None:
+    if answer.rstrip(b"\r") != right and not re.match(rb"-[A-Z]+ ", answer):
         raise Refused(f"REDIS_URL is refused: what answers at {place} is no Redis; correct the address.")
     # One that is still loading its data, or busy, is one that will do.
     if (trouble := _TROUBLES.get(answer[1:].split(b" ")[0])) is not None:

@@ -250,6 +250,25 @@ def test_a_postgres_that_is_not_there_is_one_line(command: str, refuse: Refuse, 
         )
 
 
+def test_a_server_that_is_no_postgres_is_one_line(refuse: Refuse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def reply() -> None:
+            with suppress(OSError):  # of a listener that is closed
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(1000)
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        Thread(target=reply, daemon=True).start()
+        assert refuse("migrate", DATABASE_URL=f"postgres://a:hunter2@127.0.0.1:{port}/d") == (
+            f"statuswire: The Postgres database d at 127.0.0.1:{port} cannot be reached: it has no TLS, or "
+            "is no Postgres; correct the address or sslmode.\n"
+        )
+
+
 @pytest.mark.parametrize("command", ["up", "web", "migrate"])
 def test_of_several_hosts_each_is_tried(command: str, refuse: Refuse, redis_url: str) -> None:
     ports = free_port(), free_port()
@@ -376,7 +395,7 @@ def test_a_redis_that_was_greeted_keeps_nothing_of_it(valkey: Valkey) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300, b"+" * 99_999, b"+PONG\r\n", b"-x\r\n"],
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300, b"+" * 99_999, b"+PONG\r\n" * 9, b"-x\r\n"],
 )
 def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -477,6 +477,9 @@ def _postgres_trouble(error: Exception) -> _Trouble | None:
             return "is damaged", f"{said}; restore a backup"
         case pg.QueryCanceledError() | pg.LockNotAvailableError() | pg.DeadlockDetectedError():
             return "did not finish in time", said
+        case OSError() if "rejected SSL upgrade" in str(error):
+            # asyncpg says so of whatever answers with another letter than it hopes for.
+            return "cannot be reached", ": it has no TLS, or is no Postgres; correct the address or sslmode"
         case TimeoutError():
             return "does not answer in time", "; it is busy, or something between us and it is broken"
         case (
