@@ -102,6 +102,8 @@ async def test_the_viewers_of_one_port_are_spread_and_all_are_told_the_same(
         id = await say(feed, "api", State.DOWN)
         patches = [await patch(socket, id) for socket in sockets]
     assert patches == [patches[0]] * 60
+    pushed = [json.loads(line) for line in webs.logs.splitlines() if '"pushed"' in line]
+    assert {line["process"] for line in pushed if line["id"] == id} == {1, 2}
     await feed.close()
 
 
