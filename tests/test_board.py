@@ -484,7 +484,7 @@ def test_a_board_knows_its_components_and_monitors_by_name() -> None:
 
 def test_equal_catalogs_have_equal_revisions_whoever_computes_them() -> None:
     def build(headers: dict[str, str]) -> Catalog:
-        return a_catalog(a_component("api", a_monitor(headers=headers)))
+        return a_catalog(a_component("api", a_monitor(options={"headers": headers})))
 
     assert build({"a": "1", "b": "2"}).revision == build({"b": "2", "a": "1"}).revision
     assert build({"a": "1"}).revision != build({"a": "2"}).revision

@@ -41,7 +41,9 @@ async def zone() -> AsyncIterator[Zone]:
 async def look(probes: Probes, target: str, record: str = "A", *answer: str, timeout: float = 1.0) -> Result:
     expect = Expect(answer=answer)
     return await probes.probe(
-        Monitor(key="m", kind="dns", target=target, record=record, timeout=timeout, expect=expect)
+        Monitor(
+            key="m", kind="dns", target=target, options={"record": record}, timeout=timeout, expect=expect
+        )
     )
 
 

@@ -25,16 +25,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
+from app.domain.words import Connecting, Securing, read_words
 from app.statusfile import tree
 from app.statusfile.catalog import parse, warnings
 from app.statusfile.disk import load, watch
-from app.statusfile.mapping import FITS, KEYS
+from app.statusfile.kinds import KINDS, own_words, words_of
+from app.statusfile.mapping import COMMON, KEYS
 from app.statusfile.problem import Problem, StatusFileError
-from app.statusfile.values import RECORDS, zones
+from app.statusfile.values import zones
 from tests.conftest import eventually
 from workers.probes.expect import Expectation
+from workers.probes.run import REASONS
 
 DOCS = Path(__file__).parent.parent / "docs" / "config.md"
+PROBES = DOCS.with_name("PROBES.md")
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PROBES.read_text(), re.MULTILINE | re.DOTALL))
 
 # The sample of the contract, `${PAYMENTS_TOKEN}` without quotes included.
 SAMPLE = r"""
@@ -72,7 +77,7 @@ SAMPLE_CATALOG = Catalog(
                     key="payments-api/http",
                     kind="http",
                     target="https://api.acme.example/health",
-                    headers={"Authorization": "${PAYMENTS_TOKEN}"},
+                    options={"headers": {"Authorization": "${PAYMENTS_TOKEN}"}},
                     expect=Expect(
                         status=((200, 299),),
                         body=r'"ok":\s*true',
@@ -98,7 +103,13 @@ SAMPLE_CATALOG = Catalog(
                 ),
                 Monitor(key="website/tls", kind="tls", target="acme.example:443"),
                 Monitor(key="website/icmp", kind="icmp", target="acme.example"),
-                Monitor(key="website/push", kind="push", target="nightly-backup", every=86400),
+                Monitor(
+                    key="website/push",
+                    kind="push",
+                    target="nightly-backup",
+                    every=86400,
+                    options={"grace": 3600.0},
+                ),
             ),
         ),
     ),
@@ -232,7 +243,7 @@ COMPONENTS = [
 ]
 
 MONITORS = [
-    ("every: 30s", 4, "a monitor needs one of `http`, `tcp`, `dns`, `tls`, `icmp` or `push`, such as `http:"),
+    ("every: 30s", 4, ", such as `http: https://example.com`"),
     ("http: https://a\ntcp: a:1", 5, "this one has `http` on line 4 and `tcp`: make two monitors of it"),
     ("icmp: a\nevry: 30s", 5, "`evry` is not a key of a monitor; did you mean `every`?"),
     ("icmp: a\ninterval: 30s", 5, "`interval` is not a key of a monitor; did you mean `every`?"),
@@ -266,7 +277,7 @@ MONITORS = [
     ("tcp: a:1\nrecord: A", 5, "`record` does not fit `tcp`, only `dns`: take it out"),
     ("http: https://a\ngrace: 1h", 5, "`grace` does not fit `http`, only `push`: take it out"),
     ("push: a\nregions: [eu]", 5, "`regions` does not fit `push`"),
-    ("dns: a\nrecord: AAAAA", 5, "`record: AAAAA` is not a record type that we ask for: use one of A, AAAA, CAA"),
+    ("dns: a\nrecord: AAAAA", 5, "`record: AAAAA` is none of those it may be: use one of A, AAAA, CAA"),
     ("push: a\ngrace: 8d", 5, "`grace: 8d` is too long: at most 7d"),
     ("push: Nightly Backup", 4, "`push: Nightly Backup` must be 1 to 64 of a-z, 0-9 and inner hyphens"),
 ]
@@ -275,7 +286,7 @@ TARGETS = [
     ("http: acme.example/health", 4, "`http` must be a whole URL, from http:// or https:// on, such as https://"),
     ("http: ftp://acme.example", 4, "must be a whole URL"),
     ("http: https://", 4, "must be a whole URL"),
-    ("http: https://user:pass@acme.example", 4, "`http` must not hold a user or password: put `Authorization:"),
+    ("http: https://user:pass@acme.example", 4, "`http` must not hold a user or password: put it into `auth`, as ${NAME}"),
     ("http: https://acme.example/a b", 4, "`http` has a blank in it: write %20 for each"),
     ("http: https://acme.example:99999", 4, "`http` has a host or port that cannot be read"),
     ('http: "https://[::1/"', 4, "`http` has a host or port that cannot be read"),
@@ -314,11 +325,11 @@ HEADERS = [
 ]
 
 EXPECT = [
-    ("http: https://a\nexpect: 200", 5, "`expect` must be a mapping, such as `{status: 200}`, not plain text"),
+    ("http: https://a\nexpect: 200", 5, "`expect` must be a mapping, such as `{slower_than: 800ms}`, not plain text"),
     ("http: https://a\nexpect: {stauts: 200}", 5, "`stauts` is not a key of `expect`; did you mean `status`?"),
     ("http: https://a\nexpect: {every: 30s}", 5, "`every` is not a key of `expect`; it belongs in a monitor"),
     ("http: https://a\nexpect: {headers: {a: b}}", 5, "did you mean `header`?"),
-    ("dns: a\nexpect:\n  certificate_days: 3", 6, "`certificate_days` does not fit `dns`, only `http` and `tls`"),
+    ("dns: a\nexpect:\n  certificate_days: 3", 6, "`certificate_days` does not fit `dns`"),
     ("tcp: a:1\nexpect: {status: 200}", 5, "`status` does not fit `tcp`, only `http`: take it out"),
     ("push: a\nexpect: {}", 5, "`expect` does not fit `push`"),
     ("http: https://a\nexpect: {status: 2xx}", 5, "`status: 2xx` is not a status: write 200, 200-299 or 200,204"),
@@ -683,6 +694,11 @@ def test_a_literal_secret_and_a_heartbeat_are_warned_of() -> None:
     assert "the page shows no data" in said_of_push
 
 
+def first_cells(text: str) -> set[str]:
+    rows = re.findall(r"^\| (.*?) \|", text, re.MULTILINE)
+    return {key for row in rows for key in re.findall(r"`(.*?)`", row)}
+
+
 def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
@@ -691,16 +707,50 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
-    first_cells = {
-        key for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(.*?)`", row)
-    }
-    assert {key for keys in KEYS.values() for key in keys} | {"x-..."} == first_cells
-    assert set(RECORDS) <= set(re.findall(r"[A-Z]+", text))
-    for key, fits in FITS.items():
-        row = re.search(rf"^\| `{key}` \|.*$", text, re.MULTILINE)
-        assert row is not None
-        said = "all but push" if len(fits) == 5 else ", ".join(fits)
-        assert f"| {said} |" in row[0]
+    places = ("the file", "`page`", "a group", "a component")
+    keys = {key for place in places for key in KEYS[place]} | set(COMMON) | set(Expect.__struct_fields__)
+    assert keys | {"x-..."} == first_cells(text)
+
+
+def test_the_reference_of_the_probes_has_a_section_for_every_kind() -> None:
+    assert set(KINDS) == {title for title in SECTIONS if re.fullmatch("[a-z0-9]+", title)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_reference_says_of_a_kind_is_true(kind: str) -> None:
+    section = SECTIONS[kind]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        listed = "".join(f"  {line}\n" for line in block.splitlines())
+        for each in parse(f"components:\n- name: A\n  monitors:\n{listed}").monitors():
+            assert each.kind == kind
+            Expectation(each.expect)
+            assert read_words(KINDS[kind], each.options).clash(each.target) is None
+    shared = {word.name for struct in (Connecting, Securing) for word in words_of(struct)}
+    own = {word.name for word in own_words(kind, expected=False)}
+    assert own - shared == first_cells(section)
+    assert own & shared <= first_cells(SECTIONS["What all connections have in common"])
+    [said] = re.findall(r"^Expects: (.*)$", section, re.MULTILINE)
+    expected = [*KINDS[kind].expects, *(word.name for word in own_words(kind, expected=True))]
+    assert said == (", ".join(f"`{word}`" for word in expected) or "nothing")
+    for inner in (word.inner for word in own_words(kind, expected=False)):
+        assert inner is None or {f"`{word.name}`" for word in words_of(inner)} <= set(
+            re.findall("`.*?`", section)
+        )
+
+
+def test_the_reference_of_the_probes_names_every_reason() -> None:
+    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", SECTIONS["What comes out"], re.MULTILINE))
+    assert {reason: words for reason, words in rows.items() if reason in REASONS} == REASONS
+
+
+def test_no_word_of_a_kind_is_a_kind_or_a_word_of_all() -> None:
+    """They stand side by side in the file."""
+    own = {word.name for kind in KINDS for word in own_words(kind, expected=False)}
+    assert not own & {*KINDS, *COMMON}
+    expected = {word.name for kind in KINDS for word in own_words(kind, expected=True)}
+    assert not expected & {*own, *KINDS, *COMMON, *Expect.__struct_fields__}
 
 
 def test_what_the_file_may_expect_the_workers_can_judge() -> None:

@@ -1,0 +1,69 @@
+"""A Stream read by the line or by the packet: what the probes speak whose protocols have no library here.
+
+Nothing is read beyond a bound, and what was not asked for yet stays in the buffer.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from workers.probes.run import Failed, Run
+from workers.probes.stream import Stream
+
+LINE_AT_MOST: Final = 8192
+PACKET_AT_MOST: Final = 1 << 20
+
+
+class Conversation:
+    def __init__(self, stream: Stream, run: Run) -> None:
+        self.stream = stream
+        self._run = run
+        self._buffer = b""
+        self._asked: float | None = time.perf_counter()
+        run.stage = "first_byte"
+
+    @property
+    def buffered(self) -> bytes:
+        return self._buffer
+
+    async def say(self, data: bytes) -> None:
+        await self.stream.write(data)
+
+    async def line(self) -> bytes:
+        """Without its end, which may be CRLF or LF."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > LINE_AT_MOST:
+                raise Failed("protocol", f"There is a line of more than {LINE_AT_MOST} bytes.")
+            await self._more()
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    async def exactly(self, size: int) -> bytes:
+        if size > PACKET_AT_MOST:
+            raise Failed("protocol", f"It announces a packet of {size} bytes.")
+        while len(self._buffer) < size:
+            await self._more()
+        packet, self._buffer = self._buffer[:size], self._buffer[size:]
+        return packet
+
+    async def until(self, enough: Callable[[bytes], bool], most: int) -> bytes:
+        """All that has come since, once it is enough; or what there was at the end, or at `most` bytes."""
+        while not enough(self._buffer) and len(self._buffer) < most:
+            if not await self._read():
+                break
+        said, self._buffer = self._buffer, b""
+        return said
+
+    async def _more(self) -> None:
+        if not await self._read():
+            raise Failed("closed", "The connection was closed before the answer was whole.")
+
+    async def _read(self) -> bytes:
+        data = await self.stream.read()
+        if self._asked is not None and data:
+            waited = time.perf_counter() - self._asked - self.stream.held()
+            self._run.first_byte = (self._run.first_byte or 0.0) + max(waited, 0.0)
+            self._run.stage = "rest"
+            self._asked = None
+        self._buffer += data
+        return data
