@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import trustme
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -72,6 +74,13 @@ async def listening(
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def certified(ca: trustme.CA, *names: str, **fields: Any) -> ssl.SSLContext:
+    """The server's side of TLS, with a certificate for these names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names, **fields).configure_cert(context)
+    return context
 
 
 def saying(*parts: bytes, pause: float = 0.0) -> Behaviour:
@@ -182,6 +191,7 @@ class Zone(asyncio.DatagramProtocol):
     def __init__(self, names: dict[str, list[str] | str | None]) -> None:
         self.names = names
         self.asked: list[str] = []
+        self.vouches = False  # as a server that checks DNSSEC does, where it was asked to
         self.port = 0
 
     @property
@@ -203,6 +213,8 @@ class Zone(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA | dns.flags.RA
+        if self.vouches and query.ednsflags & dns.flags.DO:
+            answer.flags |= dns.flags.AD
         if isinstance(known, str):
             answer.set_rcode(dns.rcode.from_text(known))
         else:

@@ -69,6 +69,24 @@ async def test_the_answers_expected_are_among_those_given(
     assert result.phases.dns is not None and result.took is not None
 
 
+async def test_dnssec_is_what_the_server_says_of_it(probes: Probes, zone: Zone) -> None:
+    def asking(authenticated: bool) -> Monitor:
+        return Monitor(
+            key="m",
+            kind="dns",
+            target=f"site.test@{zone.place}",
+            timeout=1.0,
+            options={"authenticated": authenticated},
+        )
+
+    result = await probes.probe(asking(True))
+    assert (result.outcome, result.reason) == ("fail", "answer")
+    assert result.detail == "The server does not say that DNSSEC vouches for site.test."
+    zone.vouches = True
+    for authenticated in (True, False):
+        assert (await probes.probe(asking(authenticated))).outcome == "ok"
+
+
 async def test_an_answer_that_is_missing_fails_and_says_which(probes: Probes, zone: Zone) -> None:
     result = await look(probes, f"site.test@{zone.place}", "A", "192.0.2.10", "192.0.2.99")
     assert (result.outcome, result.reason) == ("fail", "answer")
