@@ -108,6 +108,30 @@ def asking(answer: Callable[[str], bytes | Awaitable[bytes]]) -> Behaviour:
     return behave
 
 
+def leading_to(place: str, port: int = 0) -> Behaviour:
+    """A port in front of a real server, which listens on TCP or, without a port, on a unix socket."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opening = asyncio.open_connection(place, port) if port else asyncio.open_unix_connection(place)
+        upstream, up = await opening
+
+        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+
+        ways = [asyncio.create_task(carry(reader, up)), asyncio.create_task(carry(upstream, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
+            up.transport.abort()
+
+    return behave
+
+
 async def farewell(writer: asyncio.StreamWriter) -> None:
     """An orderly end: abort() alone could take back what has just been said."""
     with suppress(OSError):

@@ -5,6 +5,7 @@ Nothing is read beyond a bound, and what was not asked for yet stays in the buff
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from workers.probes.run import Failed, Run
@@ -29,6 +30,11 @@ class Conversation:
     async def say(self, data: bytes) -> None:
         await self.stream.write(data)
 
+    async def leave(self, farewell: bytes) -> None:
+        """For courtesy: the other side may well have gone already."""
+        with suppress(OSError):
+            await self.stream.write(farewell)
+
     async def line(self) -> bytes:
         """Without its end, which may be CRLF or LF."""
         while b"\n" not in self._buffer:
@@ -40,7 +46,7 @@ class Conversation:
 
     async def exactly(self, size: int) -> bytes:
         if size > PACKET_AT_MOST:
-            raise Failed("protocol", f"It announces a packet of {size} bytes.")
+            raise Failed("too large", f"It announces {size} bytes at once, and no more than 1 MiB is read.")
         while len(self._buffer) < size:
             await self._more()
         packet, self._buffer = self._buffer[:size], self._buffer[size:]

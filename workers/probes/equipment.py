@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from app.domain.monitor import Monitor
-from app.domain.words import Words, read_words
+from app.domain.words import Securing, Words, read_words
 from app.security.egress import Egress
 from workers.probes.run import Run, Unfit
-from workers.probes.stream import Certificates
+from workers.probes.stream import Certificates, Stream, connect, connect_tls
 
 W = TypeVar("W", bound=Words)
 
@@ -44,6 +44,13 @@ class Equipment:
             return self.environ[name]
 
         return _VARIABLE.sub(value_of, text)
+
+    async def open(self, host: str, port: int, words: Securing, run: Run, secure: bool) -> Stream:
+        """A connection, under TLS from the start if `secure`."""
+        if not secure:
+            return await connect(self.egress, host, port, run)
+        context = self.certificates.context(words)
+        return await connect_tls(self.egress, host, port, run, context, self.certificates.unverified)
 
 
 class Probe(ABC):

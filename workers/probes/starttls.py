@@ -63,6 +63,10 @@ _WAYS: Final[dict[str, Callable[[Conversation, Run], Awaitable[None]]]] = {
 async def ask_for_tls(protocol: str, talk: Conversation, run: Run) -> None:
     """Up to where the handshake begins."""
     await _WAYS[protocol](talk, run)
-    # Said in the clear, and to be taken for said under TLS: an attack of old.
+    refuse_leftovers(talk)
+
+
+def refuse_leftovers(talk: Conversation) -> None:
+    """What was said in the clear must not be taken for said under TLS: an attack of old."""
     if talk.buffered:
         raise Failed("protocol", "It goes on talking in the clear after it has agreed to TLS.")

@@ -9,7 +9,7 @@ from workers.probes.equipment import Probe, host_and_port, words_of
 from workers.probes.expect import check_text, finds
 from workers.probes.run import Run
 from workers.probes.starttls import ask_for_tls
-from workers.probes.stream import Stream, connect, connect_tls, secure
+from workers.probes.stream import secure
 
 # The pattern is tried again after each piece that comes, so that this bounds what a dripping target costs.
 ANSWER_AT_MOST: Final = 16384
@@ -20,7 +20,7 @@ class Tcp(Probe, kind="tcp"):
         words = words_of(Words, monitor)
         said = self.equipment.fill(words.send, run).encode()
         host, port = host_and_port(monitor.target)
-        stream = await self._open(words, host, port, run)
+        stream = await self.equipment.open(host, port, words, run, words.secure)
         try:
             if words.starttls:
                 await ask_for_tls(words.starttls, Conversation(stream, run), run)
@@ -35,11 +35,3 @@ class Tcp(Probe, kind="tcp"):
             run.answered()
         finally:
             stream.close()
-
-    async def _open(self, words: Words, host: str, port: int, run: Run) -> Stream:
-        egress, certificates = self.equipment.egress, self.equipment.certificates
-        if not words.secure:
-            return await connect(egress, host, port, run)
-        return await connect_tls(
-            egress, host, port, run, certificates.context(words), certificates.unverified
-        )
