@@ -10,7 +10,7 @@ import httpx
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, PayloadTooBig, WebSocketException
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
+from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
@@ -24,8 +24,7 @@ from workers.probes.stream import Stream
 MESSAGE_AT_MOST: Final = 1 << 20
 _HEARD_AT_MOST: Final = 2 * MESSAGE_AT_MOST
 _SILENT: Final = logging.getLogger("statuswire.silent")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+_SILENT.disabled = True
 
 
 class Websocket(Probe, kind="websocket"):
@@ -39,7 +38,7 @@ class Websocket(Probe, kind="websocket"):
             talk = _Talk(stream, protocol, run)
             await talk.shake_hands(self._headers(words, run), words.subprotocol)
             if said:
-                protocol.send_text(said.encode())
+                talk.say(said)
             answer = b""
             if said or monitor.expect.body is not None:
                 answer = await talk.message()
@@ -97,6 +96,12 @@ class _Talk:
             raise Failed("answer", f"It does not speak the subprotocol {subprotocol}.")
         self._events = events[1:]
 
+    def say(self, message: str) -> None:
+        """It leaves with the next reading."""
+        if self._protocol.state is not State.OPEN:
+            raise Failed("closed", "It closed the conversation at once.")
+        self._protocol.send_text(message.encode())
+
     async def message(self) -> bytes:
         """The first whole one."""
         parts: list[bytes] = []
@@ -113,7 +118,8 @@ class _Talk:
             self._events = await self._turn()
 
     async def leave(self) -> None:
-        self._protocol.send_close(1000)
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(1000)
         with suppress(OSError):
             await self._flush()
 
@@ -122,7 +128,9 @@ class _Talk:
         await self._flush()
         data = await self._stream.read()
         self._heard += len(data)
-        if data and self._heard <= _HEARD_AT_MOST:
+        if self._heard > _HEARD_AT_MOST:
+            raise _too_large()
+        if data:
             self._protocol.receive_data(data)
         else:
             # A refusal may have a body that lasts until the end.
@@ -143,7 +151,7 @@ class _Talk:
         if isinstance(error, EOFError):
             return _closed()
         if isinstance(error, PayloadTooBig):
-            return Failed("too large", "The answer is larger than 1 MiB, and no more of it is read.")
+            return _too_large()
         return Failed("protocol", f"It breaks the protocol: {self._why(error)}.")
 
     def _refused(self, error: Exception) -> Failed:
@@ -157,6 +165,10 @@ class _Talk:
 
     def _why(self, error: BaseException) -> str:
         return self._run.quoted(str(error)).strip('"').rstrip(".")
+
+
+def _too_large() -> Failed:
+    return Failed("too large", "The answer is larger than 1 MiB, and no more of it is read.")
 
 
 def _closed() -> Failed:
