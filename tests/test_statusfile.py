@@ -273,7 +273,7 @@ MONITORS = [
     ("icmp: a\nregions: !x [eu]", 5, "`regions` has the YAML tag `!x`"),
     (f"icmp: a\nregions: [{', '.join(f'r{n}' for n in range(101))}]", 5, "has 101 entries: at most 100"),
     ("icmp: a\nslug: A", 5, "`slug: A` must be 1 to 64"),
-    ("icmp: a\nheaders: {A: b}", 5, "`headers` does not fit `icmp`, only `http`: take it out"),
+    ("icmp: a\nheaders: {A: b}", 5, "`headers` does not fit `icmp`, only `http` and `websocket`: take it out"),
     ("tcp: a:1\nrecord: A", 5, "`record` does not fit `tcp`, only `dns`: take it out"),
     ("http: https://a\ngrace: 1h", 5, "`grace` does not fit `http`, only `push`: take it out"),
     ("push: a\nregions: [eu]", 5, "`regions` does not fit `push`"),
@@ -364,6 +364,51 @@ EXPECT = [
     ("dns: a\nexpect: {answer: []}", 5, "`answer` is an empty list"),
     ("dns: a\nexpect: {answer: {a: b}}", 5, "`answer` must be one value, not a mapping"),
 ]
+
+WORDS = [
+    ("redis: a\npassword: hunter2", 5, "`password` must be ${NAME}, which each worker fills in from its own"),
+    ("redis: a\npassword: ${x-}", 5, "`password` has a `${` that begins no variable"),
+    ("redis: a\nuser: me", 5, "`user` needs a `password` too"),
+    ("mysql: a\npassword: ${P}", 5, "`password` needs a `user` too"),
+    ("redis: a\nsecure: 1", 5, "`secure: 1` must be yes or no"),
+    ("redis: a\nip: 5", 5, "`ip: 5` is none of those it may be: use one of any, 4, 6, both"),
+    ("icmp: a\nip: both", 5, "use one of any, 4, 6"),
+    ("redis: a\nca: acme.pem", 5, "`ca: acme.pem` must be a whole path on the workers' machines, such as /etc"),
+    ("redis: a\ncertificate_key: /a.pem", 5, "`certificate_key` belongs to a certificate: give `certificate` too"),
+    ("redis: a\ntls: yes", 5, "a monitor probes one thing"),
+    ("redis: a\nexpect: {loss: 5%}", 5, "`loss` does not fit `redis`, only `icmp`: take it out"),
+    ("icmp: a\ncount: 5\nexpect: {loss: 5}", 6, "`loss: 5` is no share: write it as 20%, from 0% to 100%"),
+    ("icmp: a\ncount: 5\nexpect: {loss: 101%}", 6, "is no share"),
+    ("icmp: a\nexpect: {loss: 50%}", 5, "`loss` of one ping is all or nothing: send more, as with `count: 5`"),
+    ("icmp: a\ncount: 21", 5, "`count: 21` must be a whole number from 1 to 20"),
+    ("http: https://a\nmethod: BREW", 5, "`method: BREW` is none of those it may be: use one of GET, HEAD"),
+    ("http: https://a\nsend: x", 5, "`send` does not go with GET: add `method: POST`, or take it out"),
+    ("http: https://a\nredirects: -1", 5, "`redirects: -1` must be a whole number from 0 to 10"),
+    ("http: https://a\nproxy: socks5://a", 5, "`proxy` must be a whole URL, from http:// on, such as http://"),
+    ("http: https://a\nexpect: {size: 5}", 5, "`size: 5` is no span: write 500-20000, or leave out one end"),
+    ("http: https://a\nexpect: {size: 5-4}", 5, "`size: 5-4` runs backwards: write 4-5"),
+    ("http: https://a\nexpect: {size: 1-9999999}", 5, "ends too high: at most 1048576"),
+    ("http: https://a\nexpect: {size: '-'}", 5, "is no span"),
+    ("http: https://a\nauth: hunter2", 5, "`auth` must be a mapping"),
+    ("http: https://a\nauth: {}", 5, "`auth` must be one of `basic`, `bearer` and `oauth2`: keep one of them"),
+    ("http: https://a\nauth: {bearer: ${A}, basic: {user: a, password: ${B}}}", 5, "keep one of them"),
+    ("http: https://a\nauth: {bearer: hunter2}", 5, "`bearer` must be ${NAME}"),
+    ("http: https://a\nauth:\n  basic: {user: a}", 6, "`basic` needs a `password` too"),
+    ("http: https://a\nauth:\n  basic: {usr: a, user: b, password: ${P}}", 6, "`usr` is not a key of `basic`; did you"),
+    ("http: https://a\nauth: {oauth2: {client: a, secret: ${S}}}", 5, "`oauth2` needs a `url` too"),
+    ("http: https://a\nauth: {bearer: ${A}}\nheaders: {authorization: ${B}}", 5, "are the same thing: keep one"),
+    ("tcp: a:1\nsecure: yes\nstarttls: imap", 6, "`starttls` begins TLS within a connection that `secure` has it"),
+    ("tcp: a:1\nstarttls: ldap", 5, "use one of smtp, imap, pop3"),
+    ("smtp: a\nsecure: yes\nstarttls: yes", 6, "`starttls` begins TLS within a connection"),
+    ("tls: a\nexpect: {version: 1.1}", 5, "use one of 1.2, 1.3"),
+    ("tls: a\nserver_name: https://a", 5, "must not be a URL"),
+    ("websocket: https://a", 4, "`websocket` must be a whole URL, from ws:// or wss:// on, such as wss://example.com"),
+    ("ntp: a\nexpect: {offset: 100}", 5, "`offset: 100` has no unit"),
+    ("ntp: a\nexpect: {offset: 2d}", 5, "`offset: 2d` is too long: at most 1d"),
+    ("ntp: a\nexpect: {stratum: 16}", 5, "from 1 to 15"),
+    ("domain: a\nexpect: {days: 3651}", 5, "must be a number of days from 0 to 3650, without a unit"),
+    ("postgres: a\nquery: ''", 5, "`query: ` is empty"),
+]
 # fmt: on
 
 EVERY_BAD_FILE = [
@@ -371,7 +416,10 @@ EVERY_BAD_FILE = [
     *KEYS_AND_SHAPES,
     *PAGE,
     *COMPONENTS,
-    *((monitor(lines), line, phrase) for lines, line, phrase in MONITORS + TARGETS + HEADERS + EXPECT),
+    *(
+        (monitor(lines), line, phrase)
+        for lines, line, phrase in MONITORS + TARGETS + HEADERS + EXPECT + WORDS
+    ),
 ]
 NUMBERS = [str(number) for number in range(len(EVERY_BAD_FILE))]
 
@@ -443,6 +491,16 @@ def test_what_an_alias_repeats_is_told_once() -> None:
         "http: https://a\nheaders: {A: !x hunter2}",
         "http: https://a\nheaders: {A: {B: hunter2}}",
         f"http: https://a\nheaders: {{A: hunter2{'a' * 5000}}}",
+        "redis: a\npassword: hunter2",
+        "redis: a\npassword: [hunter2]",
+        'redis: a\nuser: "hunter2\\0"',
+        "http: https://a\nauth: hunter2",
+        "http: https://a\nauth: {bearer: hunter2}",
+        "http: https://a\nauth: {basic: {user: a, password: hunter2}}",
+        "http: https://a\nauth: {oauth2: {url: 'https://u:hunter2@a', client: a, secret: hunter2}}",
+        'http: https://a\nmethod: POST\nsend: "hunter2\\0"',
+        "http: https://a\nproxy: http://u:hunter2@a",
+        "websocket: wss://u:hunter2@a",
     ],
 )
 def test_a_secret_is_not_repeated_in_an_error(lines: str) -> None:
@@ -546,6 +604,33 @@ def test_a_timeout_is_five_seconds_and_never_longer_than_every(written: str, sec
 def test_a_target_is_kept_in_the_form_that_workers_read(written: str, kind: str, target: str) -> None:
     found = only(written)
     assert (kind, target) == (found.kind, found.target)
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ("redis: a", {}),
+        ("redis: a\nsecure: Yes\npassword: ${P}\nip: 6", {"secure": True, "password": "${P}", "ip": "6"}),
+        ("icmp: a\ncount: 1", {}),
+        ("icmp: a\ncount: 4\nexpect: {loss: 25%}", {"count": 4, "loss": 25.0}),
+        ("http: https://a\nmethod: post\nsend: |\n      a\n      b", {"method": "POST", "send": "a\nb"}),
+        ("http: https://a\nexpect: {size: 5-}", {"size": [5, 1 << 20]}),
+        ("http: https://a\nexpect: {size: '-5'}", {"size": [0, 5]}),
+        ("http: https://a\nauth: {bearer: ${T}}", {"auth": {"bearer": "${T}"}}),
+        (
+            "http: https://a\nauth: {basic: {user: me, password: 'x-${P}'}}",
+            {"auth": {"basic": {"user": "me", "password": "x-${P}"}}},
+        ),
+        ("ntp: a\nexpect: {offset: 100ms}", {"offset": 0.1}),
+        ("dns: a\nrecord: mx", {"record": "MX"}),
+    ],
+)
+def test_the_words_of_a_kind_are_kept_as_they_are_meant(written: str, options: dict[str, object]) -> None:
+    assert options == only(written).options
+
+
+def test_a_kind_may_have_another_pace() -> None:
+    assert (21600, 5) == (only("domain: a.example").every, only("domain: a.example").timeout)
 
 
 @pytest.mark.parametrize(

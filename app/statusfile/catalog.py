@@ -170,11 +170,14 @@ class _Contents:
         )
 
     def _options(self, said: Mapping, expected: Mapping | None, kind: str, target: str) -> dict[str, Any]:
+        before = self._problems.count
         found = said.own(own_words(kind, expected=False))
         if expected is not None:
             found |= expected.own(own_words(kind, expected=True))
         words = KINDS[kind](**found)
-        if target and (clash := words.clash(target)) is not None:
+        # Of words of which one is wrong nobody knows whether they go together.
+        is_whole = bool(target) and self._problems.count == before
+        if is_whole and (clash := words.clash(target)) is not None:
             key, why = clash
             place = expected if expected is not None and key in expected else said
             self._problems.add(place.line(key), why)

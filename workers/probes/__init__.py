@@ -17,9 +17,9 @@ from workers.probes.equipment import PROBES, Equipment, Probe
 from workers.probes.run import FORESEEN, Run, Unfit
 
 # Some kinds have no module here: those that are pushed to us or made of others.
-for _kind in {each.name for each in iter_modules(kinds.__path__)}:
-    if _kind in {each.name for each in iter_modules(__path__)}:
-        import_module(f"{__name__}.{_kind}")
+for _kind in iter_modules(kinds.__path__):
+    if _kind.name in {each.name for each in iter_modules(__path__)}:
+        import_module(f"{__name__}.{_kind.name}")
 
 log = structlog.get_logger(__name__)
 
