@@ -140,6 +140,11 @@ def monitor(lines: str) -> str:
     )
 
 
+def members(groups: str) -> str:
+    """A file of one line, in which the groups come before their members."""
+    return f"components: [{{name: A, monitors: [{groups}, {{http: https://a}}, {{tcp: a:1}}]}}]"
+
+
 def only(lines: str) -> Monitor:
     [found] = parse(monitor(lines)).monitors()
     return found
@@ -408,6 +413,18 @@ WORDS = [
     ("ntp: a\nexpect: {stratum: 16}", 5, "from 1 to 15"),
     ("domain: a\nexpect: {days: 3651}", 5, "must be a number of days from 0 to 3650, without a unit"),
     ("postgres: a\nquery: ''", 5, "`query: ` is empty"),
+    ("group: a/http", 4, "`group: a/http` names one monitor alone, and a group is of several"),
+    ("group: [a/http, a/http]", 4, "`group` names a monitor twice"),
+    ("group: [a/http, Web]", 4, "`group: Web` is no key of a monitor: write its `slug`, or component/kind"),
+]
+
+MEMBERS = [
+    ("{group: [a/http, a/tcp], every: 30s}", "`every` does not fit `group`: take it out"),
+    ("{group: [a/http, a/tcp], needs: 0%}", "is no share"),
+    ("{group: [a/http, a/tcp], needs: some}", "`needs: some` is no share: write any, all, or one such as 60%"),
+    ("{group: [a/http, a/group-2]}, {group: [a/http, a/tcp]}", "`a/group-2` is a group itself: name its members"),
+    ("{group: [a/http, a/tcq]}", "no monitor has the key `a/tcq`; did you mean `a/tcp`?"),
+    ("{group: [a/http, zebra]}", "no monitor has the key `zebra`: name it by its `slug`, or as web/http"),
 ]
 # fmt: on
 
@@ -420,6 +437,7 @@ EVERY_BAD_FILE = [
         (monitor(lines), line, phrase)
         for lines, line, phrase in MONITORS + TARGETS + HEADERS + EXPECT + WORDS
     ),
+    *((members(lines), 1, phrase) for lines, phrase in MEMBERS),
 ]
 NUMBERS = [str(number) for number in range(len(EVERY_BAD_FILE))]
 
@@ -808,8 +826,8 @@ def test_what_the_reference_says_of_a_kind_is_true(kind: str) -> None:
     assert blocks
     for block in blocks:
         listed = "".join(f"  {line}\n" for line in block.splitlines())
-        for each in parse(f"components:\n- name: A\n  monitors:\n{listed}").monitors():
-            assert each.kind == kind
+        found = parse(f"components:\n- name: A\n  monitors:\n{listed}").monitors()
+        for each in [each for each in found if each.kind == kind]:
             Expectation(each.expect)
             assert read_words(KINDS[kind], each.options).clash(each.target) is None
     shared = {word.name for struct in (Connecting, Securing) for word in words_of(struct)}

@@ -104,6 +104,14 @@ class Question(Form, frozen=True):
     """What is asked of DNS: a name, or name@server."""
 
 
+class Members(Form, frozen=True):
+    """The keys of other monitors, at least two."""
+
+
+class Share(Form, frozen=True):
+    """any, all, or a percentage."""
+
+
 class File(Form, frozen=True):
     """A file on the worker's machine."""
 
@@ -119,12 +127,12 @@ Family: TypeAlias = Annotated[str, Choice(("any", "4", "6", "both"))]
 
 
 class Words(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """`target` is the form of the value after the kind itself, `every` how often where nobody says so,
-    `expects` those words of Expect that fit. Nothing looks at what is not `probed`: it is pushed to us, or
-    made of others."""
+    """`target` is the form of the value after the kind itself, `every` how often where nobody says so (None
+    if the kind knows no pace), `expects` those words of Expect that fit. Nothing looks at what is not
+    `probed`: it is pushed to us, or made of others."""
 
     target: ClassVar[Form]
-    every: ClassVar[float] = 30.0
+    every: ClassVar[float | None] = 30.0
     probed: ClassVar[bool] = True
     expects: ClassVar[tuple[str, ...]] = ("slower_than",)
 

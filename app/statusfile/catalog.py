@@ -4,6 +4,7 @@ Keys of monitors are made here, and they live longer than the file: the history 
 that is left out is made from the name, and monitors without one are numbered by kind.
 """
 
+import difflib
 import gc
 import re
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 
+from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
 from app.statusfile import targets, values
 from app.statusfile.forms import reading
@@ -85,6 +87,7 @@ class _Contents:
         self._slugs: dict[str, int] = {}
         self._keys: dict[str, int] = {}
         self._monitors = 0
+        self._members: list[tuple[int, str]] = []
 
     def catalog(self, root: yaml.Node) -> Catalog:
         said = Mapping(self._problems, root, "the file")
@@ -102,7 +105,22 @@ class _Contents:
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        return Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        self._check_members(catalog)
+        return catalog
+
+    def _check_members(self, catalog: Catalog) -> None:
+        """At the end: a group may name a monitor that comes after it."""
+        if not self._members:
+            return
+        kinds = {monitor.key: monitor.kind for monitor in catalog.monitors()}
+        for line, member in self._members:
+            if member not in kinds:
+                close = difflib.get_close_matches(member, kinds, n=1)
+                hint = f"; did you mean `{close[0]}`?" if close else ": name it by its `slug`, or as web/http"
+                self._problems.add(line, f"no monitor has the key {quote(member)}{hint}")
+            elif kinds[member] == "group":
+                self._problems.add(line, f"{quote(member)} is a group itself: name its members instead")
 
     def _page(self, said: Mapping) -> Page:
         return Page(
@@ -156,6 +174,8 @@ class _Contents:
         said.refuse_unfit(kind)
         every, timeout = self._times(said, kind)
         target = said.take(kind, reading(KINDS[kind].target), "") if kind else ""
+        if kind == "group" and target:
+            self._members += ((said.line(kind), member) for member in members_of(target))
         expected = said.mapping("expect") if "expect" in said else None
         return Monitor(
             key=self._key(said, component, kind, kinds),
@@ -210,7 +230,8 @@ class _Contents:
         return ""
 
     def _times(self, said: Mapping, kind: str) -> tuple[float, float]:
-        every = said.take("every", values.every, KINDS[kind].every if kind else 30.0)
+        default = (KINDS[kind].every if kind else None) or 30.0
+        every = said.take("every", values.every, default)
         timeout = said.take("timeout", values.timeout, min(5.0, every))
         if timeout > every:
             self._problems.add(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from app.domain import words
+from app.domain.kinds.group import as_target
 from app.statusfile import targets, values
 from app.statusfile.problem import Wrong
 from app.statusfile.tree import scalar
@@ -124,6 +125,20 @@ def _host(_: words.Host) -> Reading[str]:
     return lambda node: targets.checked_host(text_of(node, 300), "a host, such as example.com")
 
 
+def _members(_: words.Members) -> Reading[str]:
+    return lambda node: as_target(values.members(node))
+
+
+def _share(_: words.Share) -> Reading[str]:
+    def read(node: yaml.Node) -> str:
+        text = scalar(node).lower().replace(" ", "")
+        if text not in ("any", "all") and not re.fullmatch(r"[1-9][0-9]?%|100%", text):
+            raise Wrong("is no share: write any, all, or one such as 60%")
+        return text
+
+    return read
+
+
 def _file(_: words.File) -> Reading[str]:
     def read(node: yaml.Node) -> str:
         text = text_of(node, 1000)
@@ -156,4 +171,6 @@ _READINGS: Final[Mapping[type[words.Form], Callable[[Any], Reading[Any]]]] = {
     words.Place: _place,
     words.Host: _host,
     words.File: _file,
+    words.Members: _members,
+    words.Share: _share,
 }

@@ -52,6 +52,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
 # The kinds that a key of a monitor or of `expect` fits; those not named here fit every kind.
 FITS: Final[dict[str, tuple[str, ...]]] = {
     **{key: _PROBED for key in ("timeout", "retries", "regions", "expect")},
+    "every": tuple(kind for kind, words in KINDS.items() if words.every is not None),
     **{
         key: tuple(kind for kind, words in KINDS.items() if key in words.expects)
         for key in Expect.__struct_fields__

@@ -92,6 +92,24 @@ def _region(node: yaml.Node) -> str:
     return text
 
 
+def members(node: yaml.Node) -> list[str]:
+    found = _one_or_more(node, _key)
+    if len(found) < 2:
+        raise Wrong(
+            "names one monitor alone, and a group is of several: list them, as in [web/http, web/tcp]"
+        )
+    if len(set(found)) < len(found):
+        raise Wrong("names a monitor twice: keep one of the two")
+    return found
+
+
+def _key(node: yaml.Node) -> str:
+    text = scalar(node)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9/-]{0,98}[a-z0-9])?", text):
+        raise Wrong("is no key of a monitor: write its `slug`, or component/kind as in web/http")
+    return text
+
+
 def _one_or_more(node: yaml.Node, read: Reading[T]) -> list[T]:
     """One value, or a list of them."""
     if not isinstance(node, yaml.SequenceNode):

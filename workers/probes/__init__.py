@@ -7,6 +7,7 @@ Whatever happens to a probe, what comes out is a Result: this room never raises.
 import asyncio
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Final
 
 import structlog
 
@@ -16,10 +17,14 @@ from app.domain.result import Result
 from workers.probes.equipment import PROBES, Equipment, Probe
 from workers.probes.run import FORESEEN, Run, Unfit
 
-# Some kinds have no module here: those that are pushed to us or made of others.
-for _kind in iter_modules(kinds.__path__):
-    if _kind.name in {each.name for each in iter_modules(__path__)}:
-        import_module(f"{__name__}.{_kind.name}")
+_here = {module.name for module in iter_modules(__path__)}
+_kinds = [module.name for module in iter_modules(kinds.__path__)]
+for _kind in _kinds:
+    if _kind in _here:
+        import_module(f"{__name__}.{_kind}")
+
+# Kinds without a module here are pushed to us, or made of others: workers have nothing to do for them.
+UNPROBED: Final = frozenset(_kinds) - _here
 
 log = structlog.get_logger(__name__)
 

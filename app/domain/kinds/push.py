@@ -7,7 +7,7 @@ from app.domain.words import Form, Seconds, Slug, Words
 
 class Push(Words, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     target: ClassVar[Form] = Slug()
-    probed = False
-    expects = ()
+    probed: ClassVar[bool] = False
+    expects: ClassVar[tuple[str, ...]] = ()
 
     grace: Annotated[float, Seconds("0s", "7d")] = 0.0
