@@ -45,11 +45,13 @@ class Equipment:
 
         return _VARIABLE.sub(value_of, text)
 
-    async def open(self, host: str, port: int, words: Securing, run: Run, secure: bool) -> Stream:
+    async def open(
+        self, host: str, port: int, words: Securing, run: Run, secure: bool, alpn: str = ""
+    ) -> Stream:
         """A connection, under TLS from the start if `secure`."""
         if not secure:
             return await connect(self.egress, host, port, run)
-        context = self.certificates.context(words)
+        context = self.certificates.context(words, alpn)
         return await connect_tls(self.egress, host, port, run, context, self.certificates.unverified)
 
 

@@ -40,39 +40,33 @@ class Certificates:
 
     def __init__(self, cafile: str | None = None) -> None:
         self._cafile = cafile
-        self.plain = _verifying(cafile)
-        self.http = _verifying(cafile)
-        self.http.set_alpn_protocols(["http/1.1"])
+        # Made at once, while nobody waits for a probe.
+        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2")}
+        self._own: dict[tuple[object, ...], ssl.SSLContext] = {}
         self.unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.unverified.check_hostname = False
         self.unverified.verify_mode = ssl.CERT_NONE
-        self._own: dict[tuple[object, ...], ssl.SSLContext] = {}
 
-    def context(self, words: Securing, http: bool = False) -> ssl.SSLContext:
+    def context(self, words: Securing, alpn: str = "") -> ssl.SSLContext:
         """With the files that a monitor names. They are read anew when one of them has changed."""
-        if not words.ca and not words.certificate:
-            return self.http if http else self.plain
         files = [file for file in (words.ca, words.certificate, words.certificate_key) if file]
+        if not files:
+            return self._shared[alpn]
         try:
-            identity = (
-                http,
-                words.ca,
-                words.certificate,
-                words.certificate_key,
-                *(os.stat(it).st_mtime_ns for it in files),
-            )
+            changed = [os.stat(file).st_mtime_ns for file in files]
+            identity = (alpn, words.ca, words.certificate, words.certificate_key, *changed)
             if identity not in self._own:
                 if len(self._own) >= _CONTEXTS_AT_MOST:
                     self._own.clear()
-                self._own[identity] = self._load(words, http)
+                self._own[identity] = self._load(words, alpn)
         except (OSError, ssl.SSLError):
             raise Unfit(f"This worker cannot read {' and '.join(files)} as PEM files.") from None
         return self._own[identity]
 
-    def _load(self, words: Securing, http: bool) -> ssl.SSLContext:
+    def _load(self, words: Securing, alpn: str) -> ssl.SSLContext:
         context = _verifying(words.ca or self._cafile)
-        if http:
-            context.set_alpn_protocols(["http/1.1"])
+        if alpn:
+            context.set_alpn_protocols([alpn])
         if words.certificate:
             # Without a password of ours it would ask whoever sits at the terminal, and wait.
             context.load_cert_chain(words.certificate, words.certificate_key or None, password="")

@@ -147,7 +147,7 @@ class Transport(httpx.AsyncBaseTransport):
         if way.proxy is not None:
             stream = await self._through(way.proxy, host, port, run)
             if url.scheme == "https":
-                await secure(stream, host, run, certificates.context(way.words, http=True))
+                await secure(stream, host, run, certificates.context(way.words, alpn="http/1.1"))
             return stream
         if url.scheme == "http":
             return await connect(self._egress, host, port, run)
@@ -156,7 +156,7 @@ class Transport(httpx.AsyncBaseTransport):
             host,
             port,
             run,
-            certificates.context(way.words, http=True),
+            certificates.context(way.words, alpn="http/1.1"),
             certificates.unverified,
         )
 
