@@ -147,6 +147,18 @@ async def test_a_token_is_fetched_once_and_kept(probes: Probes) -> None:
     assert said == ["Bearer fresh-1", "Bearer fresh-1", "Bearer fresh-1", "Bearer fresh-2"]
 
 
+@pytest.mark.parametrize("lives", [b"", b', "expires_in": "3600"', b', "expires_in": null'])
+async def test_how_long_a_token_lives_may_be_written_as_text_or_not_at_all(
+    probes: Probes, lives: bytes
+) -> None:
+    tokens = Requests(response(b'{"access_token": "a"' + lives + b"}"))
+    async with listening(tokens) as login, listening(Requests()) as target:
+        auth = {"oauth2": {"url": login.url, "client": "me", "secret": "${SECRET}"}}
+        for _ in range(2):
+            assert verdict(await look(probes, target.url, auth=auth)) == ("ok", "")
+    assert len(tokens.seen) == 1
+
+
 async def test_a_slow_token_is_not_the_targets_time(probes: Probes) -> None:
     tokens = saying(b"", response(TOKEN % 1), pause=0.2)
     async with listening(tokens) as login, listening(Requests()) as target:

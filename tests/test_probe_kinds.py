@@ -1,8 +1,12 @@
 """What is promised of every kind of probe, held for each there is, and for one that is added tomorrow."""
 
 import asyncio
+import os
+import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from pkgutil import iter_modules
 
 import pytest
@@ -174,3 +178,77 @@ async def test_a_secret_that_a_target_repeats_is_in_no_result(probes: Probes, ki
         words = {"user": "${SECRET}", "password": "${SECRET}"}
         result = await in_time(probes, monitor(kind, target.place, **words))
     assert result.outcome == "fail" and "s3cr3t" not in repr(result)
+
+
+_WORDS = '''"""echo: what is said comes back."""
+from typing import Annotated, ClassVar
+from app.domain.words import EXPECTED, Connecting, Form, Place, Text, Whole
+
+class Echo(Connecting, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    target: ClassVar[Form] = Place(7)
+    shout: Annotated[str, Text()] = "hello"
+    times: Annotated[int, Whole(1, 5), EXPECTED] = 1
+'''
+_PROBE = '''"""echo: what is said comes back."""
+from app.domain.kinds.echo import Echo as Words
+from app.domain.monitor import Monitor
+from workers.probes.conversation import Conversation
+from workers.probes.equipment import Probe, host_and_port, words_of
+from workers.probes.run import Failed, Run
+from workers.probes.stream import connect
+
+class Echo(Probe, kind="echo"):
+    async def probe(self, monitor: Monitor, run: Run) -> None:
+        words = words_of(Words, monitor)
+        stream = await connect(self.equipment.egress, *host_and_port(monitor.target, default=7), run)
+        talk = Conversation(stream, run)
+        for _ in range(words.times):
+            await talk.say(words.shout.encode() + b"\\n")
+            if await talk.line() != words.shout.encode():
+                raise Failed("answer", "It does not echo.")
+        run.answered()
+        stream.close()
+'''
+_USE = """
+import asyncio, sys
+from app.statusfile.catalog import parse
+from app.statusfile.problem import StatusFileError
+from workers.probes import Probes
+
+FILE = "components: [{name: A, monitors: [{echo: 127.0.0.1:%s, shout: %s, expect: {times: %s}}]}]"
+
+async def main():
+    [monitor] = parse(FILE % (sys.argv[1], "hi", 2)).monitors()
+    print(monitor.kind, monitor.options, (await Probes().probe(monitor)).outcome)
+    try:
+        parse(FILE % (7, "hi", 9))
+    except StatusFileError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_kind_is_added_by_its_two_files_and_nothing_else(tmp_path: Path) -> None:
+    for room in ("app", "workers"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    (tmp_path / "app/domain/kinds/echo.py").write_text(_WORDS)
+    (tmp_path / "workers/probes/echo.py").write_text(_PROBE)
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+
+    async with listening(echo) as target:
+        words = [sys.executable, "-c", _USE, str(target.port)]
+        run = await asyncio.create_subprocess_exec(
+            *words,
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        )
+        said, _ = await asyncio.wait_for(run.communicate(), 30)
+    assert said.decode().splitlines() == [
+        "echo {'shout': 'hi', 'times': 2} ok",
+        "statuswire.yaml:1: `times: 9` must be a whole number from 1 to 5",
+    ]

@@ -23,7 +23,7 @@ _TOKENS_AT_MOST: Final = 10_000
 
 class _Grant(Struct, frozen=True):
     access_token: str
-    expires_in: float = _LIVES
+    expires_in: float | None = None
 
 
 class Tokens:
@@ -38,7 +38,7 @@ class Tokens:
             began = time.perf_counter()
             grant = await self._fetch(asked, way, run)
             run.began += time.perf_counter() - began
-            token, until = grant.access_token, time.monotonic() + grant.expires_in * _MARGIN
+            token, until = grant.access_token, time.monotonic() + (grant.expires_in or _LIVES) * _MARGIN
             if len(self._kept) >= _TOKENS_AT_MOST:
                 self._kept.clear()
             self._kept[asked] = token, until
@@ -71,7 +71,8 @@ class Tokens:
         if response.status_code != 200:
             raise _no_token(f"the status is {response.status_code}.")
         try:
-            grant = msgspec.json.decode(answer.body, type=_Grant)
+            # Some servers write the number as text.
+            grant = msgspec.json.decode(answer.body, type=_Grant, strict=False)
         except msgspec.DecodeError:
             raise _no_token("the answer holds none.") from None
         if not (grant.access_token.isascii() and grant.access_token.isprintable()):
