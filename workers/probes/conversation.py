@@ -19,13 +19,14 @@ class Conversation:
     def __init__(self, stream: Stream, run: Run) -> None:
         self.stream = stream
         self._run = run
-        self._buffer = b""
+        # One that grows in place: a target that sends single bytes would make us copy all of it for each.
+        self._buffer = bytearray()
         self._asked: float | None = time.perf_counter()
         run.stage = "first_byte"
 
     @property
     def buffered(self) -> bytes:
-        return self._buffer
+        return bytes(self._buffer)
 
     async def say(self, data: bytes) -> None:
         await self.stream.write(data)
@@ -41,24 +42,26 @@ class Conversation:
             if len(self._buffer) > LINE_AT_MOST:
                 raise Failed("protocol", f"There is a line of more than {LINE_AT_MOST} bytes.")
             await self._more()
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.removesuffix(b"\r")
+        return self._take(self._buffer.index(b"\n") + 1)[:-1].removesuffix(b"\r")
 
     async def exactly(self, size: int) -> bytes:
         if size > PACKET_AT_MOST:
             raise Failed("too large", f"It announces {size} bytes at once, and no more than 1 MiB is read.")
         while len(self._buffer) < size:
             await self._more()
-        packet, self._buffer = self._buffer[:size], self._buffer[size:]
-        return packet
+        return self._take(size)
 
     async def until(self, enough: Callable[[bytes], bool], most: int) -> bytes:
         """All that has come since, once it is enough; or what there was at the end, or at `most` bytes."""
-        while not enough(self._buffer) and len(self._buffer) < most:
+        while not enough(self.buffered) and len(self._buffer) < most:
             if not await self._read():
                 break
-        said, self._buffer = self._buffer, b""
-        return said
+        return self._take(len(self._buffer))
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
 
     async def _more(self) -> None:
         if not await self._read():
