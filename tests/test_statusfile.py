@@ -254,6 +254,7 @@ MONITORS = [
     ("icmp: a\ninterval: 30s", 5, "`interval` is not a key of a monitor; did you mean `every`?"),
     ("icmp: a\nname: b", 5, "`name` is not a key of a monitor; did you mean `slug`?"),
     ("http: https://a\nstatus: 200", 5, "`status` is not a key of a monitor; it belongs in `expect`"),
+    ("icmp: a\nzebra: 1", 5, "`zebra` is not a key of a monitor, which may have `every`, `timeout`, `retries`,"),
     ("icmp: a\nurl: https://a", 5, "`url` is not a key of a monitor; did you mean `http`?"),
     ("icmp: a\nevery: 0.2s", 5, "`every: 0.2s` is too short: at least 1s"),
     ("icmp: a\nevery: 8d", 5, "`every: 8d` is too long: at most 7d"),
@@ -826,8 +827,10 @@ def test_what_the_reference_says_of_a_kind_is_true(kind: str) -> None:
     assert blocks
     for block in blocks:
         listed = "".join(f"  {line}\n" for line in block.splitlines())
-        found = parse(f"components:\n- name: A\n  monitors:\n{listed}").monitors()
-        for each in [each for each in found if each.kind == kind]:
+        catalog = parse(f"components:\n- name: A\n  monitors:\n{listed}")
+        heard = msgspec.json.decode(msgspec.json.encode(catalog), type=Catalog)
+        assert (catalog, catalog.revision) == (heard, heard.revision)
+        for each in [each for each in heard.monitors() if each.kind == kind]:
             Expectation(each.expect)
             assert read_words(KINDS[kind], each.options).clash(each.target) is None
     shared = {word.name for struct in (Connecting, Securing) for word in words_of(struct)}

@@ -299,4 +299,6 @@ def _unknown(key: str, what: str) -> str:
                 return f"{sentence}; it belongs in {place}"
         if word := _close(key, known, 0.6):
             return f"{sentence}; did you mean `{word}`?"
+    if what == "a monitor":
+        return f"{sentence}, which may have {listed(COMMON, 'and')}, and the words of its kind"
     return f"{sentence}, which may have {listed(known, 'and')}"

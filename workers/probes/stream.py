@@ -113,7 +113,7 @@ class Stream:
             return list(self._tls.get_verified_chain())
         # Public since Python 3.13; the same since 3.10 under this name.
         chain = self._tls._sslobj.get_verified_chain()  # type: ignore[attr-defined]
-        return [certificate.public_bytes(_DER) for certificate in chain]
+        return [certificate.public_bytes(_DER) for certificate in chain or ()]
 
     async def write(self, data: bytes) -> None:
         if self._tls is None:
