@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import trustme
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -74,6 +76,13 @@ async def listening(
             await asyncio.wait(tasks)
 
 
+def certified(ca: trustme.CA, *names: str, **fields: Any) -> ssl.SSLContext:
+    """The server's side of TLS, with a certificate for these names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names, **fields).configure_cert(context)
+    return context
+
+
 def saying(*parts: bytes, pause: float = 0.0) -> Behaviour:
     """Reads the head of a request, says the parts, closes."""
 
@@ -95,6 +104,30 @@ def asking(answer: Callable[[str], bytes | Awaitable[bytes]]) -> Behaviour:
         said = answer((await reader.readuntil(b"\r\n\r\n")).decode())
         writer.write(said if isinstance(said, bytes) else await said)
         await farewell(writer)
+
+    return behave
+
+
+def leading_to(place: str, port: int = 0) -> Behaviour:
+    """A port in front of a real server, which listens on TCP or, without a port, on a unix socket."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opening = asyncio.open_connection(place, port) if port else asyncio.open_unix_connection(place)
+        upstream, up = await opening
+
+        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+
+        ways = [asyncio.create_task(carry(reader, up)), asyncio.create_task(carry(upstream, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
+            up.transport.abort()
 
     return behave
 
@@ -182,6 +215,7 @@ class Zone(asyncio.DatagramProtocol):
     def __init__(self, names: dict[str, list[str] | str | None]) -> None:
         self.names = names
         self.asked: list[str] = []
+        self.vouches = False  # as a server that checks DNSSEC does, where it was asked to
         self.port = 0
 
     @property
@@ -203,6 +237,8 @@ class Zone(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA | dns.flags.RA
+        if self.vouches and query.ednsflags & dns.flags.DO:
+            answer.flags |= dns.flags.AD
         if isinstance(known, str):
             answer.set_rcode(dns.rcode.from_text(known))
         else:

@@ -42,11 +42,10 @@ def a_secretive_monitor(key: str) -> Monitor:
         kind="canary",
         target="https://canary:canary@canary.internal/canary?canary",
         regions=(REGION,),
-        headers={"canary": "canary"},
         expect=Expect(
             body="canary", json={"$.canary": "canary"}, header={"canary": "canary"}, answer=("canary",)
         ),
-        record="CANARY",
+        options={"headers": {"canary": "canary"}, "record": "CANARY"},
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.board import Board, Change, Patch
 from app.domain.events import Logged, Sample
-from app.domain.monitor import Catalog
+from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.domain.status import Status
@@ -39,6 +39,7 @@ CATALOG = a_catalog("api", SHOP, a_component("mail", a_monitor("mail/tcp", regio
 KEYS = [(monitor.key, region) for monitor in CATALOG.monitors() for region in monitor.regions]
 OTHER_CATALOG = a_catalog("api", a_component("shop", a_monitor("shop/http", regions=("eu",))), "new")
 KNOWN = (State.UP, State.DEGRADED, State.DOWN)
+UP, DEGRADED, DOWN = KNOWN
 
 seconds = st.sampled_from([0, 0, 0.001, 1, 5, 29, 30, 31, 64, 65, 65.001, 66, 125, 126, 400])
 words = st.tuples(st.sampled_from([*KEYS, ("gone/http", "eu"), (API, "nowhere")]), st.sampled_from(State))
@@ -484,7 +485,7 @@ def test_a_board_knows_its_components_and_monitors_by_name() -> None:
 
 def test_equal_catalogs_have_equal_revisions_whoever_computes_them() -> None:
     def build(headers: dict[str, str]) -> Catalog:
-        return a_catalog(a_component("api", a_monitor(headers=headers)))
+        return a_catalog(a_component("api", a_monitor(options={"headers": headers})))
 
     assert build({"a": "1", "b": "2"}).revision == build({"b": "2", "a": "1"}).revision
     assert build({"a": "1"}).revision != build({"a": "2"}).revision
@@ -506,3 +507,102 @@ def test_changes_that_are_said_again_after_an_outage_change_nothing() -> None:
         assert board.fold(f"{n}-0", event) is None
 
     assert (board.shown["api"].status, board.shown["api"].since) == before
+
+
+# Groups
+
+
+def a_group(*members: str, needs: str = "all") -> Monitor:
+    options = {} if needs == "all" else {"needs": needs}
+    return a_monitor("cluster/group", kind="group", target=",".join(members), options=options)
+
+
+NODES = ("one/http", "two/http", "three/http")
+
+
+def a_cluster(needs: str) -> Board:
+    """Three components, and a fourth that stands for them."""
+    nodes = (a_component(slug) for slug in ("one", "two", "three"))
+    return Board(a_catalog(*nodes, a_component("cluster", a_group(*NODES, needs=needs))), NOON)
+
+
+@pytest.mark.parametrize(
+    ("needs", "states", "status"),
+    [
+        ("all", (UP, UP, UP), Status.OPERATIONAL),
+        ("all", (UP, UP, DEGRADED), Status.DEGRADED),
+        ("all", (UP, UP, DOWN), Status.MAJOR),
+        ("all", (UP, UP, None), Status.UNKNOWN),
+        ("all", (DOWN, None, None), Status.MAJOR),
+        ("any", (UP, DOWN, DOWN), Status.OPERATIONAL),
+        ("any", (UP, None, None), Status.OPERATIONAL),
+        ("any", (DEGRADED, DOWN, DOWN), Status.DEGRADED),
+        ("any", (DOWN, DOWN, None), Status.UNKNOWN),
+        ("any", (DOWN, DOWN, DOWN), Status.MAJOR),
+        ("60%", (UP, UP, DOWN), Status.OPERATIONAL),
+        ("60%", (UP, DEGRADED, DOWN), Status.DEGRADED),
+        ("60%", (UP, DOWN, None), Status.UNKNOWN),
+        ("60%", (UP, DOWN, DOWN), Status.MAJOR),
+        ("34%", (UP, UP, None), Status.OPERATIONAL),
+        ("none of ours", (UP, UP, DOWN), Status.MAJOR),
+    ],
+)
+def test_a_group_is_well_while_enough_of_its_members_are(
+    needs: str, states: tuple[State | None, ...], status: Status
+) -> None:
+    board = a_cluster(needs)
+    said = [a_change(state, monitor=key) for key, state in zip(NODES, states, strict=True) if state]
+    for id, event in a_log(*said):
+        board.fold(id, event)
+    assert board.shown["cluster"].status is status
+
+
+def test_a_group_changes_with_the_member_that_decides_it() -> None:
+    board = a_cluster("60%")
+    [first, second, third] = NODES
+    said = [a_change(UP, monitor=key) for key in NODES]
+    said += [
+        a_change(DOWN, after(n), monitor=key, reason="refused") for n, key in ((10, first), (20, second))
+    ]
+    patches = [board.fold(id, event) for id, event in a_log(*said)]
+    changed = [[change.slug for change in patch.changes] if patch else [] for patch in patches]
+    assert changed == [["one"], ["two", "cluster"], ["three"], ["one"], ["two", "cluster"]]
+    [_, last] = patches[-1].changes  # type: ignore[union-attr]
+    assert (last.status, last.was, last.since) == (Status.MAJOR, Status.OPERATIONAL, after(20))
+    assert (last.monitor, last.reason) == (second, "refused")
+    assert third not in {change.monitor for patch in patches[3:] if patch for change in patch.changes}
+
+
+def test_a_member_that_falls_silent_takes_its_group_along() -> None:
+    board = a_cluster("all")
+    for id, event in a_log(*(a_change(UP, monitor=key) for key in NODES)):
+        board.fold(id, event)
+    patch = board.fold("9-0", a_silence(after(65), NODES[0]))
+    assert patch is not None
+    assert [(change.slug, change.status) for change in patch.changes] == [
+        ("one", Status.UNKNOWN),
+        ("cluster", Status.UNKNOWN),
+    ]
+
+
+def test_a_member_within_the_component_of_its_group_counts_through_it_alone() -> None:
+    nodes = [a_monitor("web/http"), a_monitor("web/http-2")]
+    group = a_monitor("web/group", kind="group", target="web/http,web/http-2", options={"needs": "any"})
+    board = Board(a_catalog(a_component("web", *nodes, group, a_monitor("web/dns", kind="dns"))), NOON)
+    said = [(UP, "web/dns"), (UP, "web/http"), (DOWN, "web/http-2")]
+    for id, event in a_log(*(a_change(state, monitor=key) for state, key in said)):
+        board.fold(id, event)
+    assert board.shown["web"].status is Status.OPERATIONAL
+    board.fold("9-0", a_change(DOWN, after(1), monitor="web/http"))
+    assert board.shown["web"].status is Status.PARTIAL
+
+
+def test_a_group_of_whom_some_or_all_are_gone_is_a_group_of_the_others() -> None:
+    board = a_cluster("all")
+    for id, event in a_log(*(a_change(UP, monitor=key) for key in NODES)):
+        board.fold(id, event)
+    cluster = a_component("cluster", a_group(*NODES))
+    board.fold("8-0", a_catalog_change(a_catalog("one", cluster), after(1)))
+    assert board.shown["cluster"].status is Status.OPERATIONAL
+    board.fold("9-0", a_catalog_change(a_catalog(cluster), after(2)))
+    assert board.shown["cluster"].status is Status.UNKNOWN

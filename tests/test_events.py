@@ -29,7 +29,9 @@ EVENTS: list[Event] = [
     a_retelling(a_standing(), a_standing(State.UNKNOWN, region="eu")),
     a_batch(a_sample(), a_sample(State.DOWN, took=None, outcome=Outcome.UNREACHABLE, late=True)),
     a_silence(after(65)),
-    a_catalog_change(a_catalog(a_component("api", a_monitor(headers={"Authorization": "${TOKEN}"})), "web")),
+    a_catalog_change(
+        a_catalog(a_component("api", a_monitor(options={"headers": {"Authorization": "${TOKEN}"}})), "web")
+    ),
     a_beat(probes={"ok": 3}, lag=0.25),
 ]
 

@@ -369,7 +369,9 @@ async def test_what_was_heard_too_long_ago_is_not_told_again(worker: Worker) -> 
         worker.assign(monitor(key, target, every=0.1, timeout=0.1))
         await eventually(lambda: worker.changes(key) == [State.UP])
         # From now on nothing is heard, though it is still looked at.
-        worker.assign(monitor(key, target, every=0.1, timeout=0.1, headers={"A": "${NOT_SET_ANYWHERE}"}))
+        worker.assign(
+            monitor(key, target, every=0.1, timeout=0.1, options={"headers": {"A": "${NOT_SET_ANYWHERE}"}})
+        )
         await eventually(lambda: worker.patrol.beat(1.0).probes.get("inconclusive", 0) >= 6)
         worker.patrol.retell()
         await worker.outbox.drain(1.0)
@@ -430,7 +432,7 @@ async def test_why_there_is_no_verdict_is_said_once(
 ) -> None:
     async with listening(saying(OK)) as target:
         key = early("secret")
-        worker.assign(monitor(key, target, every=0.05, headers={"A": "${NOT_SET_ANYWHERE}"}))
+        worker.assign(monitor(key, target, every=0.05, options={"headers": {"A": "${NOT_SET_ANYWHERE}"}}))
         await eventually(lambda: len(worker.samples(key)) >= 4)
         assert worker.changes(key) == []
         worker.assign(monitor(key, target, every=0.05))

@@ -41,7 +41,9 @@ async def zone() -> AsyncIterator[Zone]:
 async def look(probes: Probes, target: str, record: str = "A", *answer: str, timeout: float = 1.0) -> Result:
     expect = Expect(answer=answer)
     return await probes.probe(
-        Monitor(key="m", kind="dns", target=target, record=record, timeout=timeout, expect=expect)
+        Monitor(
+            key="m", kind="dns", target=target, options={"record": record}, timeout=timeout, expect=expect
+        )
     )
 
 
@@ -65,6 +67,24 @@ async def test_the_answers_expected_are_among_those_given(
     assert (result.outcome, result.reason, result.detail) == ("ok", "", "")
     assert result.address == "127.0.0.1"
     assert result.phases.dns is not None and result.took is not None
+
+
+async def test_dnssec_is_what_the_server_says_of_it(probes: Probes, zone: Zone) -> None:
+    def asking(authenticated: bool) -> Monitor:
+        return Monitor(
+            key="m",
+            kind="dns",
+            target=f"site.test@{zone.place}",
+            timeout=1.0,
+            options={"authenticated": authenticated},
+        )
+
+    result = await probes.probe(asking(True))
+    assert (result.outcome, result.reason) == ("fail", "answer")
+    assert result.detail == "The server does not say that DNSSEC vouches for site.test."
+    zone.vouches = True
+    for authenticated in (True, False):
+        assert (await probes.probe(asking(authenticated))).outcome == "ok"
 
 
 async def test_an_answer_that_is_missing_fails_and_says_which(probes: Probes, zone: Zone) -> None:

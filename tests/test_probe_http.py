@@ -66,8 +66,21 @@ def serving_certificate(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def monitor(url: str, timeout: float = 0.5, key: str = "web/http", **expect: object) -> Monitor:
-    return Monitor(key=key, kind="http", target=url, timeout=timeout, expect=Expect(**expect))  # type: ignore[arg-type]
+def monitor(
+    url: str,
+    timeout: float = 0.5,
+    key: str = "web/http",
+    options: dict[str, object] | None = None,
+    **expect: object,
+) -> Monitor:
+    return Monitor(
+        key=key,
+        kind="http",
+        target=url,
+        timeout=timeout,
+        options=options or {},
+        expect=Expect(**expect),  # type: ignore[arg-type]
+    )
 
 
 async def look(probes: Probes, behave: Behaviour, timeout: float = 0.5, **expect: object) -> Result:
@@ -365,9 +378,7 @@ async def test_another_origin_is_told_no_secret(probes: Probes) -> None:
         async with listening(asking(remember("same", redirect(f"{other.url}/there")))) as same:
             headers = {"Authorization": "Bearer ${TOKEN}", "X-Api-Key": "${TOKEN}", "Cookie": "a=${TOKEN}"}
             url = f"http://user:password@127.0.0.1:{same.port}/"
-            result = await in_time(
-                probes, Monitor(key="m", kind="http", target=url, timeout=0.5, headers=headers)
-            )
+            result = await in_time(probes, monitor(url, options={"headers": headers}))
     assert verdict(result) == ("ok", "")
     assert heads["same"].count("s3cret-t0ken") >= 2
     told = heads["other"].lower()
@@ -384,7 +395,10 @@ async def test_the_same_origin_keeps_what_it_was_told(probes: Probes) -> None:
 
     async with listening(asking(answer)) as target:
         headers = {"X-Api-Key": "${TOKEN}"}
-        await in_time(probes, Monitor(key="m", kind="http", target=target.url, timeout=0.5, headers=headers))
+        await in_time(
+            probes,
+            monitor(target.url, options={"headers": headers}),
+        )
     assert ["s3cret-t0ken" in head for head in heads] == [True, True]
 
 
@@ -396,9 +410,7 @@ async def test_variables_are_filled_from_the_workers_environment(probes: Probes)
     async with listening(asking(lambda head: heads.append(head) or OK)) as target:  # type: ignore[func-returns-value]
         url = f"{target.url}/?token=${{TOKEN}}"
         headers = {"Authorization": "Bearer ${TOKEN}"}
-        result = await in_time(
-            probes, Monitor(key="m", kind="http", target=url, timeout=0.5, headers=headers)
-        )
+        result = await in_time(probes, monitor(url, options={"headers": headers}))
     assert verdict(result) == ("ok", "")
     assert "?token=s3cret-t0ken " in heads[0] and "Authorization: Bearer s3cret-t0ken\r\n" in heads[0]
 
@@ -420,7 +432,8 @@ async def test_headers_that_cannot_be_sent_are_our_fault(
 ) -> None:
     async with listening(saying(OK)) as target:
         result = await in_time(
-            probes, Monitor(key="m", kind="http", target=target.url, timeout=0.5, headers=headers)
+            probes,
+            monitor(target.url, options={"headers": headers}),
         )
         assert target.visits == []
     assert verdict(result) == ("inconclusive", "worker")
@@ -446,13 +459,12 @@ async def test_no_secret_is_in_a_result_or_a_log(probes: Probes, caplog: pytest.
         silent,
         resetting,
     ]
-    expect = Expect(header={"server": "nginx"}, body="nginx")
     for behave in bad:
         async with listening(behave) as target:
             url = f"{target.url}/?key=${{TOKEN}}"
             result = await in_time(
                 probes,
-                Monitor(key="m", kind="http", target=url, timeout=0.3, headers=headers, expect=expect),
+                monitor(url, 0.3, options={"headers": headers}, header={"server": "nginx"}, body="nginx"),
             )
             assert result.outcome is not Outcome.OK
             if "invalid" not in result.detail:

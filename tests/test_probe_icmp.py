@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +14,9 @@ from app.domain.monitor import Monitor
 from app.domain.result import Result
 from tests.services import ROOT
 from workers.probes import Probes
+from workers.probes.equipment import Equipment
+from workers.probes.icmp import Icmp
+from workers.probes.run import Failed, Run
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,49 @@ async def test_many_pings_at_once_each_get_their_own_answer(probes: Probes) -> N
         pytest.skip("this machine permits no ping")
     assert {result.outcome for result in results} == {"ok"}
     assert len({result.address for result in results}) == 100
+
+
+async def test_of_several_pings_the_mean_counts_and_the_loss_is_bounded(probes: Probes) -> None:
+    monitor = Monitor(key="m", kind="icmp", target="127.0.0.1", timeout=0.5, options={"count": 5})
+    result = await probes.probe(monitor)
+    if result.reason == "not permitted":
+        pytest.skip("this machine permits no ping")
+    assert (result.outcome, result.reason) == ("ok", "")
+    assert result.took is not None and result.took < 0.05  # though the five took 0.2 s
+
+
+@pytest.mark.parametrize(
+    ("lost", "loss", "outcome"),
+    [(0, 0.0, "ok"), (1, 25.0, "ok"), (1, 20.0, "loss"), (3, 75.0, "ok"), (4, 100.0, "timeout")],
+)
+async def test_lost_pings_are_counted(lost: int, loss: float, outcome: str) -> None:
+    """Against a host that answers some: the pinger is ours to drive, the wire is not."""
+    probes = Probes()
+    words = {"count": 4, "loss": loss}
+    monitor = Monitor(key="m", kind="icmp", target="127.0.0.1", timeout=0.4, options=words)
+    icmp = Icmp(Equipment())
+    if (await look(probes, "127.0.0.1")).reason == "not permitted":
+        pytest.skip("this machine permits no ping")
+    pinger = icmp._pinger(socket.AF_INET)
+    hear, heard = pinger._hear, 0
+
+    def lossy() -> None:
+        nonlocal heard
+        heard += 1
+        if heard <= lost:
+            pinger._socket.recv(2048)
+        else:
+            hear()
+
+    asyncio.get_running_loop().add_reader(pinger._socket.fileno(), lossy)
+    run = Run(timeout=0.4)
+    try:
+        await icmp.probe(monitor, run)
+        assert outcome == "ok"
+    except (Failed, TimeoutError) as error:
+        assert getattr(error, "reason", "timeout") == outcome
+    await icmp.close()
+    await probes.close()
 
 
 async def test_what_may_not_be_pinged_is_not(probes: Probes) -> None:

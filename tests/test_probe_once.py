@@ -53,7 +53,9 @@ def test_a_bad_target_says_why_and_is_exit_code_1(capsys: pytest.CaptureFixture[
     assert "outcome      unreachable: refused" in out and "The connection was refused" in out
 
 
-@pytest.mark.parametrize("url", ["", "example.org", "://x", "http://", "ftp://example.org", "push://x"])
+@pytest.mark.parametrize(
+    "url", ["", "example.org", "://x", "http://", "ftp://example.org", "push://x", "websocket://x"]
+)
 def test_what_cannot_be_probed_is_one_sentence_and_exit_code_2(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +72,9 @@ def test_what_cannot_be_probed_is_one_sentence_and_exit_code_2(
         ("tls://a.test/", "tls", "a.test"),
         ("dns://a.test@127.0.0.1:53", "dns", "a.test@127.0.0.1:53"),
         ("icmp://[::1]", "icmp", "[::1]"),
+        ("redis://a.test", "redis", "a.test"),
+        ("wss://a.test/x", "websocket", "wss://a.test/x"),
+        ("domain://a.test", "domain", "a.test"),
     ],
 )
 def test_each_form_is_a_monitor(url: str, kind: str, target: str) -> None:

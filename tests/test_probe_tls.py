@@ -4,13 +4,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
-from tests.targets import listening, silent
+from tests.targets import certified, listening, silent
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
 from workers.probes.stream import Certificates
@@ -55,6 +58,59 @@ async def test_a_valid_certificate_is_ok_and_tells_when_it_ends(probes: Probes, 
 async def test_an_address_may_be_what_a_certificate_is_for(probes: Probes, ca: trustme.CA) -> None:
     async with listening(silent, host="::1", tls=serving(ca.issue_cert("::1"))) as target:
         assert (await look(probes, f"[::1]:{target.port}")).outcome == "ok"
+
+
+async def test_of_a_chain_the_date_counts_that_comes_first(tmp_path: Path) -> None:
+    """The leaf is good for long, and what it hangs on is not."""
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    root = trustme.CA()
+    between = ending(root, soon)
+    file = tmp_path / "root.pem"
+    root.cert_pem.write_to_path(file)
+    until = datetime(2040, 1, 2, tzinfo=UTC)
+    probes = Probes(Equipment(certificates=Certificates(str(file))))
+    async with listening(silent, tls=certified(between, "localhost", not_after=until)) as target:
+        result = await look(probes, f"localhost:{target.port}", certificate_days=14.0)
+    await probes.close()
+    assert (result.outcome, result.reason) == ("slow", "certificate")
+    assert result.certificate_until == soon
+
+
+def ending(root: trustme.CA, until: datetime) -> trustme.CA:
+    """An authority below `root` that ends then. trustme itself makes none that ends."""
+    between = root.create_child_ca()
+    old = x509.load_pem_x509_certificate(between.cert_pem.bytes())
+    issuer_key = serialization.load_pem_private_key(root.private_key_pem.bytes(), None)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number)
+    builder = builder.not_valid_before(old.not_valid_before_utc).not_valid_after(until)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    new = builder.sign(issuer_key, hashes.SHA256())  # type: ignore[arg-type]
+    made = trustme.CA.from_pem(new.public_bytes(serialization.Encoding.PEM), between.private_key_pem.bytes())
+    made.parent_cert = between.parent_cert
+    return made
+
+
+async def test_another_name_may_be_asked_for(probes: Probes, ca: trustme.CA) -> None:
+    async with listening(silent, tls=certified(ca, "shop.example")) as target:
+        assert (await look(probes, target.place)).reason == "certificate"
+        asked = Monitor(
+            key="m", kind="tls", target=target.place, timeout=1.0, options={"server_name": "shop.example"}
+        )
+        assert (await probes.probe(asked)).outcome == "ok"
+
+
+@pytest.mark.parametrize(("spoken", "wanted", "reason"), [("1.2", "1.3", "version"), ("1.3", "1.2", "")])
+async def test_an_older_version_than_expected_fails(
+    probes: Probes, ca: trustme.CA, spoken: str, wanted: str, reason: str
+) -> None:
+    context = certified(ca, "localhost")
+    context.maximum_version = ssl.TLSVersion[f"TLSv{spoken.replace('.', '_')}"]
+    async with listening(silent, tls=context) as target:
+        place = f"localhost:{target.port}"
+        asked = Monitor(key="m", kind="tls", target=place, timeout=1.0, options={"version": wanted})
+        result = await probes.probe(asked)
+    assert (result.outcome, result.reason) == ("fail" if reason else "ok", reason)
 
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)

@@ -25,16 +25,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
+from app.domain.words import Connecting, Securing, read_words
 from app.statusfile import tree
 from app.statusfile.catalog import parse, warnings
 from app.statusfile.disk import load, watch
-from app.statusfile.mapping import FITS, KEYS
+from app.statusfile.kinds import KINDS, own_words, words_of
+from app.statusfile.mapping import COMMON, KEYS
 from app.statusfile.problem import Problem, StatusFileError
-from app.statusfile.values import RECORDS, zones
+from app.statusfile.values import zones
 from tests.conftest import eventually
 from workers.probes.expect import Expectation
+from workers.probes.run import REASONS
 
 DOCS = Path(__file__).parent.parent / "docs" / "config.md"
+PROBES = DOCS.with_name("PROBES.md")
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PROBES.read_text(), re.MULTILINE | re.DOTALL))
 
 # The sample of the contract, `${PAYMENTS_TOKEN}` without quotes included.
 SAMPLE = r"""
@@ -72,7 +77,7 @@ SAMPLE_CATALOG = Catalog(
                     key="payments-api/http",
                     kind="http",
                     target="https://api.acme.example/health",
-                    headers={"Authorization": "${PAYMENTS_TOKEN}"},
+                    options={"headers": {"Authorization": "${PAYMENTS_TOKEN}"}},
                     expect=Expect(
                         status=((200, 299),),
                         body=r'"ok":\s*true',
@@ -98,7 +103,13 @@ SAMPLE_CATALOG = Catalog(
                 ),
                 Monitor(key="website/tls", kind="tls", target="acme.example:443"),
                 Monitor(key="website/icmp", kind="icmp", target="acme.example"),
-                Monitor(key="website/push", kind="push", target="nightly-backup", every=86400),
+                Monitor(
+                    key="website/push",
+                    kind="push",
+                    target="nightly-backup",
+                    every=86400,
+                    options={"grace": 3600.0},
+                ),
             ),
         ),
     ),
@@ -127,6 +138,11 @@ def monitor(lines: str) -> str:
     return "\n".join(
         ["components:", "- name: A", "  monitors:", f"  - {first}", *(f"    {it}" for it in more)]
     )
+
+
+def members(groups: str) -> str:
+    """A file of one line, in which the groups come before their members."""
+    return f"components: [{{name: A, monitors: [{groups}, {{http: https://a}}, {{tcp: a:1}}]}}]"
 
 
 def only(lines: str) -> Monitor:
@@ -232,12 +248,13 @@ COMPONENTS = [
 ]
 
 MONITORS = [
-    ("every: 30s", 4, "a monitor needs one of `http`, `tcp`, `dns`, `tls`, `icmp` or `push`, such as `http:"),
+    ("every: 30s", 4, ", such as `http: https://example.com`"),
     ("http: https://a\ntcp: a:1", 5, "this one has `http` on line 4 and `tcp`: make two monitors of it"),
     ("icmp: a\nevry: 30s", 5, "`evry` is not a key of a monitor; did you mean `every`?"),
     ("icmp: a\ninterval: 30s", 5, "`interval` is not a key of a monitor; did you mean `every`?"),
     ("icmp: a\nname: b", 5, "`name` is not a key of a monitor; did you mean `slug`?"),
     ("http: https://a\nstatus: 200", 5, "`status` is not a key of a monitor; it belongs in `expect`"),
+    ("icmp: a\nzebra: 1", 5, "`zebra` is not a key of a monitor, which may have `every`, `timeout`, `retries`,"),
     ("icmp: a\nurl: https://a", 5, "`url` is not a key of a monitor; did you mean `http`?"),
     ("icmp: a\nevery: 0.2s", 5, "`every: 0.2s` is too short: at least 1s"),
     ("icmp: a\nevery: 8d", 5, "`every: 8d` is too long: at most 7d"),
@@ -262,11 +279,11 @@ MONITORS = [
     ("icmp: a\nregions: !x [eu]", 5, "`regions` has the YAML tag `!x`"),
     (f"icmp: a\nregions: [{', '.join(f'r{n}' for n in range(101))}]", 5, "has 101 entries: at most 100"),
     ("icmp: a\nslug: A", 5, "`slug: A` must be 1 to 64"),
-    ("icmp: a\nheaders: {A: b}", 5, "`headers` does not fit `icmp`, only `http`: take it out"),
+    ("icmp: a\nheaders: {A: b}", 5, "`headers` does not fit `icmp`, only `http` and `websocket`: take it out"),
     ("tcp: a:1\nrecord: A", 5, "`record` does not fit `tcp`, only `dns`: take it out"),
     ("http: https://a\ngrace: 1h", 5, "`grace` does not fit `http`, only `push`: take it out"),
     ("push: a\nregions: [eu]", 5, "`regions` does not fit `push`"),
-    ("dns: a\nrecord: AAAAA", 5, "`record: AAAAA` is not a record type that we ask for: use one of A, AAAA, CAA"),
+    ("dns: a\nrecord: AAAAA", 5, "`record: AAAAA` is none of those it may be: use one of A, AAAA, CAA"),
     ("push: a\ngrace: 8d", 5, "`grace: 8d` is too long: at most 7d"),
     ("push: Nightly Backup", 4, "`push: Nightly Backup` must be 1 to 64 of a-z, 0-9 and inner hyphens"),
 ]
@@ -275,7 +292,7 @@ TARGETS = [
     ("http: acme.example/health", 4, "`http` must be a whole URL, from http:// or https:// on, such as https://"),
     ("http: ftp://acme.example", 4, "must be a whole URL"),
     ("http: https://", 4, "must be a whole URL"),
-    ("http: https://user:pass@acme.example", 4, "`http` must not hold a user or password: put `Authorization:"),
+    ("http: https://user:pass@acme.example", 4, "`http` must not hold a user or password: put it into `auth`, as ${NAME}"),
     ("http: https://acme.example/a b", 4, "`http` has a blank in it: write %20 for each"),
     ("http: https://acme.example:99999", 4, "`http` has a host or port that cannot be read"),
     ('http: "https://[::1/"', 4, "`http` has a host or port that cannot be read"),
@@ -317,11 +334,11 @@ HEADERS = [
 ]
 
 EXPECT = [
-    ("http: https://a\nexpect: 200", 5, "`expect` must be a mapping, such as `{status: 200}`, not plain text"),
+    ("http: https://a\nexpect: 200", 5, "`expect` must be a mapping, such as `{slower_than: 800ms}`, not plain text"),
     ("http: https://a\nexpect: {stauts: 200}", 5, "`stauts` is not a key of `expect`; did you mean `status`?"),
     ("http: https://a\nexpect: {every: 30s}", 5, "`every` is not a key of `expect`; it belongs in a monitor"),
     ("http: https://a\nexpect: {headers: {a: b}}", 5, "did you mean `header`?"),
-    ("dns: a\nexpect:\n  certificate_days: 3", 6, "`certificate_days` does not fit `dns`, only `http` and `tls`"),
+    ("dns: a\nexpect:\n  certificate_days: 3", 6, "`certificate_days` does not fit `dns`"),
     ("tcp: a:1\nexpect: {status: 200}", 5, "`status` does not fit `tcp`, only `http`: take it out"),
     ("push: a\nexpect: {}", 5, "`expect` does not fit `push`"),
     ("http: https://a\nexpect: {status: 2xx}", 5, "`status: 2xx` is not a status: write 200, 200-299 or 200,204"),
@@ -356,6 +373,63 @@ EXPECT = [
     ("dns: a\nexpect: {answer: []}", 5, "`answer` is an empty list"),
     ("dns: a\nexpect: {answer: {a: b}}", 5, "`answer` must be one value, not a mapping"),
 ]
+
+WORDS = [
+    ("redis: a\npassword: hunter2", 5, "`password` must be ${NAME}, which each worker fills in from its own"),
+    ("redis: a\npassword: ${x-}", 5, "`password` has a `${` that begins no variable"),
+    ("redis: a\nuser: me", 5, "`user` needs a `password` too"),
+    ("mysql: a\npassword: ${P}", 5, "`password` needs a `user` too"),
+    ("redis: a\nsecure: 1", 5, "`secure: 1` must be yes or no"),
+    ("redis: a\nip: 5", 5, "`ip: 5` is none of those it may be: use one of any, 4, 6, both"),
+    ("icmp: a\nip: both", 5, "use one of any, 4, 6"),
+    ("redis: a\nca: acme.pem", 5, "`ca: acme.pem` must be a whole path on the workers' machines, such as /etc"),
+    ("redis: a\ncertificate_key: /a.pem", 5, "`certificate_key` belongs to a certificate: give `certificate` too"),
+    ("redis: a\ntls: yes", 5, "a monitor probes one thing"),
+    ("redis: a\nexpect: {loss: 5%}", 5, "`loss` does not fit `redis`, only `icmp`: take it out"),
+    ("icmp: a\ncount: 5\nexpect: {loss: 5}", 6, "`loss: 5` is no share: write it as 20%, from 0% to 100%"),
+    ("icmp: a\ncount: 5\nexpect: {loss: 101%}", 6, "is no share"),
+    ("icmp: a\nexpect: {loss: 50%}", 5, "`loss` of one ping is all or nothing: send more, as with `count: 5`"),
+    ("icmp: a\ncount: 21", 5, "`count: 21` must be a whole number from 1 to 20"),
+    ("http: https://a\nmethod: BREW", 5, "`method: BREW` is none of those it may be: use one of GET, HEAD"),
+    ("http: https://a\nsend: x", 5, "`send` does not go with GET: add `method: POST`, or take it out"),
+    ("http: https://a\nredirects: -1", 5, "`redirects: -1` must be a whole number from 0 to 10"),
+    ("http: https://a\nproxy: socks5://a", 5, "`proxy` must be a whole URL, from http:// on, such as http://"),
+    ("http: https://a\nexpect: {size: 5}", 5, "`size: 5` is no span: write 500-20000, or leave out one end"),
+    ("http: https://a\nexpect: {size: 5-4}", 5, "`size: 5-4` runs backwards: write 4-5"),
+    ("http: https://a\nexpect: {size: 1-9999999}", 5, "ends too high: at most 1048576"),
+    ("http: https://a\nexpect: {size: '-'}", 5, "is no span"),
+    ("http: https://a\nauth: hunter2", 5, "`auth` must be a mapping"),
+    ("http: https://a\nauth: {}", 5, "`auth` must be one of `basic`, `bearer` and `oauth2`: keep one of them"),
+    ("http: https://a\nauth: {bearer: ${A}, basic: {user: a, password: ${B}}}", 5, "keep one of them"),
+    ("http: https://a\nauth: {bearer: hunter2}", 5, "`bearer` must be ${NAME}"),
+    ("http: https://a\nauth:\n  basic: {user: a}", 6, "`basic` needs a `password` too"),
+    ("http: https://a\nauth:\n  basic: {usr: a, user: b, password: ${P}}", 6, "`usr` is not a key of `basic`; did you"),
+    ("http: https://a\nauth: {oauth2: {client: a, secret: ${S}}}", 5, "`oauth2` needs a `url` too"),
+    ("http: https://a\nauth: {bearer: ${A}}\nheaders: {authorization: ${B}}", 5, "are the same thing: keep one"),
+    ("tcp: a:1\nsecure: yes\nstarttls: imap", 6, "`starttls` begins TLS within a connection that `secure` has it"),
+    ("tcp: a:1\nstarttls: ldap", 5, "use one of smtp, imap, pop3"),
+    ("smtp: a\nsecure: yes\nstarttls: yes", 6, "`starttls` begins TLS within a connection"),
+    ("tls: a\nexpect: {version: 1.1}", 5, "use one of 1.2, 1.3"),
+    ("tls: a\nserver_name: https://a", 5, "must not be a URL"),
+    ("websocket: https://a", 4, "`websocket` must be a whole URL, from ws:// or wss:// on, such as wss://example.com"),
+    ("ntp: a\nexpect: {offset: 100}", 5, "`offset: 100` has no unit"),
+    ("ntp: a\nexpect: {offset: 2d}", 5, "`offset: 2d` is too long: at most 1d"),
+    ("ntp: a\nexpect: {stratum: 16}", 5, "from 1 to 15"),
+    ("domain: a\nexpect: {days: 3651}", 5, "must be a number of days from 0 to 3650, without a unit"),
+    ("postgres: a\nquery: ''", 5, "`query: ` is empty"),
+    ("group: a/http", 4, "`group: a/http` names one monitor alone, and a group is of several"),
+    ("group: [a/http, a/http]", 4, "`group` names a monitor twice"),
+    ("group: [a/http, Web]", 4, "`group: Web` is no key of a monitor: write its `slug`, or component/kind"),
+]
+
+MEMBERS = [
+    ("{group: [a/http, a/tcp], every: 30s}", "`every` does not fit `group`: take it out"),
+    ("{group: [a/http, a/tcp], needs: 0%}", "is no share"),
+    ("{group: [a/http, a/tcp], needs: some}", "`needs: some` is no share: write any, all, or one such as 60%"),
+    ("{group: [a/http, a/group-2]}, {group: [a/http, a/tcp]}", "`a/group-2` is a group itself: name its members"),
+    ("{group: [a/http, a/tcq]}", "no monitor has the key `a/tcq`; did you mean `a/tcp`?"),
+    ("{group: [a/http, zebra]}", "no monitor has the key `zebra`: name it by its `slug`, or as web/http"),
+]
 # fmt: on
 
 EVERY_BAD_FILE = [
@@ -363,7 +437,11 @@ EVERY_BAD_FILE = [
     *KEYS_AND_SHAPES,
     *PAGE,
     *COMPONENTS,
-    *((monitor(lines), line, phrase) for lines, line, phrase in MONITORS + TARGETS + HEADERS + EXPECT),
+    *(
+        (monitor(lines), line, phrase)
+        for lines, line, phrase in MONITORS + TARGETS + HEADERS + EXPECT + WORDS
+    ),
+    *((members(lines), 1, phrase) for lines, phrase in MEMBERS),
 ]
 NUMBERS = [str(number) for number in range(len(EVERY_BAD_FILE))]
 
@@ -435,6 +513,16 @@ def test_what_an_alias_repeats_is_told_once() -> None:
         "http: https://a\nheaders: {A: !x hunter2}",
         "http: https://a\nheaders: {A: {B: hunter2}}",
         f"http: https://a\nheaders: {{A: hunter2{'a' * 5000}}}",
+        "redis: a\npassword: hunter2",
+        "redis: a\npassword: [hunter2]",
+        'redis: a\nuser: "hunter2\\0"',
+        "http: https://a\nauth: hunter2",
+        "http: https://a\nauth: {bearer: hunter2}",
+        "http: https://a\nauth: {basic: {user: a, password: hunter2}}",
+        "http: https://a\nauth: {oauth2: {url: 'https://u:hunter2@a', client: a, secret: hunter2}}",
+        'http: https://a\nmethod: POST\nsend: "hunter2\\0"',
+        "http: https://a\nproxy: http://u:hunter2@a",
+        "websocket: wss://u:hunter2@a",
     ],
 )
 def test_a_secret_is_not_repeated_in_an_error(lines: str) -> None:
@@ -538,6 +626,33 @@ def test_a_timeout_is_five_seconds_and_never_longer_than_every(written: str, sec
 def test_a_target_is_kept_in_the_form_that_workers_read(written: str, kind: str, target: str) -> None:
     found = only(written)
     assert (kind, target) == (found.kind, found.target)
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ("redis: a", {}),
+        ("redis: a\nsecure: Yes\npassword: ${P}\nip: 6", {"secure": True, "password": "${P}", "ip": "6"}),
+        ("icmp: a\ncount: 1", {}),
+        ("icmp: a\ncount: 4\nexpect: {loss: 25%}", {"count": 4, "loss": 25.0}),
+        ("http: https://a\nmethod: post\nsend: |\n      a\n      b", {"method": "POST", "send": "a\nb"}),
+        ("http: https://a\nexpect: {size: 5-}", {"size": [5, 1 << 20]}),
+        ("http: https://a\nexpect: {size: '-5'}", {"size": [0, 5]}),
+        ("http: https://a\nauth: {bearer: ${T}}", {"auth": {"bearer": "${T}"}}),
+        (
+            "http: https://a\nauth: {basic: {user: me, password: 'x-${P}'}}",
+            {"auth": {"basic": {"user": "me", "password": "x-${P}"}}},
+        ),
+        ("ntp: a\nexpect: {offset: 100ms}", {"offset": 0.1}),
+        ("dns: a\nrecord: mx", {"record": "MX"}),
+    ],
+)
+def test_the_words_of_a_kind_are_kept_as_they_are_meant(written: str, options: dict[str, object]) -> None:
+    assert options == only(written).options
+
+
+def test_a_kind_may_have_another_pace() -> None:
+    assert (21600, 5) == (only("domain: a.example").every, only("domain: a.example").timeout)
 
 
 @pytest.mark.parametrize(
@@ -687,6 +802,11 @@ def test_a_literal_secret_and_a_heartbeat_are_warned_of() -> None:
     assert "the page shows no data" in said_of_push
 
 
+def first_cells(text: str) -> set[str]:
+    rows = re.findall(r"^\| (.*?) \|", text, re.MULTILINE)
+    return {key for row in rows for key in re.findall(r"`(.*?)`", row)}
+
+
 def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
@@ -695,16 +815,52 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
-    first_cells = {
-        key for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(.*?)`", row)
-    }
-    assert {key for keys in KEYS.values() for key in keys} | {"x-..."} == first_cells
-    assert set(RECORDS) <= set(re.findall(r"[A-Z]+", text))
-    for key, fits in FITS.items():
-        row = re.search(rf"^\| `{key}` \|.*$", text, re.MULTILINE)
-        assert row is not None
-        said = "all but push" if len(fits) == 5 else ", ".join(fits)
-        assert f"| {said} |" in row[0]
+    places = ("the file", "`page`", "a group", "a component")
+    keys = {key for place in places for key in KEYS[place]} | set(COMMON) | set(Expect.__struct_fields__)
+    assert keys | {"x-..."} == first_cells(text)
+
+
+def test_the_reference_of_the_probes_has_a_section_for_every_kind() -> None:
+    assert set(KINDS) == {title for title in SECTIONS if re.fullmatch("[a-z0-9]+", title)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_reference_says_of_a_kind_is_true(kind: str) -> None:
+    section = SECTIONS[kind]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        listed = "".join(f"  {line}\n" for line in block.splitlines())
+        catalog = parse(f"components:\n- name: A\n  monitors:\n{listed}")
+        heard = msgspec.json.decode(msgspec.json.encode(catalog), type=Catalog)
+        assert (catalog, catalog.revision) == (heard, heard.revision)
+        for each in [each for each in heard.monitors() if each.kind == kind]:
+            Expectation(each.expect)
+            assert read_words(KINDS[kind], each.options).clash(each.target) is None
+    shared = {word.name for struct in (Connecting, Securing) for word in words_of(struct)}
+    own = {word.name for word in own_words(kind, expected=False)}
+    assert own - shared == first_cells(section)
+    assert own & shared <= first_cells(SECTIONS["What all connections have in common"])
+    [said] = re.findall(r"^Expects: (.*)$", section, re.MULTILINE)
+    expected = [*KINDS[kind].expects, *(word.name for word in own_words(kind, expected=True))]
+    assert said == (", ".join(f"`{word}`" for word in expected) or "nothing")
+    for inner in (word.inner for word in own_words(kind, expected=False)):
+        assert inner is None or {f"`{word.name}`" for word in words_of(inner)} <= set(
+            re.findall("`.*?`", section)
+        )
+
+
+def test_the_reference_of_the_probes_names_every_reason() -> None:
+    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", SECTIONS["What comes out"], re.MULTILINE))
+    assert {reason: words for reason, words in rows.items() if reason in REASONS} == REASONS
+
+
+def test_no_word_of_a_kind_is_a_kind_or_a_word_of_all() -> None:
+    """They stand side by side in the file."""
+    own = {word.name for kind in KINDS for word in own_words(kind, expected=False)}
+    assert not own & {*KINDS, *COMMON}
+    expected = {word.name for kind in KINDS for word in own_words(kind, expected=True)}
+    assert not expected & {*own, *KINDS, *COMMON, *Expect.__struct_fields__}
 
 
 def test_what_the_file_may_expect_the_workers_can_judge() -> None:

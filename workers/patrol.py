@@ -25,7 +25,7 @@ from app.domain.result import Outcome, Result
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
 from workers.lag import Lag
 from workers.outbox import Outbox
-from workers.probes import Probes
+from workers.probes import UNPROBED, Probes
 
 IN_FLIGHT_AT_MOST: Final = 500
 STANDINGS_AT_A_TIME: Final = 500
@@ -151,9 +151,9 @@ class Patrol:
     def _is_ours(self, monitor: Monitor) -> bool:
         if self._region not in monitor.regions:
             return False
-        if monitor.kind == "push":
+        if monitor.kind in UNPROBED:
             if not self._push_noted:
-                log.info("push monitors are pushed to; a worker leaves them alone", monitor=monitor.key)
+                log.info("some monitors are not for probing; a worker leaves them alone", monitor=monitor.key)
             self._push_noted = True
             return False
         return True

@@ -5,7 +5,7 @@ it is, the event says. A stretch in which nobody looked is found here too, by ar
 becomes unknown even if no server was alive to notice it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.events import CatalogChange, Logged, Retelling, Sample, Samples, Silence, StateChange
+from app.domain.kinds.group import members_of, needed_of
 from app.domain.monitor import Catalog, Component, Monitor
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
@@ -69,6 +70,8 @@ class Board:
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
+        # The other components that have a group with this monitor in it.
+        self._above: dict[str, list[Component]] = {}
         if catalog is not None:
             if at is None:
                 raise ValueError("a board with a catalog needs the instant from which it is shown")
@@ -206,8 +209,10 @@ class Board:
         return self._stand(standing, sample.at)
 
     def _show(self, monitor: str, since: datetime, reason: str) -> list[Change]:
-        owner = self._owner[monitor]
-        return self._repaint(owner, since, monitor, reason)
+        changes = self._repaint(self._owner[monitor], since, monitor, reason)
+        for component in self._above.get(monitor, ()):
+            changes += self._repaint(component, since, monitor, reason)
+        return changes
 
     def _repaint(self, component: Component, since: datetime, monitor: str, reason: str) -> list[Change]:
         status = self._status(component)
@@ -226,7 +231,9 @@ class Board:
         return [change]
 
     def _status(self, component: Component) -> Status:
-        verdicts = [self._verdict(monitor) for monitor in component.monitors]
+        # Who is in a group of the same component counts through that alone.
+        within = {member for monitor in component.monitors for member in _members(monitor)}
+        verdicts = [self._verdict(each) for each in component.monitors if each.key not in within]
         down = sum(verdict is State.DOWN for verdict in verdicts)
         if down:
             return Status.MAJOR if down == len(verdicts) else Status.PARTIAL
@@ -235,6 +242,8 @@ class Board:
     def _verdict(self, monitor: Monitor) -> State:
         """What the assigned regions say together. Down takes a majority of all assigned, so does knowing
         at all: the regions that are silent are never counted for either side."""
+        if monitor.kind == "group":
+            return self._verdict_of_group(monitor)
         states = [
             standing.state
             for region in monitor.regions
@@ -247,6 +256,20 @@ class Board:
             return State.DOWN
         return State.UP if all(state is State.UP for state in states) else State.DEGRADED
 
+    def _verdict_of_group(self, group: Monitor) -> State:
+        """Unknown as long as those of whom nobody knows could decide it."""
+        members = [self._monitors[key] for key in _members(group) if key in self._monitors]
+        verdicts = [self._verdict(each) for each in members if each.kind != "group"]
+        if not verdicts:
+            return State.UNKNOWN
+        needed = needed_of(group, len(verdicts))
+        up, degraded = verdicts.count(State.UP), verdicts.count(State.DEGRADED)
+        if up >= needed:
+            return State.UP
+        if up + degraded >= needed:
+            return State.DEGRADED
+        return State.DOWN if len(verdicts) - verdicts.count(State.DOWN) < needed else State.UNKNOWN
+
     def _adopt(self, catalog: Catalog, at: datetime) -> list[Change]:
         """Take over a catalog and keep every standing that is still about something in it."""
         before = {key: monitor.best_before for key, monitor in self._monitors.items()}
@@ -256,6 +279,7 @@ class Board:
         self._owner = {
             monitor.key: component for component in catalog.components for monitor in component.monitors
         }
+        self._above = _above(catalog)
         self.standings = {
             (key, region): standing
             for (key, region), standing in self.standings.items()
@@ -281,6 +305,20 @@ _AS_STATUS = {
     State.DOWN: Status.MAJOR,
     State.UNKNOWN: Status.UNKNOWN,
 }
+
+
+def _members(monitor: Monitor) -> Sequence[str]:
+    return members_of(monitor.target) if monitor.kind == "group" else ()
+
+
+def _above(catalog: Catalog) -> dict[str, list[Component]]:
+    above: dict[str, list[Component]] = {}
+    for component in catalog.components:
+        own = {monitor.key for monitor in component.monitors}
+        members = {key for monitor in component.monitors for key in _members(monitor)}
+        for key in sorted(members - own):
+            above.setdefault(key, []).append(component)
+    return above
 
 
 def _patch(

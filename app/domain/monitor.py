@@ -7,6 +7,7 @@ neither in the database nor in Redis.
 
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -30,8 +31,8 @@ class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 
 class Monitor(Struct, frozen=True, kw_only=True):
-    """`key` survives restarts and renames of the file. `target` is a URL for http, host:port for tcp and
-    tls, a name for dns, a host for icmp. Times are seconds."""
+    """`key` survives restarts and renames of the file. `target` is what the kind makes of it: a URL for http,
+    host:port for tcp, a name for dns. Times are seconds."""
 
     key: str
     kind: str
@@ -40,9 +41,8 @@ class Monitor(Struct, frozen=True, kw_only=True):
     timeout: float = 5.0
     retries: int = 1  # quick retries before down: retries=1 means two failures in a row
     regions: tuple[str, ...] = (DEFAULT_REGION,)
-    headers: dict[str, str] = {}
     expect: Expect = Expect()
-    record: str = "A"  # dns: which type is asked for
+    options: dict[str, Any] = {}  # the words of its own kind, as `app/domain/kinds/` has them
 
     @property
     def best_before(self) -> float:

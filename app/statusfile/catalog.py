@@ -4,20 +4,23 @@ Keys of monitors are made here, and they live longer than the file: the history 
 that is left out is made from the name, and monitors without one are numbered by kind.
 """
 
+import difflib
 import gc
 import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
+from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
 from app.statusfile import targets, values
-from app.statusfile.mapping import HEADER, JSON_PATH, KINDS, Mapping
+from app.statusfile.forms import reading
+from app.statusfile.kinds import KINDS, own_words
+from app.statusfile.mapping import HEADER, JSON_PATH, Mapping
 from app.statusfile.problem import Hopeless, Problems, listed, quote
-from app.statusfile.targets import TARGETS
 from app.statusfile.tree import compose, line_of
 
 MOST_MONITORS: Final = 20_000
@@ -44,7 +47,7 @@ def warnings(catalog: Catalog) -> list[str]:
 
 
 def _warnings(monitor: Monitor) -> Iterator[str]:
-    for header, value in monitor.headers.items():
+    for header, value in monitor.options.get("headers", {}).items():
         if _SECRET_HEADER.search(header) and not values.VARIABLE.search(value):
             yield (
                 f"monitor `{monitor.key}` has the value of its header `{header}` in the file, and so in "
@@ -84,6 +87,7 @@ class _Contents:
         self._slugs: dict[str, int] = {}
         self._keys: dict[str, int] = {}
         self._monitors = 0
+        self._members: list[tuple[int, str]] = []
 
     def catalog(self, root: yaml.Node) -> Catalog:
         said = Mapping(self._problems, root, "the file")
@@ -101,7 +105,22 @@ class _Contents:
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        return Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        self._check_members(catalog)
+        return catalog
+
+    def _check_members(self, catalog: Catalog) -> None:
+        """At the end: a group may name a monitor that comes after it."""
+        if not self._members:
+            return
+        kinds = {monitor.key: monitor.kind for monitor in catalog.monitors()}
+        for line, member in self._members:
+            if member not in kinds:
+                close = difflib.get_close_matches(member, kinds, n=1)
+                hint = f"; did you mean `{close[0]}`?" if close else ": name it by its `slug`, or as web/http"
+                self._problems.add(line, f"no monitor has the key {quote(member)}{hint}")
+            elif kinds[member] == "group":
+                self._problems.add(line, f"{quote(member)} is a group itself: name its members instead")
 
     def _page(self, said: Mapping) -> Page:
         return Page(
@@ -153,10 +172,11 @@ class _Contents:
         said = Mapping(self._problems, node, "a monitor")
         kind = self._kind(said)
         said.refuse_unfit(kind)
-        every, timeout = self._times(said)
-        target, record = self._target(said, kind)
-        # Heartbeats are a later feature. `grace` is checked already, so that no file will break with it.
-        said.take("grace", values.grace, 0.0)
+        every, timeout = self._times(said, kind)
+        target = said.take(kind, reading(KINDS[kind].target), "") if kind else ""
+        if kind == "group" and target:
+            self._members += ((said.line(kind), member) for member in members_of(target))
+        expected = said.mapping("expect") if "expect" in said else None
         return Monitor(
             key=self._key(said, component, kind, kinds),
             kind=kind,
@@ -165,10 +185,23 @@ class _Contents:
             timeout=timeout,
             retries=said.take("retries", values.retries, 1),
             regions=said.take("regions", values.regions, (DEFAULT_REGION,)),
-            headers=said.named("headers", HEADER, values.header_value, "{User-Agent: statuswire}"),
-            expect=self._expect(said.mapping("expect"), kind, timeout) if "expect" in said else Expect(),
-            record=record,
+            expect=self._expect(expected, kind, timeout) if expected is not None else Expect(),
+            options=self._options(said, expected, kind, target) if kind else {},
         )
+
+    def _options(self, said: Mapping, expected: Mapping | None, kind: str, target: str) -> dict[str, Any]:
+        before = self._problems.count
+        found = said.own(own_words(kind, expected=False))
+        if expected is not None:
+            found |= expected.own(own_words(kind, expected=True))
+        words = KINDS[kind](**found)
+        # Of words of which one is wrong nobody knows whether they go together.
+        is_whole = bool(target) and self._problems.count == before
+        if is_whole and (clash := words.clash(target)) is not None:
+            key, why = clash
+            place = expected if expected is not None and key in expected else said
+            self._problems.add(place.line(key), why)
+        return words.options
 
     def _count(self, node: yaml.Node) -> None:
         self._monitors += 1
@@ -196,8 +229,9 @@ class _Contents:
             )
         return ""
 
-    def _times(self, said: Mapping) -> tuple[float, float]:
-        every = said.take("every", values.every, 30.0)
+    def _times(self, said: Mapping, kind: str) -> tuple[float, float]:
+        default = (KINDS[kind].every if kind else None) or 30.0
+        every = said.take("every", values.every, default)
         timeout = said.take("timeout", values.timeout, min(5.0, every))
         if timeout > every:
             self._problems.add(
@@ -206,17 +240,6 @@ class _Contents:
                 f"a probe has to end before the next one begins",
             )
         return every, timeout
-
-    def _target(self, said: Mapping, kind: str) -> tuple[str, str]:
-        """And the type of record that is asked for, which decides whether an address is a name."""
-        target = said.take(kind, TARGETS[kind], "") if kind else ""
-        record = said.take("record", values.record_type, "A")
-        if kind == "dns" and record != "PTR" and targets.is_ip(target.partition("@")[0]):
-            self._problems.add(
-                said.line("dns"),
-                "`dns` takes a name: write one, or add `record: PTR` to look up an address",
-            )
-        return target, record
 
     def _key(self, said: Mapping, component: str, kind: str, kinds: Counter[str]) -> str:
         # Those with a slug are counted too: to give one a slug must not rename the others.

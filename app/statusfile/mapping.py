@@ -6,19 +6,37 @@ all problems of a file are told at once.
 
 import difflib
 import re
-from collections.abc import Iterator
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple, TypeVar
 
 import yaml
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from app.domain.monitor import Expect
+from app.domain.words import Headers
+from app.statusfile import values
+from app.statusfile.forms import reading
+from app.statusfile.kinds import KINDS, NEVER_REPEATED, Word, own_words, words_of
 from app.statusfile.problem import Problems, Wrong, listed, quote
-from app.statusfile.targets import TARGETS
 from app.statusfile.tree import PLAIN, is_list, is_mapping, is_null, is_scalar, kind_of, line_of, written
 from app.statusfile.values import CONTROL, Reading
 
-KINDS: Final = tuple(TARGETS)
-_PROBED: Final = tuple(kind for kind in KINDS if kind != "push")
+_PROBED: Final = tuple(kind for kind, words in KINDS.items() if words.probed)
+# Those that every kind has, or every kind that is probed.
+COMMON: Final = ("every", "timeout", "retries", "regions", "expect", "slug")
+
+
+def _own(expected: bool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.name for kind in KINDS for word in own_words(kind, expected)))
+
+
+def _inner(structs: Iterable[type[Struct]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for struct in structs:
+        for word in words_of(struct):
+            if word.inner is not None:
+                yield f"`{word.name}`", tuple(each.name for each in words_of(word.inner))
+                yield from _inner([word.inner])
+
 
 # Every key the file may have, by what it is a key of.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -26,27 +44,24 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "`page`": ("name", "url", "time_zone"),
     "a group": ("name", "components"),
     "a component": ("name", "slug", "description", "monitors"),
-    "a monitor": (
-        *KINDS, "every", "timeout", "retries", "regions", "headers", "expect", "slug", "record", "grace",
-    ),
-    "`expect`": ("status", "body", "json", "header", "slower_than", "certificate_days", "answer"),
-}  # fmt: skip
+    "a monitor": (*KINDS, *COMMON, *_own(expected=False)),
+    "`expect`": tuple(dict.fromkeys((*Expect.__struct_fields__, *_own(expected=True)))),
+    **dict(_inner(KINDS.values())),
+}
 
-# The kinds that a key fits; those not named here fit every kind.
+# The kinds that a key of a monitor or of `expect` fits; those not named here fit every kind.
 FITS: Final[dict[str, tuple[str, ...]]] = {
-    "timeout": _PROBED,
-    "retries": _PROBED,
-    "regions": _PROBED,
-    "expect": _PROBED,
-    "headers": ("http",),
-    "record": ("dns",),
-    "grace": ("push",),
-    "status": ("http",),
-    "body": ("http",),
-    "json": ("http",),
-    "header": ("http",),
-    "certificate_days": ("http", "tls"),
-    "answer": ("dns",),
+    **{key: _PROBED for key in ("timeout", "retries", "regions", "expect")},
+    "every": tuple(kind for kind, words in KINDS.items() if words.every is not None),
+    **{
+        key: tuple(kind for kind, words in KINDS.items() if key in words.expects)
+        for key in Expect.__struct_fields__
+    },
+    **{
+        key: tuple(kind for kind in KINDS if any(key == word.name for word in own_words(kind, expected)))
+        for expected in (False, True)
+        for key in _own(expected)
+    },
 }
 
 _EXAMPLES: Final = {
@@ -55,7 +70,7 @@ _EXAMPLES: Final = {
     "a group": "`name: Payments` and its `components`",
     "a component": "`name: Website`",
     "a monitor": "`http: https://example.com`",
-    "`expect`": "`{status: 200}`",
+    "`expect`": "`{slower_than: 800ms}`",
 }
 
 # What people write who come from elsewhere, and difflib would not find.
@@ -111,7 +126,8 @@ class Mapping:
         self.node = node
         self._problems = problems
         self._what = what
-        self._pairs = _pairs(problems, node, what, _EXAMPLES[what])
+        example = _EXAMPLES.get(what, f"`{KEYS[what][0]}: ...`")
+        self._pairs = _pairs(problems, node, what, example)
         self._refuse_unknown()
 
     def __iter__(self) -> Iterator[str]:
@@ -174,13 +190,38 @@ class Mapping:
                     self._problems.add(line_of(wrong.node or pair.value), f"{what} {wrong}")
         return found
 
+    def own(self, words: Iterable[Word]) -> dict[str, Any]:
+        """What is given of the words of a kind, and is right."""
+        found: dict[str, Any] = {}
+        for word in words:
+            if word.name not in self._pairs:
+                continue
+            if word.inner is not None:
+                value = self.mapping(word.name).struct(word.inner)
+            elif isinstance(word.form, Headers):
+                value = self.named(word.name, HEADER, values.header_value, "{User-Agent: statuswire}")
+            else:
+                assert word.form is not None
+                value = self.take(word.name, reading(word.form), UNSET)
+            if value is not UNSET:
+                found[word.name] = value
+        return found
+
+    def struct(self, struct: type[Struct]) -> Any:
+        """UNSET if it lacks what it needs, and then that is said."""
+        words = words_of(struct)
+        found = self.own(words)
+        lacks = [word.name for word in words if word.required and word.name not in found]
+        for name in lacks:
+            if name not in self._pairs and is_mapping(self.node):
+                self._problems.add(line_of(self.node), f"{self._what} needs a `{name}` too")
+        return UNSET if lacks else struct(**found)
+
     def refuse_unfit(self, kind: str) -> None:
         for key in self._pairs:
-            fits = FITS.get(key, KINDS)
+            fits = FITS.get(key, tuple(KINDS))
             if kind and kind not in fits:
-                self._problems.add(
-                    self.line(key), f"`{key}` does not fit `{kind}`, only {listed(fits, 'and')}: take it out"
-                )
+                self._problems.add(self.line(key), f"`{key}` does not fit `{kind}`{_only(fits)}: take it out")
 
     def _refuse_unknown(self) -> None:
         for key in [key for key in self._pairs if key not in KEYS[self._what]]:
@@ -230,22 +271,34 @@ def _own_pairs(problems: Problems, node: yaml.Node) -> dict[str, _Pair]:
     return pairs
 
 
+def _only(fits: tuple[str, ...]) -> str:
+    # A list of nearly everything helps nobody.
+    return f", only {listed(fits, 'and')}" if len(fits) <= 4 else ""
+
+
 def _subject(key: str, node: yaml.Node) -> str:
     # A URL is never repeated in an error: it may hold a key or a password.
-    if key in ("http", "url") or not isinstance(node, yaml.ScalarNode) or is_null(node):
+    if key in NEVER_REPEATED or key == "url" or not isinstance(node, yaml.ScalarNode) or is_null(node):
         return f"`{key}`"
     return quote(f"{key}: {written(node)}")
+
+
+def _close(key: str, known: Iterable[str], how_close: float) -> str:
+    return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=how_close)), "")
 
 
 def _unknown(key: str, what: str) -> str:
     known = KEYS[what]
     sentence = f"{quote(key)} is not a key of {what}"
     if len(key) <= 40:
-        if close := difflib.get_close_matches(key.lower(), known, n=1):
-            return f"{sentence}; did you mean `{close[0]}`?"
-        if (word := _ELSEWHERE.get(key.lower())) in known:
-            return f"{sentence}; did you mean `{word}`?"
+        if word := _close(key, known, 0.8) or _ELSEWHERE.get(key.lower()):
+            if word in known:
+                return f"{sentence}; did you mean `{word}`?"
         for place, keys in KEYS.items():
             if key in keys and (place != "`page`" or what == "the file"):
                 return f"{sentence}; it belongs in {place}"
+        if word := _close(key, known, 0.6):
+            return f"{sentence}; did you mean `{word}`?"
+    if what == "a monitor":
+        return f"{sentence}, which may have {listed(COMMON, 'and')}, and the words of its kind"
     return f"{sentence}, which may have {listed(known, 'and')}"

@@ -66,6 +66,10 @@ class Problems:
     def full(self) -> bool:
         return len(self._told) >= MOST_PROBLEMS
 
+    @property
+    def count(self) -> int:
+        return len(self._told) + self._more
+
     def add(self, line: int, message: str) -> None:
         problem = Problem(line, message)
         if self.full:

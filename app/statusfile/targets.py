@@ -5,64 +5,42 @@ A target is never looked up here: that it is well written is all that this machi
 
 import ipaddress
 import re
-from typing import Final
 from urllib.parse import urlsplit
 
 import yaml
 
 from app.statusfile.problem import Wrong
-from app.statusfile.values import VARIABLE, Reading, slug, text_of
+from app.statusfile.values import VARIABLE, text_of
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
 
 def url(node: yaml.Node) -> str | None:
-    return _checked_url(text_of(node, 2000))
+    return _checked_url(text_of(node, 2000), ("http", "https"))
 
 
-def _http(node: yaml.Node) -> str:
+def url_with_variables(node: yaml.Node, schemes: tuple[str, ...]) -> str:
     text = text_of(node, 2000, variables=True)
     # A variable may stand for a host, a port or a part of the path, so for a number.
-    _checked_url(VARIABLE.sub("1", text))
+    _checked_url(VARIABLE.sub("1", text), schemes)
     return text
 
 
-def _tcp(node: yaml.Node) -> str:
-    return _endpoint(text_of(node, 300), "", "host:port, such as example.com:443")
-
-
-def _tls(node: yaml.Node) -> str:
-    return _endpoint(text_of(node, 300), "443", "host or host:port, such as example.com:443")
-
-
-def _icmp(node: yaml.Node) -> str:
-    return _checked_host(text_of(node, 300), "a host, such as example.com")
-
-
-def _dns(node: yaml.Node) -> str:
+def question(node: yaml.Node) -> str:
+    """name, or name@server."""
     text = text_of(node, 300)
     name, at, server = text.partition("@")
     example = "a name such as example.com, or example.com@192.0.2.53 to ask that server"
     if not is_ip(name):
-        _checked_host(name, example)
+        checked_host(name, example)
     if at:
         is_bare = server.endswith("]") or ":" not in server or is_ip(server)
-        _ = _checked_host(server, example) if is_bare else _endpoint(server, "53", example)
+        _ = checked_host(server, example) if is_bare else endpoint(server, "53", example)
     return text
 
 
-TARGETS: Final[dict[str, Reading[str]]] = {
-    "http": _http,
-    "tcp": _tcp,
-    "dns": _dns,
-    "tls": _tls,
-    "icmp": _icmp,
-    "push": slug,
-}
-
-
-def _checked_url(text: str) -> str:
+def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
     if re.search(r"\s", text):
         raise Wrong("has a blank in it: write %20 for each")
     try:
@@ -70,23 +48,24 @@ def _checked_url(text: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise Wrong("has a host or port that cannot be read: write https://example.com:8443") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise Wrong("must be a whole URL, from http:// or https:// on, such as https://example.com")
+    if parts.scheme not in schemes or not host:
+        begin = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise Wrong(f"must be a whole URL, from {begin} on, such as {schemes[-1]}://example.com")
     if "@" in parts.netloc:
-        raise Wrong("must not hold a user or password: put `Authorization: ${NAME}` into `headers`")
+        raise Wrong("must not hold a user or password: put it into `auth`, as ${NAME}")
     if not (_is_name(host) or is_ip(host) or not host.isascii()):
         raise Wrong("has a host that is none: write one such as https://example.com")
     return text
 
 
-def _endpoint(text: str, port: str, example: str) -> str:
+def endpoint(text: str, port: str, example: str) -> str:
     """`host:port`, an IPv6 address in brackets. `port` stands in for one that is not given, unless empty."""
     if ":" in text and is_ip(text):
         raise Wrong(f"is an IPv6 address without brackets: write '{_bracketed(text, port)}', with the quotes")
     host, colon, given = text.rpartition(":")
     if not colon or given.endswith("]"):
         host, given = text, port
-    bare = _checked_host(host, example)
+    bare = checked_host(host, example)
     if not given:
         raise Wrong(f"has no port: write {example}")
     if not re.fullmatch(r"[0-9]{1,5}", given) or not 1 <= int(given) <= 65535:
@@ -102,7 +81,7 @@ def _bracketed(text: str, port: str) -> str:
     return f"[{text}]:{port or 443}"
 
 
-def _checked_host(text: str, example: str) -> str:
+def checked_host(text: str, example: str) -> str:
     """A name or an address, without brackets."""
     if "://" in text:
         raise Wrong(f"must not be a URL: write {example}")

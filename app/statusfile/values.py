@@ -20,11 +20,6 @@ import yaml
 from app.statusfile.problem import Wrong, cut, quote
 from app.statusfile.tree import PLAIN, UNTAGGED, refuse_tag, scalar, written
 
-RECORDS: Final = (
-    "A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB",
-    "TLSA", "TXT",
-)  # fmt: skip
-
 VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
 # Cc, line and paragraph separators, surrogates, and the signs that turn the direction of what follows.
 CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -47,8 +42,8 @@ def text_of(node: yaml.Node, longest: int, lines: bool = False, variables: bool 
             raise Wrong("has a `${` that begins no variable: write ${NAME}, of A-Z, a-z, 0-9 and _")
     elif variable := VARIABLE.search(text):
         raise Wrong(
-            f"holds `{variable[0]}`, and variables are filled in only in header values and http URLs: "
-            f"write the value itself"
+            f"holds `{variable[0]}`, and variables are filled in only in header values, URLs, secrets and "
+            f"what is sent: write the value itself"
         )
     return text
 
@@ -97,6 +92,24 @@ def _region(node: yaml.Node) -> str:
     return text
 
 
+def members(node: yaml.Node) -> list[str]:
+    found = _one_or_more(node, _key)
+    if len(found) < 2:
+        raise Wrong(
+            "names one monitor alone, and a group is of several: list them, as in [web/http, web/tcp]"
+        )
+    if len(set(found)) < len(found):
+        raise Wrong("names a monitor twice: keep one of the two")
+    return found
+
+
+def _key(node: yaml.Node) -> str:
+    text = scalar(node)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9/-]{0,98}[a-z0-9])?", text):
+        raise Wrong("is no key of a monitor: write its `slug`, or component/kind as in web/http")
+    return text
+
+
 def _one_or_more(node: yaml.Node, read: Reading[T]) -> list[T]:
     """One value, or a list of them."""
     if not isinstance(node, yaml.SequenceNode):
@@ -118,35 +131,44 @@ def _part(node: yaml.Node, read: Reading[T]) -> T:
         raise
 
 
-def _duration_from(shortest: float, longest: float, words: tuple[str, str]) -> Reading[float]:
+def duration_from(shortest: str, longest: str) -> Reading[float]:
+    least, most = _seconds(shortest) or 0.0, _seconds(longest) or 0.0
+
     def read(node: yaml.Node) -> float:
         seconds = _duration(node)
-        if seconds < shortest:
-            raise Wrong(f"is too short: at least {words[0]}")
-        if seconds > longest:
-            raise Wrong(f"is too long: at most {words[1]}")
+        if seconds < least:
+            raise Wrong(f"is too short: at least {shortest}")
+        if seconds > most:
+            raise Wrong(f"is too long: at most {longest}")
         return seconds
 
     return read
 
-
-every = _duration_from(1, 7 * 86400, ("1s", "7d"))
-timeout = _duration_from(0.001, 60, ("1ms", "60s"))
-slower_than: Reading[float | None] = timeout
-grace = _duration_from(0, 7 * 86400, ("0s", "7d"))
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _duration(node: yaml.Node) -> float:
     text = scalar(node)
+    if (seconds := _seconds(text)) is not None:
+        return seconds
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
+        raise Wrong(f"has no unit: write {text}s for seconds, or use ms, m, h or d")
+    raise Wrong("is not a duration: write one number and one unit, such as 500ms, 30s, 5m, 1h or 7d")
+
+
+def _seconds(text: str) -> float | None:
+    """None if it is no duration."""
     if match := re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text):
         number, unit = float(match[1]), match[2]
         # 0.001 is no binary fraction: 9 of them are not quite 0.009.
         return number / 1000 if unit == "ms" else number * _UNITS[unit]
-    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
-        raise Wrong(f"has no unit: write {text}s for seconds, or use ms, m, h or d")
-    raise Wrong("is not a duration: write one number and one unit, such as 500ms, 30s, 5m, 1h or 7d")
+    return None
+
+
+every = duration_from("1s", "7d")
+timeout = duration_from("1ms", "60s")
+slower_than: Reading[float | None] = timeout
 
 
 def retries(node: yaml.Node) -> int:
@@ -161,13 +183,6 @@ def certificate_days(node: yaml.Node) -> float | None:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or not 0 < float(text) <= 3650:
         raise Wrong("must be a number of days from 1 to 3650, without a unit, such as 14")
     return float(text)
-
-
-def record_type(node: yaml.Node) -> str:
-    text = scalar(node)
-    if text.upper() not in RECORDS:
-        raise Wrong(f"is not a record type that we ask for: use one of {', '.join(RECORDS)}")
-    return text.upper()
 
 
 def status(node: yaml.Node) -> tuple[tuple[int, int], ...]:

@@ -1,25 +1,30 @@
-"""How each protocol is probed. To add one: write a class with `probe`, and name it here.
+"""How each protocol is probed: one module for each kind of `app/domain/kinds/`, found by its name. To add
+one, write its words there and its probe here.
 
 Whatever happens to a probe, what comes out is a Result: this room never raises.
 """
 
 import asyncio
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final
 
 import structlog
 
+from app.domain import kinds
 from app.domain.monitor import Monitor
 from app.domain.result import Result
-from workers.probes.dns import Dns
-from workers.probes.equipment import Equipment, Probe
-from workers.probes.http import Http
-from workers.probes.icmp import Icmp
+from workers.probes.equipment import PROBES, Equipment, Probe
 from workers.probes.run import FORESEEN, Run, Unfit
-from workers.probes.tcp import Tcp
-from workers.probes.tls import Tls
 
-# A push monitor is not here: it is pushed to, and workers have nothing to do for it.
-PROBES: Final[dict[str, type[Probe]]] = {"http": Http, "tcp": Tcp, "dns": Dns, "tls": Tls, "icmp": Icmp}
+_here = {module.name for module in iter_modules(__path__)}
+_kinds = [module.name for module in iter_modules(kinds.__path__)]
+for _kind in _kinds:
+    if _kind in _here:
+        import_module(f"{__name__}.{_kind}")
+
+# Kinds without a module here are pushed to us, or made of others: workers have nothing to do for them.
+UNPROBED: Final = frozenset(_kinds) - _here
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +41,8 @@ class Probes:
         run = Run(timeout=monitor.timeout)
         try:
             async with asyncio.timeout(monitor.timeout):
-                await self._of(monitor.kind).probe(monitor, run)
+                for run.family in _families(monitor):
+                    await self._of(monitor.kind).probe(monitor, run)
             return run.ended_well(monitor.expect)
         except Exception as error:
             if not isinstance(error, FORESEEN):
@@ -71,3 +77,8 @@ class Probes:
         if kind not in self._probes:
             raise Unfit(f"This worker knows no way to probe {kind}; it may be older than the config.")
         return self._probes[kind]
+
+
+def _families(monitor: Monitor) -> tuple[str, ...]:
+    family = monitor.options.get("ip", "any")
+    return ("4", "6") if family == "both" else (family,)

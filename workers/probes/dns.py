@@ -7,28 +7,31 @@ right for a target and wrong where DNS is the target.
 import os
 import socket
 import time
+from copy import copy
 from typing import Final
 
 import dns.asyncbackend
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.name
 import dns.rdata
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
 
+from app.domain.kinds.dns import Dns as Words
 from app.domain.monitor import Monitor
 from app.domain.result import Outcome
 from app.security.egress import Address
-from workers.probes.equipment import Equipment, Probe, host_and_port
+from workers.probes.equipment import Equipment, Probe, host_and_port, words_of
 from workers.probes.expect import check_answers
 from workers.probes.run import Failed, Run, Unfit
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 
 
-class Dns(Probe):
+class Dns(Probe, kind="dns"):
     """The target is `name` or, to ask one server, `name@server` or `name@server:port`."""
 
     def __init__(self, equipment: Equipment) -> None:
@@ -38,9 +41,12 @@ class Dns(Probe):
         self._system_as_of = 0
 
     async def probe(self, monitor: Monitor, run: Run) -> None:
+        words = words_of(Words, monitor)
         name, _, server = monitor.target.partition("@")
-        question = _question(name, monitor.record)
+        question = _question(name, words.record)
         resolver = await self._one_server(server, run) if server else self._system_resolver()
+        if words.authenticated:
+            resolver = _asking_for_dnssec(resolver)
         run.stage = "answer"
         # Without a free file descriptor dnspython speaks of servers that fail. This says what it is.
         socket.socket().close()
@@ -48,7 +54,7 @@ class Dns(Probe):
         try:
             answer = await resolver.resolve(
                 question,
-                dns.rdatatype.from_text(monitor.record),
+                dns.rdatatype.from_text(words.record),
                 search=False,
                 # The deadline of the run is shorter, and is the one that counts.
                 lifetime=run.timeout + 1,
@@ -59,13 +65,15 @@ class Dns(Probe):
             raise Failed("dns", f"The name {name} does not exist.") from None
         except dns.resolver.NoAnswer:
             run.answered()
-            raise Failed("dns", f"The name {name} has no {monitor.record} record.") from None
+            raise Failed("dns", f"The name {name} has no {words.record} record.") from None
         except dns.resolver.NoNameservers as error:
             raise _no_server_helps(name, error) from None
         finally:
             run.dns = time.perf_counter() - began
         run.answered()
         run.address = Address(str(answer.nameserver), int(answer.port or 53))
+        if words.authenticated and not answer.response.flags & dns.flags.AD:
+            raise Failed("answer", f"The server does not say that DNSSEC vouches for {name}.")
         check_answers(monitor.expect.answer, [_text(rdata) for rdata in answer])
 
     def _system_resolver(self) -> dns.asyncresolver.Resolver:
@@ -86,6 +94,14 @@ class Dns(Probe):
         resolver.nameservers = [address.host for address in addresses]
         resolver.port = port
         return resolver
+
+
+def _asking_for_dnssec(resolver: dns.asyncresolver.Resolver) -> dns.asyncresolver.Resolver:
+    """The same servers. A copy, for the system's own resolver is shared."""
+    asking = copy(resolver)
+    asking.use_edns(0, dns.flags.DO, 1232)
+    asking.flags = dns.flags.RD | dns.flags.AD
+    return asking
 
 
 def _question(name: str, record: str) -> dns.name.Name:

@@ -15,7 +15,7 @@ import msgspec
 import re2  # type: ignore[import-untyped]
 
 from app.domain.monitor import Expect
-from workers.probes.run import Failed, Unfit
+from workers.probes.run import Failed, Run, Unfit
 
 BODY_AT_MOST: Final = 1 << 20
 
@@ -39,13 +39,14 @@ _STEP: Final = re.compile(
 class Expectation:
     """Raises Unfit where the Expect cannot be read."""
 
-    def __init__(self, expect: Expect) -> None:
+    def __init__(self, expect: Expect, size: tuple[int, int] | None = None) -> None:
         self._status = expect.status or _WELL
         self._chosen = bool(expect.status)
         self._header = [(name, text.lower()) for name, text in expect.header.items()]
         self._body = None if expect.body is None else _pattern(expect.body)
         self._json = [(path, parse_path(path), _json_text(path, text)) for path, text in expect.json.items()]
-        self.needs_body = self._body is not None or bool(self._json)
+        self._size = size
+        self.needs_body = self._body is not None or bool(self._json) or size is not None
 
     def is_met_by(self, status: int) -> bool:
         """False also where nobody chose a status: a redirect is then followed, not taken for an answer."""
@@ -65,6 +66,9 @@ class Expectation:
     def check_body(self, raw: bytes, encoding: str, whole: bool) -> None:
         """`raw` as it came over the wire, in the given content encoding; not `whole` if it was cut short."""
         body, whole = decode(raw, encoding, whole)
+        if self._size is not None and not (whole and self._size[0] <= len(body) <= self._size[1]):
+            found = f"has {len(body)} bytes" if whole else "is larger than 1 MiB"
+            raise Failed("size", f"The body {found}; {self._size[0]} to {self._size[1]} were expected.")
         if self._body is not None and not self._body.search(body):
             if not whole:
                 raise Failed(
@@ -150,8 +154,19 @@ def _inflate(raw: bytes, whole: bool) -> tuple[bytes, bool]:
     raise Failed("body", "The body is not encoded as its header says.")
 
 
+def finds(pattern: str, heard: bytes) -> bool:
+    return _pattern(pattern).search(heard) is not None
+
+
+def check_text(pattern: str | None, heard: bytes, run: Run) -> None:
+    """What was said over a plain connection must match, where a pattern is given."""
+    if pattern is not None and not finds(pattern, heard):
+        said = f"it says {run.quoted(heard)}" if heard else "it says nothing"
+        raise Failed("body", f"The answer does not match the expected pattern: {said}.")
+
+
 def check_answers(wanted: Sequence[str], got: Sequence[str]) -> None:
-    """Each of `wanted` must be among the answers of DNS."""
+    """Each of `wanted` must be among the answers."""
     found = {_plain(text) for text in got}
     missing = [text for text in wanted if _plain(text) not in found]
     if missing:

@@ -1,4 +1,4 @@
-"""http: GET, follow redirects, hold the answer against what is expected.
+"""http: ask, follow redirects, hold the answer against what is expected.
 
 `${NAME}` in headers and URL is filled from this worker's environment. What was filled in, and every header
 value, stays out of results and logs.
@@ -6,19 +6,20 @@ value, stays out of results and logs.
 
 import logging
 import re
-from collections.abc import Mapping
+from base64 import b64encode
 from typing import Final
 
 import httpx
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from app.domain.kinds.http import Http as Words
+from app.domain.kinds.http import OAuth2
 from app.domain.monitor import Monitor
-from workers.probes.equipment import Equipment, Probe
+from workers.probes.equipment import Equipment, Probe, words_of
 from workers.probes.expect import Expectation
-from workers.probes.run import Failed, Run, Unfit
-from workers.probes.transport import Answer, Transport
-
-REDIRECTS_AT_MOST: Final = 5
+from workers.probes.oauth2 import Tokens
+from workers.probes.run import Failed, Run, Secrets, Unfit
+from workers.probes.transport import Answer, Transport, Way
 
 _OUR_HEADERS: Final = {
     "User-Agent": "Statuswire (status monitor)",
@@ -27,7 +28,6 @@ _OUR_HEADERS: Final = {
     "Connection": "close",
 }
 _PORTS: Final = {"http": 80, "https": 443}
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -37,25 +37,35 @@ class Prepared(Struct, frozen=True):
     monitor: Monitor
     request: httpx.Request
     expectation: Expectation
+    way: Way
+    secrets: Secrets
+
+    @property
+    def oauth2(self) -> OAuth2 | None:
+        auth = self.way.words.auth
+        return auth.oauth2 if auth is not None else None
 
 
-class Http(Probe):
+class Http(Probe, kind="http"):
     def __init__(self, equipment: Equipment) -> None:
         super().__init__(equipment)
         # It would log each URL, with what was filled into it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._client = _Client(
-            transport=Transport(equipment.egress, equipment.certificates),
-            headers=_OUR_HEADERS,
-            trust_env=False,
-        )
+        transport = Transport(equipment.egress, equipment.certificates)
+        self._tokens = Tokens(equipment, transport)
+        self._client = _Client(transport=transport, headers=_OUR_HEADERS, trust_env=False)
         self._prepared: dict[str, Prepared] = {}
 
     async def probe(self, monitor: Monitor, run: Run) -> None:
-        prepared = self._prepare(monitor)
+        prepared = self._prepare(monitor, run)
         expectation = prepared.expectation
-        response = await self._ask(prepared.request, run, expectation)
+        if prepared.oauth2 is not None:
+            token = await self._tokens.token(prepared.oauth2, prepared.way, run)
+            prepared.request.headers["Authorization"] = f"Bearer {token}"
+        response = await self._ask(prepared, run)
         run.answered()
+        if response.status_code == 401 and prepared.oauth2 is not None:
+            self._tokens.drop(prepared.oauth2)
         expectation.check(response.status_code, response.headers)
         if expectation.needs_body:
             answer: Answer = response.extensions["answer"]
@@ -68,27 +78,82 @@ class Http(Probe):
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, request: httpx.Request, run: Run, expectation: Expectation) -> httpx.Response:
-        for _ in range(REDIRECTS_AT_MOST + 1):
-            request.extensions = {"run": run}
+    async def _ask(self, prepared: Prepared, run: Run) -> httpx.Response:
+        request, way = prepared.request, prepared.way
+        for _ in range(way.words.redirects + 1):
+            request.extensions = {"run": run, "way": way}
             try:
                 # Not read by httpx, which would inflate a bomb of any size.
                 response = await self._client.send(request, stream=True)
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
                 # Our transport raises none; it is what httpx and idna have to say of a Location.
                 raise Failed("redirects", "It redirects to something that is no URL.") from None
-            if response.next_request is None or expectation.is_met_by(response.status_code):
+            following = response.next_request
+            is_answer = way.words.redirects == 0 or prepared.expectation.is_met_by(response.status_code)
+            if following is None or is_answer:
                 return response
-            request = _followed(request, response.next_request)
-        raise Failed("redirects", f"It redirects more than {REDIRECTS_AT_MOST} times.")
+            if not _same_party(request.url, following.url):
+                way = Way(_without_certificate(way.words), way.proxy)
+            request = _followed(request, following)
+        raise Failed("redirects", f"It redirects more than {_times(way.words.redirects)}.")
 
-    def _prepare(self, monitor: Monitor) -> Prepared:
+    def _prepare(self, monitor: Monitor, run: Run) -> Prepared:
         prepared = self._prepared.get(monitor.key)
         if prepared is None or prepared.monitor is not monitor:
-            request = build_request(self._client, monitor, self.equipment.environ)
-            prepared = Prepared(monitor, request, Expectation(monitor.expect))
+            words = words_of(Words, monitor)
+            prepared = Prepared(
+                monitor,
+                self._request(monitor, words, run),
+                Expectation(monitor.expect, words.size),
+                Way(words, self._proxy(words, run)),
+                run.secrets,
+            )
             self._prepared[monitor.key] = prepared
+        # A copy: a run adds to them.
+        run.secrets = Secrets(prepared.secrets)
         return prepared
+
+    def _request(self, monitor: Monitor, words: Words, run: Run) -> httpx.Request:
+        """Raises Unfit where a monitor cannot be asked for as it stands."""
+        headers = {name: self.equipment.fill(value, run) for name, value in words.headers.items()}
+        headers |= self._authorization(words, run)
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise Unfit(f"{name!r} cannot be the name of a header.")
+            if not (value.isascii() and value.isprintable()):
+                raise Unfit(f"The value for the header {name} has characters in it that no header may have.")
+        content = self.equipment.fill(words.send, run).encode() or None
+        url = self.equipment.fill(monitor.target, run)
+        # Neither is quoted below: there may be a password in it.
+        try:
+            request = self._client.build_request(words.method, url, headers=headers, content=content)
+        except (httpx.InvalidURL, UnicodeError):
+            raise Unfit("The target is no URL.") from None
+        if not _can_be_asked(request.url):
+            raise Unfit("The target is no http:// or https:// URL.")
+        return request
+
+    def _authorization(self, words: Words, run: Run) -> dict[str, str]:
+        auth, fill = words.auth, self.equipment.fill
+        if auth is None or auth.oauth2 is not None:
+            return {}
+        if auth.basic is None:
+            return {"Authorization": f"Bearer {fill(auth.bearer, run)}"}
+        pair = f"{fill(auth.basic.user, run)}:{fill(auth.basic.password, run)}"
+        encoded = b64encode(pair.encode()).decode()
+        run.secrets.append(encoded)
+        return {"Authorization": f"Basic {encoded}"}
+
+    def _proxy(self, words: Words, run: Run) -> httpx.URL | None:
+        if not words.proxy:
+            return None
+        try:
+            proxy = httpx.URL(self.equipment.fill(words.proxy, run))
+        except (httpx.InvalidURL, UnicodeError):
+            raise Unfit("The proxy is no URL.") from None
+        if proxy.scheme != "http" or not _can_be_asked(proxy):
+            raise Unfit("The proxy is no http:// URL.")
+        return proxy
 
 
 class _NoCookies(httpx.Cookies):
@@ -108,33 +173,13 @@ class _Client(httpx.AsyncClient):
 _NO_COOKIES: Final = _NoCookies()
 
 
-def build_request(client: httpx.AsyncClient, monitor: Monitor, environ: Mapping[str, str]) -> httpx.Request:
-    """Raises Unfit where a monitor cannot be asked for as it stands."""
-    headers = {name: fill(value, environ) for name, value in monitor.headers.items()}
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise Unfit(f"{name!r} cannot be the name of a header.")
-        if not (value.isascii() and value.isprintable()):
-            raise Unfit(f"The value for the header {name} has characters in it that no header may have.")
-    url = fill(monitor.target, environ)
-    # Neither is quoted below: there may be a password in it.
-    try:
-        request = client.build_request("GET", url, headers=headers)
-    except (httpx.InvalidURL, UnicodeError):
-        raise Unfit("The target is no URL.") from None
-    if not _can_be_asked(request.url):
-        raise Unfit("The target is no http:// or https:// URL.")
-    return request
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
-def fill(text: str, environ: Mapping[str, str]) -> str:
-    def value_of(variable: re.Match[str]) -> str:
-        name = variable[1]
-        if name not in environ:
-            raise Unfit(f"{name} is not set in this worker's environment.")
-        return environ[name]
-
-    return _VARIABLE.sub(value_of, text)
+def _without_certificate(words: Words) -> Words:
+    """Who we are is no business of another origin's."""
+    return structs.replace(words, certificate="", certificate_key="") if words.certificate else words
 
 
 def _followed(before: httpx.Request, after: httpx.Request) -> httpx.Request:
@@ -143,6 +188,8 @@ def _followed(before: httpx.Request, after: httpx.Request) -> httpx.Request:
     if not _can_be_asked(after.url):
         raise Failed("redirects", "It redirects to something that is no http:// or https:// URL.")
     if not _same_party(before.url, after.url):
+        if after.read():
+            raise Failed("redirects", "It redirects what is sent to another origin, which is not told it.")
         after.headers = httpx.Headers({"Host": after.headers["Host"], **_OUR_HEADERS})
     return after
 
@@ -153,7 +200,7 @@ def _can_be_asked(url: httpx.URL) -> bool:
 
 def _same_party(before: httpx.URL, after: httpx.URL) -> bool:
     """The same origin, or the same host gone from http to https."""
-    if before.host != after.host:
+    if before.host != after.host or not _can_be_asked(after):
         return False
     ports = (before.port or _PORTS[before.scheme], after.port or _PORTS[after.scheme])
     if before.scheme == after.scheme:

@@ -9,9 +9,10 @@ from typing import Final
 from app.domain.monitor import Monitor
 from app.domain.result import Outcome, Result
 from workers.probes import Probes
+from workers.probes.equipment import PROBES
 
 _FORMS: Final = (
-    "https://example.org/, tcp://example.org:443, tls://example.org, dns://example.org or icmp://example.org"
+    "https://example.org/, tcp://example.org:443, tls://example.org, dns://example.org or another kind"
 )
 _USERINFO: Final = re.compile(r"(?<=://)[^/?#]*@")
 _WELL: Final = (Outcome.OK, Outcome.SLOW)
@@ -35,7 +36,9 @@ def as_monitor(url: str, timeout: float) -> Monitor | None:
         return None
     if kind in ("http", "https"):
         return Monitor(key="once", kind="http", target=url, timeout=timeout)
-    if kind in ("tcp", "tls", "dns", "icmp"):
+    if kind in ("ws", "wss"):
+        return Monitor(key="once", kind="websocket", target=url, timeout=timeout)
+    if kind in PROBES and kind != "websocket":
         return Monitor(key="once", kind=kind, target=rest.rstrip("/"), timeout=timeout)
     return None
 

@@ -33,7 +33,14 @@ REASONS: Final = {
     "header": "a header is not as expected",
     "body": "the body is not as expected",
     "json": "a value in the body is not as expected",
-    "answer": "DNS gave other answers than expected",
+    "size": "the body is larger or smaller than expected",
+    "answer": "other answers came than expected",
+    "auth": "the target does not accept who we say we are",
+    "proxy": "the proxy did not lead there",
+    "version": "an older version of TLS was spoken than expected",
+    "loss": "more pings were lost than expected",
+    "clock": "the clock is off, or says itself that it is not to be relied on",
+    "registration": "the domain's registration has ended, is blocked, or ends soon",
     "slow": "a right answer that took longer than it may",
     "not permitted": "Statuswire may not look there, or not in this way",
     "worker": "the worker could not look: its own fault, not the target's",
@@ -48,6 +55,8 @@ _OURS: Final = frozenset(
 )
 _FORBIDDEN: Final = frozenset({errno.EPERM, errno.EACCES})
 _CUT: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+
+_QUOTED_AT_MOST: Final = 120
 
 _UNTIL_THEN: Final = {
     "dns": "DNS had not answered",
@@ -79,11 +88,21 @@ class Unfit(Failed):
 FORESEEN: Final = (Failed, Refused, NotResolved, OSError, MemoryError)
 
 
+class Secrets(list[str]):
+    """What was filled in for one run. A trace in the log shows values, and these it does not show."""
+
+    def __repr__(self) -> str:
+        return f"({len(self)} secrets)"
+
+
 class Run(Trail):
     """`stage` is one of dns, connect, tls, first_byte, rest, answer: what was being waited for. Phases of
-    several connections, as redirects make them, add up."""
+    several connections, as redirects make them, add up. `secrets` are in no detail, whoever repeats them."""
 
     timeout: float = 5.0
+    family: str = "any"
+    secrets: Secrets = field(default_factory=Secrets)
+    concern: tuple[str, str] | None = None  # a reason and a detail: it is right, and may not stay so
     tls: float | None = None
     first_byte: float | None = None
     total: float | None = None
@@ -99,8 +118,16 @@ class Run(Trail):
         target's."""
         self.total = time.perf_counter() - self.began
 
+    def quoted(self, said: bytes | str) -> str:
+        """What a target said, as an operator may read it: short, printable, and without our secrets."""
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        text = "".join(c if c.isprintable() else " " for c in self._without_secrets(text[:4096])).strip()
+        return f'"{text}"' if len(text) <= _QUOTED_AT_MOST else f'"{text[:_QUOTED_AT_MOST]}..."'
+
     def ended_well(self, expect: Expect) -> Result:
         now = from_seconds(time.time())
+        if self.concern is not None:
+            return self._result(Outcome.SLOW, *self.concern)
         days = expect.certificate_days
         until = self.certificate_until
         if days is not None and until is not None and until - now < timedelta(days=days):
@@ -157,6 +184,12 @@ class Run(Trail):
         """Before there is a connection the path is to blame, afterwards the target."""
         return Outcome.UNREACHABLE if self.stage in ("dns", "connect", "answer") else Outcome.FAIL
 
+    def _without_secrets(self, text: str) -> str:
+        # The longest first: one may be a part of another.
+        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
     def _whence(self) -> str:
         return f" ({self.address})" if self.address is not None else ""
 
@@ -172,7 +205,7 @@ class Run(Trail):
                 total=self.total,
             ),
             reason=reason,
-            detail=detail,
+            detail=self._without_secrets(detail),
             address=None if self.address is None else self.address.host,
             certificate_until=self.certificate_until,
         )

@@ -20,12 +20,18 @@ from typing import Final, TypeVar
 import httpx
 from cryptography import x509
 
-from app.security.egress import Egress, Trail, ascii_name
-from workers.probes.run import Failed, Run
+from app.domain.result import Outcome
+from app.domain.words import Securing
+from app.security.egress import Address, Egress, Trail, ascii_name
+from workers.probes.run import Failed, Run, Unfit
 
 T = TypeVar("T")
 
 _CHUNK: Final = 65536
+_CONTEXTS_AT_MOST: Final = 64
+# Whether a family's addresses have one.
+_COLON: Final = {"4": False, "6": True}
+_DER: Final = 2  # _ssl.ENCODING_DER, which is not public either
 
 
 class Certificates:
@@ -33,12 +39,38 @@ class Certificates:
     only for reading a certificate that was refused."""
 
     def __init__(self, cafile: str | None = None) -> None:
-        self.plain = _verifying(cafile)
-        self.http = _verifying(cafile)
-        self.http.set_alpn_protocols(["http/1.1"])
+        self._cafile = cafile
+        # Made at once, while nobody waits for a probe.
+        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2")}
+        self._own: dict[tuple[object, ...], ssl.SSLContext] = {}
         self.unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.unverified.check_hostname = False
         self.unverified.verify_mode = ssl.CERT_NONE
+
+    def context(self, words: Securing, alpn: str = "") -> ssl.SSLContext:
+        """With the files that a monitor names. They are read anew when one of them has changed."""
+        files = [file for file in (words.ca, words.certificate, words.certificate_key) if file]
+        if not files:
+            return self._shared[alpn]
+        try:
+            changed = [os.stat(file).st_mtime_ns for file in files]
+            identity = (alpn, words.ca, words.certificate, words.certificate_key, *changed)
+            if identity not in self._own:
+                if len(self._own) >= _CONTEXTS_AT_MOST:
+                    self._own.clear()
+                self._own[identity] = self._load(words, alpn)
+        except (OSError, ssl.SSLError):
+            raise Unfit(f"This worker cannot read {' and '.join(files)} as PEM files.") from None
+        return self._own[identity]
+
+    def _load(self, words: Securing, alpn: str) -> ssl.SSLContext:
+        context = _verifying(words.ca or self._cafile)
+        if alpn:
+            context.set_alpn_protocols([alpn])
+        if words.certificate:
+            # Without a password of ours it would ask whoever sits at the terminal, and wait.
+            context.load_cert_chain(words.certificate, words.certificate_key or None, password="")
+        return context
 
 
 class Stream:
@@ -63,9 +95,25 @@ class Stream:
 
     @property
     def certificate_until(self) -> datetime | None:
-        """When the leaf ends."""
-        der = self._tls.getpeercert(binary_form=True) if self._tls is not None else None
-        return None if der is None else x509.load_der_x509_certificate(der).not_valid_after_utc
+        """When the first certificate of the chain ends: the leaf, or one that it hangs on."""
+        return min((_end_of(der) for der in self._chain()), default=None)
+
+    @property
+    def version(self) -> str:
+        """Of TLS, as people write it: 1.3."""
+        return (self._tls.version() or "").removeprefix("TLSv") if self._tls is not None else ""
+
+    def _chain(self) -> list[bytes]:
+        if self._tls is None:
+            return []
+        if self._tls.context.verify_mode is ssl.CERT_NONE:
+            leaf = self._tls.getpeercert(binary_form=True)
+            return [] if leaf is None else [leaf]
+        if sys.version_info >= (3, 13):
+            return list(self._tls.get_verified_chain())
+        # Public since Python 3.13; the same since 3.10 under this name.
+        chain = self._tls._sslobj.get_verified_chain()  # type: ignore[attr-defined]
+        return [certificate.public_bytes(_DER) for certificate in chain or ()]
 
     async def write(self, data: bytes) -> None:
         if self._tls is None:
@@ -115,45 +163,72 @@ class Stream:
 
 
 async def connect(egress: Egress, host: str, port: int, run: Run) -> Stream:
-    return Stream(await egress.connect(host, port, run, run.left))
+    """To an address of the family that the run asks for."""
+    chosen: list[Address] = []
+    if run.family in _COLON:
+        chosen = of_family(await egress.permitted(host, port, run), host, run.family)
+    return Stream(await egress.connect(host, port, run, run.left, chosen))
+
+
+def of_family(addresses: list[Address], host: str, family: str) -> list[Address]:
+    """Raises Failed if there is none."""
+    chosen = [each for each in addresses if family not in _COLON or (":" in each.host) is _COLON[family]]
+    if not chosen:
+        raise Failed("dns", f"{host} has no IPv{family} address.", Outcome.UNREACHABLE)
+    return chosen
 
 
 async def connect_tls(
-    egress: Egress, host: str, port: int, run: Run, context: ssl.SSLContext, unverified: ssl.SSLContext
+    egress: Egress,
+    host: str,
+    port: int,
+    run: Run,
+    context: ssl.SSLContext,
+    unverified: ssl.SSLContext,
+    name: str = "",
 ) -> Stream:
     """A certificate that is refused is still read, in a second handshake that asks nothing of it: when it
-    ends is what an operator wants to know of it."""
+    ends is what an operator wants to know of it. `name` is whom it is for, if not the host."""
     stream = await connect(egress, host, port, run)
+    try:
+        await secure(stream, name or host, run, context)
+    except ssl.SSLCertVerificationError:
+        run.certificate_until = await _read_refused(egress, name or host, port, run, unverified)
+        raise
+    return stream
+
+
+async def secure(stream: Stream, name: str, run: Run, context: ssl.SSLContext) -> None:
+    """TLS from here on. A stream that cannot have it is closed."""
     run.stage = "tls"
     began = time.perf_counter()
     try:
-        await stream.handshake(context, _tls_name(host))
-    except ssl.SSLCertVerificationError:
-        stream.close()
-        run.certificate_until = await _read_refused(egress, host, port, run, unverified)
-        raise
+        await stream.handshake(context, _tls_name(name))
     except BaseException:
         stream.close()
         raise
     run.tls = (run.tls or 0.0) + time.perf_counter() - began
     run.certificate_until = stream.certificate_until
-    return stream
 
 
 async def _read_refused(
-    egress: Egress, host: str, port: int, run: Run, unverified: ssl.SSLContext
+    egress: Egress, name: str, port: int, run: Run, unverified: ssl.SSLContext
 ) -> datetime | None:
     assert run.address is not None
     # Half of what is left: a target that stalls now must not turn a verdict that we have into a timeout.
     with suppress(OSError, Failed):
         async with asyncio.timeout(run.left / 2):
-            stream = Stream(await egress.connect(host, port, Trail(), run.left, [run.address]))
+            stream = Stream(await egress.connect(name, port, Trail(), run.left, [run.address]))
             try:
-                await stream.handshake(unverified, _tls_name(host))
+                await stream.handshake(unverified, _tls_name(name))
                 return stream.certificate_until
             finally:
                 stream.close()
     return None
+
+
+def _end_of(der: bytes) -> datetime:
+    return x509.load_der_x509_certificate(der).not_valid_after_utc
 
 
 def _tls_name(host: str) -> str:

@@ -1,17 +1,28 @@
-"""tls: a handshake, a certificate that is valid for this name, and when it ends."""
+"""tls: a handshake, a certificate that is valid for this name, and when its chain ends."""
 
+from app.domain.kinds.tls import Tls as Words
 from app.domain.monitor import Monitor
-from workers.probes.equipment import Probe, host_and_port
-from workers.probes.run import Run
+from workers.probes.equipment import Probe, host_and_port, words_of
+from workers.probes.run import Failed, Run
 from workers.probes.stream import connect_tls
 
 
-class Tls(Probe):
+class Tls(Probe, kind="tls"):
     async def probe(self, monitor: Monitor, run: Run) -> None:
+        words = words_of(Words, monitor)
         host, port = host_and_port(monitor.target, default=443)
         certificates = self.equipment.certificates
         stream = await connect_tls(
-            self.equipment.egress, host, port, run, certificates.plain, certificates.unverified
+            self.equipment.egress,
+            host,
+            port,
+            run,
+            certificates.context(words),
+            certificates.unverified,
+            words.server_name,
         )
         run.answered()
+        version = stream.version
         stream.close()
+        if words.version > version:
+            raise Failed("version", f"TLS {version} was spoken; {words.version} was expected at least.")

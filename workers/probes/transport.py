@@ -11,11 +11,15 @@ from typing import Final
 
 import httptools
 import httpx
+from msgspec import Struct
 
-from app.security.egress import Egress
+from app.domain.kinds.http import Http
+from app.domain.result import Outcome
+from app.security.egress import Address, Egress
+from workers.probes.conversation import Conversation
 from workers.probes.expect import BODY_AT_MOST
 from workers.probes.run import Failed, Run
-from workers.probes.stream import Certificates, Stream, connect, connect_tls
+from workers.probes.stream import Certificates, Stream, connect, connect_tls, of_family, secure
 
 HEAD_AT_MOST: Final = 65536
 HEADERS_AT_MOST: Final = 100
@@ -114,9 +118,16 @@ class Answer:
         self.whole = True
 
 
+class Way(Struct, frozen=True):
+    """How a request goes out: with which files, and through which proxy, if any."""
+
+    words: Http = Http()
+    proxy: httpx.URL | None = None
+
+
 class Transport(httpx.AsyncBaseTransport):
-    """A request must bring its Run, as the extension "run"; the Answer comes back as the extension
-    "answer", with its body as it came over the wire."""
+    """A request must bring its Run, as the extension "run", and may bring a Way, as "way"; the Answer comes
+    back as the extension "answer", with its body as it came over the wire."""
 
     def __init__(self, egress: Egress, certificates: Certificates) -> None:
         self._egress = egress
@@ -124,11 +135,11 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         run: Run = request.extensions["run"]
-        stream = await self._open(request.url, run)
+        stream = await self._open(request.url, run, request.extensions.get("way", _STRAIGHT))
         try:
             # Before the writing, which may end after a near target has already answered.
             asked = time.perf_counter()
-            await stream.write(_head(request))
+            await stream.write(_head(request) + request.read())
             answer = await _receive(stream, request.method, run, asked)
         finally:
             stream.close()
@@ -139,14 +150,59 @@ class Transport(httpx.AsyncBaseTransport):
             extensions={"answer": answer},
         )
 
-    async def _open(self, url: httpx.URL, run: Run) -> Stream:
+    async def _open(self, url: httpx.URL, run: Run, way: Way) -> Stream:
         host = url.raw_host.decode("ascii")
-        if url.scheme == "http":
-            return await connect(self._egress, host, url.port or 80, run)
+        port = url.port or (80 if url.scheme == "http" else 443)
         certificates = self._certificates
+        if way.proxy is not None:
+            stream = await self._through(way.proxy, host, port, run)
+            if url.scheme == "https":
+                await secure(stream, host, run, certificates.context(way.words, alpn="http/1.1"))
+            return stream
+        if url.scheme == "http":
+            return await connect(self._egress, host, port, run)
         return await connect_tls(
-            self._egress, host, url.port or 443, run, certificates.http, certificates.unverified
+            self._egress,
+            host,
+            port,
+            run,
+            certificates.context(way.words, alpn="http/1.1"),
+            certificates.unverified,
         )
+
+    async def _through(self, proxy: httpx.URL, host: str, port: int, run: Run) -> Stream:
+        """A tunnel, for http too: the target is resolved and judged here, and the proxy is told the judged
+        address, so that a name that answers it differently gains nothing."""
+        permitted = await self._egress.permitted(host, port, run)
+        address = of_family(permitted, host, run.family)[0]
+        family, run.family = run.family, "any"  # which is about the target
+        stream = await connect(self._egress, proxy.raw_host.decode("ascii"), proxy.port or 80, run)
+        run.family = family
+        try:
+            await _tunnel(stream, address, run)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+
+_STRAIGHT: Final = Way()
+
+
+async def _tunnel(stream: Stream, address: Address, run: Run) -> None:
+    place = str(address).encode()
+    talk = Conversation(stream, Run(secrets=run.secrets))
+    run.stage = "connect"
+    await talk.say(b"CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (place, place))
+    status = await talk.line()
+    if status.split(b" ")[1:2] != [b"200"]:
+        raise Failed("proxy", f"The proxy says {run.quoted(status)} to {address}.", Outcome.UNREACHABLE)
+    for _ in range(HEADERS_AT_MOST):
+        if not await talk.line():
+            break
+    if talk.buffered:
+        raise Failed("proxy", "The proxy speaks before it was spoken to.", Outcome.UNREACHABLE)
+    run.address = address
 
 
 def _head(request: httpx.Request) -> bytes:
