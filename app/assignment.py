@@ -37,6 +37,7 @@ class Assignment:
         """Take over each good version of the file, for ever. A bad one changes nothing but `problem`."""
         async for said in watch(self._file):
             metrics.CONFIG_OK.set(not isinstance(said, StatusFileError))
+            self._hub.bad_file = isinstance(said, StatusFileError)
             if isinstance(said, StatusFileError):
                 self.problem = str(said)
                 for problem in self.problem.splitlines():

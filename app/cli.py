@@ -6,17 +6,14 @@ What a command needs is imported when it runs, so that `version` and a mistyped 
 import argparse
 import asyncio
 import os
-import re
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.config import Config, ConfigError, places
+from app.config import Config, ConfigError
+from app.reach import Refused, greet_redis, reach
 
 if TYPE_CHECKING:
     from app.domain.monitor import Catalog
@@ -24,12 +21,6 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent.parent
 _PROG = "statuswire"
 _REFUSED = 2
-_REACH_PATIENCE = 3.0
-_LONGEST_ANSWER = 500
-
-
-class Refused(Exception):
-    """One sentence for the person who typed the command."""
 
 
 class Mistakes(Exception):
@@ -74,12 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "start everything: Redis if none is given, database, server and worker")
     _add_places(up)
+    _add_processes(up)
     for name, run, words in (
         ("web", _web, "the server alone: page, wall and streams"),
         ("worker", _worker, "the worker alone: probes what the config file names"),
         ("migrate", _migrate, "bring the database's tables up to date"),
     ):
-        _add_places(command(name, run, words))
+        single = command(name, run, words)
+        _add_places(single)
+        if name == "web":
+            _add_processes(single)
     probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
     probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
     config = command("config", _no_command, "work on a config file")
@@ -102,22 +97,43 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
 
 
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes", metavar="N", help="of the server, on one port; default: 1, or STATUSWIRE_PROCESSES"
+    )
+
+
 def _up(arguments: argparse.Namespace) -> int:
     from app.embedded import StartError
-    from app.up import up
+    from app.up import refuse_taken_port, up
 
-    config = _begin(arguments, _redis_answers, _database_answers, _file_is_right)
     try:
+        # The port first: it is what is taken most often, and the others may wait for a server far away.
+        config = _begin(arguments, refuse_taken_port, _redis_answers, _database_answers, _file_is_right)
         return asyncio.run(up(config))
     except StartError as error:
         raise Refused(str(error)) from None
 
 
 def _web(arguments: argparse.Namespace) -> int:
-    config = _begin(arguments, _redis_is_given, _redis_answers, _database_answers, _file_is_right)
+    config = _begin(
+        arguments, _redis_is_given, _port_is_free, _redis_answers, _file_is_right, _database_has_tables
+    )
+    if config.processes > 1 and not config.process:
+        return _several_webs(config)
     from app.server import web
 
     return web(config)
+
+
+def _several_webs(config: Config) -> int:
+    from app.embedded import StartError
+    from app.processes import webs
+
+    try:
+        return asyncio.run(webs(config))
+    except StartError as error:
+        raise Refused(str(error)) from None
 
 
 def _worker(arguments: argparse.Namespace) -> int:
@@ -132,7 +148,8 @@ def _migrate(arguments: argparse.Namespace) -> int:
     config = _begin(arguments, _database_answers)
     from app.db.migrate import migrate
 
-    return migrate(config)
+    # Within `up` it is one of many parts, and only what goes wrong is news.
+    return migrate(config, tell=not config.supervised)
 
 
 def _begin(arguments: argparse.Namespace, *checks: Callable[[Config], object]) -> Config:
@@ -155,6 +172,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         "STATUSWIRE_DATA": arguments.data,
         "HOST": arguments.host,
         "PORT": arguments.port,
+        "STATUSWIRE_PROCESSES": getattr(arguments, "processes", None),
     }
     return Config.read({**os.environ, **{name: value for name, value in said.items() if value is not None}})
 
@@ -167,20 +185,38 @@ def _redis_is_given(config: Config) -> None:
         )
 
 
+def _port_is_free(config: Config) -> None:
+    """Of several processes, too: who else listens there with SO_REUSEPORT would share our viewers, and no
+    error would say so."""
+    from app.embedded import StartError
+    from app.up import refuse_taken_port
+
+    try:
+        refuse_taken_port(config)
+    except StartError as error:
+        raise Refused(str(error)) from None
+
+
 def _redis_answers(config: Config) -> None:
     if config.redis_url is None:
         return
-    connection, place = _reach("REDIS_URL", config.redis_url, 6379)
-    with closing(connection):
-        # What is wrong with a certificate, the feed itself says.
-        if (url := urlsplit(config.redis_url)).scheme != "rediss":
-            _greet_redis(connection, place, url)
+    if "+" in config.redis_url.partition("://")[0]:
+        _one_of_several_answers(config.redis_url)
+    else:
+        greet_redis(config.redis_url)
+
+
+def _one_of_several_answers(url: str) -> None:
+    from app.redis_nodes import knock
+
+    if problem := asyncio.run(knock(url)):
+        raise Refused(f"REDIS_URL cannot be used: {problem}; start these servers, or correct the URL.")
 
 
 def _database_answers(config: Config) -> None:
     if config.sqlite_file is not None:
         return
-    _reach("DATABASE_URL", config.database_url, 5432)[0].close()
+    reach("DATABASE_URL", config.database_url, 5432)[0].close()
     from app.db.engine import DatabaseDown, knock
 
     try:
@@ -189,9 +225,35 @@ def _database_answers(config: Config) -> None:
         raise Refused(str(error)) from None
 
 
+def _database_has_tables(config: Config) -> None:
+    """Those of this version: the server reads them at its start, and `migrate` alone makes them."""
+    if config.sqlite_file is None:
+        reach("DATABASE_URL", config.database_url, 5432)[0].close()
+    from app.db.engine import DatabaseDown, connect
+
+    async def look() -> None:
+        await (await connect(config)).close()
+
+    try:
+        asyncio.run(look())
+    except DatabaseDown as error:
+        raise Refused(str(error)) from None
+
+
 def _file_is_right(config: Config) -> None:
-    if config.config_file.exists():
+    # One that is not there is no mistake; one that cannot even be looked for is.
+    if not _is_missing(config.config_file):
         _load(config.config_file)
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _probe(arguments: argparse.Namespace) -> int:
@@ -202,7 +264,13 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from app.statusfile.catalog import warnings
+    from app.statusfile.problem import cut
 
+    if _is_missing(arguments.file):
+        raise Refused(
+            f"{cut(str(arguments.file), 200)} does not exist; name a file that does, or let `statuswire up` "
+            "write one to begin with: it does where there is none."
+        )
     catalog = _load(arguments.file)
     for warning in warnings(catalog):
         print(f"{arguments.file}: warning: {warning}", file=sys.stderr)
@@ -259,82 +327,6 @@ def _read_version() -> str:
 
 def _no_command(_: argparse.Namespace) -> int:
     raise AssertionError("argparse asks for a command first")
-
-
-def _reach(
-    variable: str, url: str, default_port: int, patience: float = _REACH_PATIENCE
-) -> tuple[socket.socket, str]:
-    """A connection to whoever listens there, and how to call the place. Of several hosts one is enough."""
-    silent = []
-    for host, port in places(url, default_port):
-        place = host if host.startswith("/") else f"{host} port {port}"
-        try:
-            return _connect(host, port, patience), place
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or getattr(error, "reason", None) or "no answer in time"
-            silent.append(f"{place} ({why})")
-    raise Refused(
-        f"{variable} cannot be reached: nothing answers at {' or '.join(silent)}; "
-        "start that server, or correct the address."
-    )
-
-
-def _connect(host: str, port: int, patience: float) -> socket.socket:
-    if not host.startswith("/"):
-        return socket.create_connection((host, port), patience)
-    file = Path(host)
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(patience)
-        connection.connect(str(file / f".s.PGSQL.{port}" if file.is_dir() else file))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _greet_redis(connection: socket.socket, place: str, url: SplitResult) -> None:
-    """Whether it is a Redis and lets us in, asked in a few words of its protocol: the library that speaks the
-    rest takes a quarter of a second to load, and lives in the feed's room."""
-    try:
-        connection.sendall(b"".join(_command(*words) for words in _greetings(url)))
-        answers = connection.makefile("rb")
-        for _ in _greetings(url):
-            answer = answers.readline(_LONGEST_ANSWER)
-            if answer[:1] not in (b"+", b"-"):
-                raise Refused(
-                    f"REDIS_URL is refused: what answers at {place} is no Redis; correct the address."
-                )
-            # One that is still loading its data, or busy, is one that will do.
-            if answer.startswith((b"-NOAUTH", b"-WRONGPASS", b"-NOPERM", b"-ERR")):
-                why = re.sub(r"[^ -~]", "", answer[1:].decode("ascii", "replace"))
-                raise Refused(
-                    f"REDIS_URL is refused: the Redis at {place} does not let us in ({why}); "
-                    "check the user and the password in it."
-                )
-    except OSError as error:
-        raise Refused(
-            f"REDIS_URL cannot be used: what listens at {place} does not answer "
-            f"({error.strerror or 'no answer in time'}); restart that server, or correct the address."
-        ) from None
-
-
-def _greetings(url: SplitResult) -> list[tuple[str, ...]]:
-    asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
-    user = asked.get("username") or unquote(url.username or "")
-    password = asked.get("password") or unquote(url.password or "")
-    number = asked.get("db") or ("" if url.scheme == "unix" else url.path.strip("/"))
-    greetings: list[tuple[str, ...]] = [("PING",)]
-    if number:
-        greetings.insert(0, ("SELECT", number))
-    if password:
-        greetings.insert(0, ("AUTH", user, password) if user else ("AUTH", password))
-    return greetings
-
-
-def _command(*words: str) -> bytes:
-    parts = [b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words]
-    return b"*%d\r\n%s" % (len(parts), b"".join(parts))
 
 
 if __name__ == "__main__":

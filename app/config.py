@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 import msgspec
@@ -20,12 +20,33 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "STATUSWIRE_"
+SENTINEL_PORT: Final = 26379
+PROCESSES_AT_MOST: Final = 64
+# What may stand after redis+ and rediss+: one server, or several of which one takes writes.
+_KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
 _KNOWN = (
-    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "NO_UV", "REGION"),
-    *("SUPERVISED", "TRUSTED_PROXIES"),
+    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "METRICS_PORT"),
+    *("NO_UV", "PROCESS", "PROCESSES", "REGION", "SUPERVISED", "TRUSTED_PROXIES"),
 )
+
+
+# What may stand after the `?` of a REDIS_URL. redis-py takes more: some of it undoes what the feed relies
+# on (max_connections), and a word that it does not know ends in a TypeError at each connection.
+_REDIS_OPTIONS: Final = {
+    "db": (r"[0-9]{1,6}", "a whole number"),
+    "username": (r".+", "a name"),
+    "password": (r".+", "a password"),
+    "protocol": (r"[23]", "2 or 3"),
+    "sentinel_username": (r".+", "a name"),
+    "sentinel_password": (r".+", "a password"),
+    "ssl_ca_certs": (r".+", "a file"),
+    "ssl_certfile": (r".+", "a file"),
+    "ssl_keyfile": (r".+", "a file"),
+    "ssl_cert_reqs": (r"none|optional|required", "none, optional or required"),
+    "ssl_check_hostname": (r"true|false", "true or false"),
+}
 
 
 class ConfigError(ValueError):
@@ -46,6 +67,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     # Whether `up` is our parent, who restarts us and has already looked for Redis and the database.
     supervised: bool
+    # How many a server has, which of them this one is, counted from 1, and 0 in their parent or if there is
+    # only one.
+    processes: int
+    process: int
+    # Where each process answers alone: the first on this port, the second on the next. None: nowhere.
+    metrics_port: int | None
     # Open streams of one server process, and of one visitor's address.
     max_viewers: int
     max_per_address: int
@@ -57,12 +84,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """A variable that is set to nothing counts as unset: compose files and dashboards write them so."""
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
         _refuse_unknown(given)
-        data = Path(given.get("STATUSWIRE_DATA", "data")).expanduser()
+        data = _path("STATUSWIRE_DATA", given.get("STATUSWIRE_DATA", "data"))
         return cls(
             host=_host(given.get("HOST", "127.0.0.1")),
-            port=_port(given.get("PORT", "8000")),
+            port=_port("PORT", given.get("PORT", "8000")),
             data=data,
-            config_file=Path(given.get("STATUSWIRE_CONFIG", "statuswire.yaml")).expanduser(),
+            config_file=_path("STATUSWIRE_CONFIG", given.get("STATUSWIRE_CONFIG", "statuswire.yaml")),
             database_url=_database_url(given.get("DATABASE_URL", _sqlite_url(data / "statuswire.db"))),
             redis_url=_redis_url(given["REDIS_URL"]) if "REDIS_URL" in given else None,
             region=_region(given.get("STATUSWIRE_REGION", "local")),
@@ -70,6 +97,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_log_format(given.get("STATUSWIRE_LOG")),
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
+            processes=_processes(given.get("STATUSWIRE_PROCESSES", "1")),
+            process=int(given.get("STATUSWIRE_PROCESS", "0")),
+            metrics_port=_metrics_port(given),
             max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "10000")),
             max_per_address=_count(
                 "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
@@ -91,6 +121,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_LOG": self.log_format,
             "STATUSWIRE_LOG_LEVEL": self.log_level,
             "STATUSWIRE_SUPERVISED": str(int(self.supervised)),
+            "STATUSWIRE_PROCESSES": str(self.processes),
+            "STATUSWIRE_PROCESS": str(self.process),
+            "STATUSWIRE_METRICS_PORT": "" if self.metrics_port is None else str(self.metrics_port),
             "STATUSWIRE_MAX_VIEWERS": str(self.max_viewers),
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
@@ -135,16 +168,48 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
             raise ConfigError(f"{name} is no setting of Statuswire; {hint}")
 
 
+def _path(name: str, value: str) -> Path:
+    # The URLs of what lies in there are UTF-8, and so are the lines of the log that name it.
+    if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", value):
+        raise ConfigError(
+            f"{name} has a character in it that is not UTF-8, or a control character; rename it."
+        )
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        user = value.partition("/")[0]
+        raise ConfigError(
+            f"{name} begins with {user}, and there is no such user; it must be a path, such as "
+            "/srv/statuswire."
+        ) from None
+
+
 def _host(value: str) -> str:
     host = value.removeprefix("[").removesuffix("]")
-    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", host):
+    # A label that is empty or longer than 63 is no name, and asking for it raises what nobody expects.
+    labels = host.removesuffix(".").split(".")
+    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", host) or not all(1 <= len(label) <= 63 for label in labels):
         raise ConfigError(f"HOST is {value!r}; it must be one address or name, such as 127.0.0.1 or 0.0.0.0.")
     return host
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not (re.fullmatch(r"[0-9]{1,5}", value) and 1 <= int(value) <= 65535):
-        raise ConfigError(f"PORT is {value!r}; it must be a whole number from 1 to 65535.")
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _metrics_port(given: Mapping[str, str]) -> int | None:
+    name = "STATUSWIRE_METRICS_PORT"
+    return _port(name, given[name]) if name in given else None
+
+
+def _processes(value: str) -> int:
+    if not (re.fullmatch(r"[0-9]{1,2}", value) and 1 <= int(value) <= PROCESSES_AT_MOST):
+        raise ConfigError(
+            f"STATUSWIRE_PROCESSES is {value!r}; it must be a whole number from 1 to {PROCESSES_AT_MOST}, "
+            "and no more than there are cores."
+        )
     return int(value)
 
 
@@ -227,28 +292,62 @@ def _database_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
-    forms = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/redis.sock"
-    for kind in ("sentinel", "cluster"):
-        if kind in value.partition("://")[0].lower():
-            raise ConfigError(
-                f"REDIS_URL names a {kind.title()}, which Statuswire does not speak yet; "
-                f"give it the URL of one server: {forms}."
-            )
+    forms = (
+        "redis://host:6379/0, rediss://host:6379/0, unix:///path/to/redis.sock, "
+        "redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379"
+    )
     url = _split("REDIS_URL", value, forms)
-    if "," in url.netloc.rpartition("@")[2]:
-        raise ConfigError(f"REDIS_URL names several hosts; give it one server: {forms}.")
-    if url.scheme not in ("redis", "rediss", "unix"):
+    base, _, kind = url.scheme.partition("+")
+    if base not in (("redis", "rediss") if kind else ("redis", "rediss", "unix")) or kind not in _KINDS:
         raise ConfigError(f"REDIS_URL begins with {url.scheme or 'no scheme'}; it must be {forms}.")
-    if url.scheme == "unix" and not url.path.strip("/"):
-        raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
-    if url.scheme != "unix" and not url.hostname:
+    if base == "unix":
+        if not url.path.strip("/"):
+            raise ConfigError(f"REDIS_URL names no socket; it must be {forms}.")
+        _refuse_redis_options(url)
+        return value
+    if not url.netloc.rpartition("@")[2] or not all(host for host, _ in places(value, 0)):
         raise ConfigError(f"REDIS_URL names no host; it must be {forms}.")
+    if not kind and "," in url.netloc.rpartition("@")[2]:
+        raise ConfigError(f"REDIS_URL names several hosts; only a Sentinel or Cluster has them: {forms}.")
+    path = url.path.strip("/")
+    if not kind and not re.fullmatch(r"[0-9]{0,6}", path):
+        raise ConfigError(f"REDIS_URL names a database that is no number; it must be {forms}.")
+    if kind == "sentinel" and not re.fullmatch(r"[^/]+(/[0-9]{1,5})?", path):
+        raise ConfigError(
+            "REDIS_URL must end with the name that the sentinels know the master by, and after it perhaps "
+            "the number of a database, such as redis+sentinel://host:26379,host:26379/mymaster/0."
+        )
+    if kind == "cluster" and path not in ("", "0"):
+        raise ConfigError("REDIS_URL names a database, and a Redis Cluster has only number 0; leave it out.")
+    _refuse_redis_options(url)
     return value
+
+
+def _refuse_redis_options(url: SplitResult) -> None:
+    base, _, kind = url.scheme.partition("+")
+    known = [
+        name
+        for name in _REDIS_OPTIONS
+        if (base == "rediss" or not name.startswith("ssl_"))
+        and (kind == "sentinel" or not name.startswith("sentinel_"))
+    ]
+    for name, values in parse_qs(url.query, keep_blank_values=True).items():
+        if name not in known:
+            shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "an option"
+            raise ConfigError(
+                f"REDIS_URL has {shown} after the ?, which is not for it; take it out. "
+                f"For {url.scheme}:// there are {', '.join(known)}."
+            )
+        pattern, right = _REDIS_OPTIONS[name]
+        if len(values) > 1 or not re.fullmatch(pattern, values[0]):
+            raise ConfigError(
+                f"REDIS_URL has a wrong {name} after the ?; it must be there once, and be {right}."
+            )
 
 
 def _split(name: str, value: str, forms: str) -> SplitResult:
     # The value itself is never repeated in an error: it may hold a password.
-    if re.search(r"[\s\x00-\x1f\x7f]", value):
+    if re.search(r"[\s\x00-\x1f\x7f]", value) or "\0" in unquote(value):
         raise ConfigError(f"{name} has a blank or a control character in it; it must be {forms}.")
     try:
         url = urlsplit(value)

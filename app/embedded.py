@@ -157,7 +157,10 @@ class Embedded:
             self._folder.chmod(0o700)
             lock = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StartError(f"The data directory {self._data} cannot be used: {error.strerror}.") from None
+            raise StartError(
+                f"The data directory {self._data} cannot be used: {error.strerror}; "
+                "make it this user's own, or name another with --data."
+            ) from None
         deadline = time.monotonic() + _LOCK_PATIENCE
         while True:
             try:

@@ -1,5 +1,5 @@
 """Both ends of the feed, so that they cannot drift apart: announce() and follow(). Nobody else speaks to
-Redis.
+Redis; which one it is, if there are several, `redis_nodes` finds out.
 
 Redis pub/sub rings a bell and forgets; a stream remembers and is silent. Each event goes to both in one
 atomic step, and carries the id of the one before it (`prev`), so that whoever follows knows at once that
@@ -24,17 +24,19 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from app.domain.board import START
 from app.domain.clock import dated
 from app.domain.events import Beat, Event, Logged, order
 from app.domain.instant import from_ms, to_ms
 from app.domain.monitor import Catalog
+from app.redis_nodes import nodes
 
 FeedDown: Final = (RedisError, OSError, TimeoutError)  # what to catch; nobody need know that it is Redis
 
 BATCH: Final = 500
+LOOK_EVERY: Final = 5.0  # seconds, or a beat if that is less, between looks for another master
 REMEMBERED: Final = (
     1000  # ids of what was heard: a log that has lost its end is told from a strange one by them
 )
@@ -65,8 +67,10 @@ local known = ARGV[4]
 local prev = '0-0'
 local info = redis.pcall('XINFO', 'STREAM', log)
 if not info.err then
+  -- Not the last id: that may have been moved on, and then names no event.
   for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then prev = info[i + 1] end
+    if info[i] == 'last-generated-id' and prev == '0-0' then prev = info[i + 1] end
+    if info[i] == 'last-entry' and info[i + 1] then prev = info[i + 1][1] end
   end
 end
 local identity = prev ~= '0-0' and redis.call('GET', identity_key)
@@ -118,6 +122,31 @@ return redis.call('HMGET', KEYS[1], unpack(fresh))
 """
 
 
+# The ids that a follower has heard must not be given again, or clients would resume at the wrong place and
+# the recorder take news for old. After a failover to a server whose clock is behind they would be: so whoever
+# finds the end of the log before its own place moves the ids on. The answer is the last event's id.
+_FIND_END = """
+local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local identity = redis.call('GET', KEYS[2])
+if info.err then return {identity, false} end
+local generated, ended
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then generated = info[i + 1] end
+  if info[i] == 'last-entry' and info[i + 1] then ended = info[i + 1][1] end
+end
+local function order(id)
+  local ms, n = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(n)
+end
+if ARGV[2] == '' or ARGV[2] == identity then
+  local ms, n = order(generated)
+  local heard_ms, heard_n = order(ARGV[1])
+  if heard_ms > ms or (heard_ms == ms and heard_n > n) then redis.pcall('XSETID', KEYS[1], ARGV[1]) end
+end
+return {identity, ended or generated}
+"""
+
+
 class Announced(Struct, frozen=True):
     """`log` names the log that took the event. Another name than last time means that it is new or was
     emptied."""
@@ -166,14 +195,15 @@ class Feed:
         # redis-py would reconnect a dropped subscription behind our back and lose what was said meanwhile: of
         # 40 messages around one Redis restart 18 were gone, without an exception. With no retries every drop
         # surfaces.
-        self._redis: Redis = Redis.from_url(
-            url,
+        self._nodes = nodes(url)
+        self._redis: Redis = self._nodes.client(
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,  # see _ask
             socket_connect_timeout=self._patience,
             health_check_interval=0,
         )
         self._announce = self._redis.register_script(_ANNOUNCE)
+        self._find_end = self._redis.register_script(_FIND_END)
         self._say_beat = self._redis.register_script(_BEAT)
         self._recent = self._redis.register_script(_RECENT_BEATS)
 
@@ -251,7 +281,7 @@ class Feed:
         self, place: "_Place", on_link: Callable[[bool], None]
     ) -> AsyncGenerator[Heard | Gap, None]:
         """Listen first and read second, so that nothing can fall between the two."""
-        async with self._listen(BELL) as pubsub:
+        async with self._listen(BELL) as bell:
             for beat in await self._beats():
                 yield Heard("", beat)
             ring, behind = b"", True
@@ -260,10 +290,10 @@ class Feed:
                     async with aclosing(self._read(place)) as items:
                         async for item in items:
                             yield item
-                    for item in place.only_rung(ring):
-                        yield item
+                    if (heard := place.only_rung(ring)) is not None:
+                        yield heard
                     on_link(True)
-                ring = await self._ring(pubsub)
+                ring = await self._ring(bell)
                 heard, behind = place.take(ring)
                 if heard is not None:
                     yield heard
@@ -288,24 +318,22 @@ class Feed:
 
     async def _start(self, place: "_Place") -> tuple[str, bool]:
         """The id to read on from, and whether something is missing before it. Mostly that is our place."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.get(LOG_IDENTITY)
-            pipe.xinfo_stream(LOG)
-            identity, info = await self._ask(pipe.execute(raise_on_error=False))
+        known = place.log
+        same = b"" if known in (None, _NO_LOG) else known
+        identity, ended = await self._ask(self._find_end(keys=[LOG, LOG_IDENTITY], args=[place.at, same]))
         # If there is no log, the first event of the next one will say so itself.
-        found = _NO_LOG if isinstance(info, ResponseError) else identity or b""
-        known, place.log = place.log, found
+        found = place.log = _NO_LOG if ended is None else identity or b""
         if found == _NO_LOG:
             return place.at, False
         if known not in (None, _NO_LOG, found):
             return START, True  # another log: all of it is news, however its ids compare with ours
-        end: str = info["last-generated-id"].decode()
+        end: str = ended.decode()
         if order(end) >= order(place.at):
             return place.at, False
         return place.before(end)
 
     async def _hear_catalogs(self, place: "_Place") -> AsyncGenerator[Catalog, None]:
-        async with self._listen(ASSIGNED) as pubsub:
+        async with self._listen(ASSIGNED) as bell:
             while True:
                 if await self.assigned() not in (None, place.at):
                     found: Any = self._redis.hmget(CATALOG, "revision", "catalog")
@@ -314,7 +342,7 @@ class Feed:
                         place.at = revision.decode(errors="replace")
                         if (catalog := _understand(_decode_catalog, raw)) is not None:
                             yield catalog
-                await self._ring(pubsub)
+                await self._ring(bell)
 
     async def _beats(self) -> list[Beat]:
         """What a newcomer would otherwise wait a whole beat for."""
@@ -346,7 +374,7 @@ class Feed:
                         yield item
             except FeedDown as error:
                 if not self._lost:
-                    log.warning("the feed is lost and looked for", error=str(error))
+                    log.warning("the feed is lost and looked for", error=str(error) or "no answer in time")
                 self._lost = True
                 on_link(False)
             # Spread, so that a whole installation does not come back in the same instant.
@@ -354,8 +382,9 @@ class Feed:
             pause = min(pause * 2, 1.0)
 
     @asynccontextmanager
-    async def _listen(self, channel: str) -> AsyncGenerator[PubSub, None]:
+    async def _listen(self, channel: str) -> AsyncGenerator["_Bell", None]:
         pubsub = self._redis.pubsub()
+        moved = None
         try:
             await self._ask(pubsub.subscribe(channel))
             if await pubsub.get_message(timeout=2 * self._beat) is None:
@@ -363,23 +392,43 @@ class Feed:
             if self._lost:
                 log.info("the feed is back")
             self._lost = False
-            yield pubsub
+            every = min(self._beat, LOOK_EVERY)
+            moved = asyncio.create_task(self._nodes.moved(pubsub.connection, every), name="moved")
+            yield _Bell(pubsub, moved)
         finally:
+            if moved is not None:
+                moved.cancel()
+                await asyncio.gather(moved, return_exceptions=True)
             with suppress(*FeedDown):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _ring(self, pubsub: PubSub) -> bytes:
+    async def _ring(self, bell: "_Bell") -> bytes:
         """The next message. Empty after a beat without one, if the connection is still alive."""
-        message = await pubsub.get_message(timeout=self._beat)
+        bell.refuse_moved()
+        message = await bell.pubsub.get_message(timeout=self._beat)
         if message is None:
-            await self._ask(pubsub.ping())
-            message = await pubsub.get_message(timeout=1.5 * self._beat)
+            bell.refuse_moved()
+            await self._ask(bell.pubsub.ping())
+            message = await bell.pubsub.get_message(timeout=1.5 * self._beat)
         if message is None:
             raise TimeoutError("Redis has gone silent")
         if message["type"] == "subscribe":
             raise ConnectionError("the subscription was lost and made anew")
         data: bytes = message["data"] if message["type"] == "message" else b""
         return data
+
+
+class _Bell(Struct):
+    """A subscription, and the task that ends when another server has taken over from the one it is at."""
+
+    pubsub: PubSub
+    moved: asyncio.Task[None]
+
+    def refuse_moved(self) -> None:
+        # A server that was stopped, or is cut off, answers as ever when it is back, and goes on ringing for
+        # whoever is with it on the wrong side.
+        if self.moved.done():
+            raise ConnectionError("another Redis has taken over")
 
 
 class _Place(Struct):
@@ -400,7 +449,7 @@ class _Place(Struct):
         common."""
         if not self.heard or end in self.heard:
             log.warning("the log has lost its end, which we had heard", after=end, heard=self.at)
-            return end, False
+            return self.at, False
         common = [id for id in self.heard if order(id) < order(end)]
         return (common[-1] if common else START), True
 
@@ -423,16 +472,14 @@ class _Place(Struct):
         # that is not beyond our place was read already, while the bell was still ringing for it.
         return None, prev == START or order(id) > order(self.at)
 
-    def only_rung(self, ring: bytes) -> list[Heard | Gap]:
-        """What the bell has said and the log, read since, does not hold: it was emptied in between."""
-        if self.log != _NO_LOG or (said := _RING.fullmatch(ring)) is None:
-            return []
-        if order(id := said[1].decode()) <= order(self.at):
-            return []
-        at, event = self.at, _logged(id, said[3])
-        items: list[Heard | Gap] = [Gap(at, id)] if self.lacks(said[2]) else []
-        self.move(id)
-        return items if event is None else [*items, Heard(id, event)]
+    def only_rung(self, ring: bytes) -> Heard | None:
+        """The very next event, which the bell has said and the log, read since, does not hold: it was emptied
+        in between."""
+        if (said := _RING.fullmatch(ring)) is None or said[2].decode() != self.at:
+            return None
+        self.move(id := said[1].decode())
+        event = _logged(id, said[3])
+        return None if event is None else Heard(id, event)
 
     def lacks(self, prev: bytes) -> bool:
         """True if the event that `prev` names, which came before the next one, is not known here. One that we

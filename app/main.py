@@ -101,7 +101,9 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 def create_app(server: Server) -> Litestar:
     app = Litestar(
         route_handlers=[
-            *streams.routes(server.hub, [ip_network(given) for given in server.config.trusted_proxies]),
+            *streams.routes(
+                server.hub, [ip_network(given) for given in server.config.trusted_proxies], HEADERS
+            ),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config),

@@ -15,6 +15,11 @@ from app.domain.events import Beat
 
 REGISTRY = CollectorRegistry()
 
+PROCESS = Gauge(
+    "statuswire_process",
+    "Which of the server's processes answers, counted from 1; 0 if there is only one.",
+    registry=REGISTRY,
+)
 FEED_UP = Gauge("statuswire_feed_up", "1 while the hub hears the feed.", registry=REGISTRY)
 FEED_LAG = Gauge(
     "statuswire_feed_lag_seconds", "Age of the newest event when the hub folded it.", registry=REGISTRY

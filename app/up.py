@@ -6,32 +6,24 @@ everything. Whatever happens to this process, its children do not outlive it.
 
 import asyncio
 import errno
-import os
-import signal
 import socket
-import sys
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import structlog
 
 from app.config import Config
-from app.embedded import Embedded, StartError, tethered
+from app.embedded import Embedded, StartError
+from app.family import REFUSED, Family, Pace, child_environ, command
 
 log = structlog.get_logger("up")
-
-_ROOT = Path(__file__).resolve().parent.parent
-_REFUSED = 2
 
 # Of the 3 s that a stop may take: SIGKILL for server and worker at 2.4, for Valkey half a second later.
 _STOP_PATIENCE = 2.4
 _VALKEY_PATIENCE = 0.4
 
-# -P: the user's folder is the working directory, and it may well hold an `app` of its own.
-COMMANDS = {name: [sys.executable, "-P", "-m", "app.cli", name] for name in ("migrate", "web", "worker")}
+COMMANDS = {name: command(name) for name in ("migrate", "web", "worker")}
 
 STARTER = """\
 # What Statuswire watches. It reads this file again whenever it changes; a mistake keeps the last good
@@ -76,21 +68,17 @@ groups:
 """
 
 
-class Pace(msgspec.Struct, frozen=True):
-    """How long to wait before a restart: doubled each time, and from the start again after a steady life.
-    And how long the worker waits for the server at the most."""
+class UpPace(Pace, frozen=True):
+    """And how long the worker waits for the server at the most."""
 
-    first: float = 0.2
-    longest: float = 10.0
-    steady: float = 30.0
     served: float = 15.0
 
 
-async def up(config: Config, commands: Mapping[str, list[str]] = COMMANDS, pace: Pace | None = None) -> int:
+async def up(config: Config, commands: Mapping[str, list[str]] = COMMANDS, pace: UpPace | None = None) -> int:
     """The exit code, once a signal or a part that cannot work has ended everything."""
     refuse_taken_port(config)
     write_starter(config)
-    return await _Supervisor(config, commands, pace or Pace()).run()
+    return await _Supervisor(config, commands, pace or UpPace()).run()
 
 
 def refuse_taken_port(config: Config) -> None:
@@ -125,150 +113,69 @@ def write_starter(config: Config) -> None:
         return
     except OSError as error:
         raise StartError(
-            f"There is no config file {file}, and none can be written there: {error.strerror}."
+            f"There is no config file {file}, and none can be written there: {error.strerror}; "
+            "name another with --config."
         ) from None
     log.info("wrote a starter config file", file=str(file))
 
 
-class _Supervisor:
-    def __init__(self, config: Config, commands: Mapping[str, list[str]], pace: Pace) -> None:
+class _Supervisor(Family):
+    def __init__(self, config: Config, commands: Mapping[str, list[str]], pace: UpPace) -> None:
+        super().__init__(pace, _STOP_PATIENCE)
+        self._served = pace.served
         self._config = config
         self._commands = commands
-        self._pace = pace
         self._embedded = None if config.redis_url else Embedded(config.data)
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._keeping: list[asyncio.Task[int]] = []
-        self._told_to_stop = asyncio.Event()
-        self._killed = False
 
-    async def run(self) -> int:
-        self._listen_to_signals()
-        living = asyncio.create_task(self._live(), name="live")
-        told = asyncio.create_task(self._told_to_stop.wait(), name="told to stop")
-        try:
-            await asyncio.wait({living, told}, return_when=asyncio.FIRST_COMPLETED)
-            code = 0 if self._told_to_stop.is_set() else living.result()
-        finally:
-            for task in (living, told, *self._keeping):
-                task.cancel()
-            await asyncio.gather(living, told, *self._keeping, return_exceptions=True)
-            await self._end()
-        return 128 + signal.SIGINT if self._killed else code
-
-    async def _live(self) -> int:
-        """For ever, or until a part says by its exit code that it cannot work."""
+    async def live(self) -> int:
         if self._embedded is not None:
             await self._embedded.start()
-            self._keep("valkey", self._valkey)
+            self.keep("valkey", self._valkey)
         if code := await self._process("migrate"):
             log.error("the database could not be migrated", code=code)
-            return _REFUSED if code == _REFUSED else 1
-        self._keep("web", lambda: self._process("web"))
+            return REFUSED if code == REFUSED else 1
+        self.keep("web", lambda: self._process("web"))
         # It knows from the last time what to probe, and our own server may be among it: before that listens,
         # the worker would find it down.
         await self._until_served()
-        self._keep("worker", lambda: self._process("worker"))
+        self.keep("worker", lambda: self._process("worker"))
         telling = asyncio.create_task(self._tell_where(), name="tell where")
         try:
-            done, _ = await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
+            return await self.first_refusal()
         finally:
             telling.cancel()
-        return done.pop().result()
-
-    def _keep(self, name: str, live: Callable[[], Awaitable[int]]) -> None:
-        self._keeping.append(asyncio.create_task(self._keep_alive(name, live), name=f"keep {name}"))
-
-    async def _keep_alive(self, name: str, live: Callable[[], Awaitable[int]]) -> int:
-        """For ever, unless the part refuses to run."""
-        pause = self._pace.first
-        while True:
-            born = time.monotonic()
-            try:
-                code = await live()
-                why = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-            except (OSError, StartError) as error:
-                code, why = 1, str(error)
-            if code == _REFUSED and name != "valkey":
-                log.error("this part cannot run with this configuration; stopping", part=name)
-                return _REFUSED
-            if time.monotonic() - born >= self._pace.steady:
-                pause = self._pace.first
-            log.warning("a part ended and is started again", part=name, why=why, after=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, self._pace.longest)
 
     async def _valkey(self) -> int:
         assert self._embedded is not None
         if not self._embedded.running:
             await self._embedded.start()
-        return await self._embedded.wait()
+        # Whatever it means by its exit code, it is not what a part of ours means by 2.
+        return 1 if (code := await self._embedded.wait()) == REFUSED else code
 
     async def _process(self, name: str) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *tethered(self._commands[name], signal.SIGKILL),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=self._environ(),
-            # Ctrl-C in a terminal goes to the whole process group, but stopping is ours to order.
-            start_new_session=True,
-        )
-        self._processes[name] = process
-        return await process.wait()
+        return await self.process(name, self._commands[name], self._environ())
 
     def _environ(self) -> dict[str, str]:
         url = self._embedded.url if self._embedded else self._config.redis_url
-        config = msgspec.structs.replace(self._config, redis_url=url, supervised=True)
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        return {**os.environ, **config.environ(), "PYTHONPATH": path}
+        return child_environ(msgspec.structs.replace(self._config, redis_url=url, supervised=True))
 
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup ignores SIGHUP on our behalf, and that stays so.
-            if signal.getsignal(signum) is not signal.SIG_IGN:
-                loop.add_signal_handler(signum, self._on_signal, signum)
-
-    def _on_signal(self, signum: signal.Signals) -> None:
-        # Only the key pressed twice means haste; platforms may well send SIGTERM more than once.
-        if self._told_to_stop.is_set() and signum is signal.SIGINT:
-            self._killed = True
-            self._kill()
-        if not self._told_to_stop.is_set():
-            log.info("stopping", signal=signum.name)
-        self._told_to_stop.set()
-
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """Server and worker first: they still have something to say to Redis."""
-        running = [process for process in self._processes.values() if process.returncode is None]
-        for process in running:
-            with suppress(ProcessLookupError):
-                process.terminate()
-        if running:
-            waiting = [asyncio.create_task(process.wait()) for process in running]
-            _, late = await asyncio.wait(waiting, timeout=_STOP_PATIENCE)
-            if late:
-                self._kill_processes()
-                await asyncio.wait(late)
+        await super().end()
         if self._embedded is not None:
             await self._embedded.stop(_VALKEY_PATIENCE)
 
-    def _kill(self) -> None:
-        self._kill_processes()
+    def kill(self) -> None:
+        super().kill()
         if self._embedded is not None:
             self._embedded.kill()
-
-    def _kill_processes(self) -> None:
-        for process in self._processes.values():
-            if process.returncode is None:
-                # Each leads a group of its own, which takes along whatever it may have started.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
 
     async def _until_served(self) -> None:
         """Until the page answers, but not for ever: the worker has other things to probe as well."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.served):
+            async with asyncio.timeout(self._served):
                 while True:
-                    if await _live_answers(self._config) or any(keeping.done() for keeping in self._keeping):
+                    if await _live_answers(self._config) or any(keeping.done() for keeping in self.keeping):
                         break
                     await asyncio.sleep(0.02)
 

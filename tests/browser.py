@@ -72,10 +72,12 @@ class Site:
         beat: float = BEAT,
         slugs: Mapping[str, str] | None = None,
         every: str = "30s",
+        descriptions: Mapping[str, str] | None = None,
     ) -> None:
         self.groups = groups
         self._slugs = slugs or {}
         self._every = every
+        self._descriptions = descriptions or {}
         self.beat_every = beat
         self.valkey = Valkey()
         self.web = Web(self.valkey.url, STATUSWIRE_BEAT=str(beat))
@@ -120,6 +122,8 @@ class Site:
         self, groups: Mapping[str, Sequence[str]], slugs: Mapping[str, str] | None = None
     ) -> None:
         """Watch other components instead. They are unknown until something is said of them."""
+        if groups == self.groups:
+            return
         self.groups = groups
         self._slugs = slugs or {}
         self._names = {self._slug(name): name for names in groups.values() for name in names}
@@ -130,7 +134,8 @@ class Site:
         def component(name: str) -> dict[str, Any]:
             targets = {"http": "http://127.0.0.1:9", "tcp": "127.0.0.1:9"}
             monitors = [{kind: target, "every": self._every} for kind, target in targets.items()]
-            return {"name": name, "slug": self._slug(name), "monitors": monitors}
+            described = {"description": self._descriptions[name]} if name in self._descriptions else {}
+            return {"name": name, "slug": self._slug(name), "monitors": monitors, **described}
 
         file = {
             "page": {"name": "Acme Status", "time_zone": zone},
@@ -238,15 +243,18 @@ class Screen:
             f'.component[data-slug="{slug}"][data-status="{status}"]', state="attached", timeout=within * 1000
         )
 
+    async def reads(self, selector: str) -> str:
+        return await self.page.inner_text(selector)
+
     async def colours(self) -> list[str]:
         """What can be seen and has a colour, other than a link: each as `selector: property value`."""
         found: list[str] = await self.page.evaluate(_COLOURS)
         return found
 
     async def check_marks(self) -> int:
-        """How many can be seen."""
+        """How many can be seen, but for that of the legend, which says of nothing that it is well."""
         count: int = await self.page.evaluate(
-            """[...document.querySelectorAll('.shape')].filter((shape) =>
+            """[...document.querySelectorAll(':not(.legend) > * > .shape')].filter((shape) =>
                 shape.querySelector('use').getAttribute('href') === '#shape-operational' &&
                 shape.checkVisibility({ visibilityProperty: true, opacityProperty: true })).length"""
         )

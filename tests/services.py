@@ -161,12 +161,20 @@ class Valkey(Process):
 
     def ask(self, *words: str) -> bytes:
         """One command without any client library; the raw reply, which must fit into one packet."""
-        with closing(socket.socket(socket.AF_UNIX)) as connection:
-            connection.settimeout(5.0)
-            connection.connect(str(self._socket))
+        with closing(self._open()) as connection:
             parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
             connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
             return connection.recv(65536)
+
+    def _open(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(5.0)
+        try:
+            connection.connect(str(self._socket))
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def flush(self) -> None:
         assert self.ask("FLUSHALL") == b"+OK\r\n"
@@ -198,6 +206,131 @@ class GenuineRedis(Valkey):
         if binary is None:
             missing("a genuine redis-server")
         super().__init__(binary, aof)
+
+
+class Node(Valkey):
+    """One of several servers, on a port. `settings` are words of a Valkey command line."""
+
+    def __init__(self, *settings: str) -> None:
+        super().__init__()
+        self.port = free_port()
+        self.place = f"127.0.0.1:{self.port}"
+        self.url = f"redis://{self.place}"
+        self._command = [
+            *(server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+            *("--save", "", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
+            *settings,
+        ]
+
+    def says(self, text: str, *words: str) -> bool:
+        """Whether the answer to a command has this in it."""
+        try:
+            return text.encode() in self.ask(*words)
+        except OSError:
+            return False
+
+    def _open(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 5.0)
+
+
+class Sentinel(Node):
+    def __init__(self, master: Node) -> None:
+        super().__init__()
+        file = self.folder / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor statuswire 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds statuswire 300\nsentinel failover-timeout statuswire 2000\n"
+        )
+        self._command = [server_binary(), str(file), "--sentinel"]
+
+
+class _Several:
+    """A master that takes the writes, a replica of it, and whoever sees to the failover."""
+
+    url: str
+    master: Node
+    replica: Node
+    nodes: list[Node]
+
+    def until_taken_over(self) -> None:
+        wait_until(
+            lambda: self.replica.says("role:master", "INFO", "replication"),
+            15.0,
+            lambda: "nobody has taken over:\n" + "\n".join(node.logs for node in self.nodes),
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            node.remove()
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, 15.0, lambda: "\n".join(node.logs for node in self.nodes))
+
+    def _until_replicated(self) -> None:
+        self._until(lambda: self.replica.says("master_link_status:up", "INFO", "replication"))
+
+
+class Sentinelled(_Several):
+    def __init__(self) -> None:
+        self.master = Node()
+        self.replica = Node("--replicaof", f"127.0.0.1 {self.master.port}")
+        self.sentinel = Sentinel(self.master)
+        self.nodes = [self.master, self.replica, self.sentinel]
+        self.url = f"redis+sentinel://{self.sentinel.place}/statuswire"
+
+    def _start(self) -> None:
+        self.master.start()
+        self.replica.start()
+        self._until_replicated()
+        # It asks the master for its replicas at once, and then only every ten seconds.
+        self._until(lambda: self.master.says("state=online", "INFO", "replication"))
+        self.sentinel.start()
+        self._until(lambda: self.sentinel.says("slaves=1", "INFO", "sentinel"))
+
+
+class Clustered(_Several):
+    """Three masters, the first of which has our slot, and a replica of that one."""
+
+    def __init__(self) -> None:
+        self.nodes = [self._member() for _ in range(4)]
+        self.master, *self.others, self.replica = self.nodes
+        self.url = f"redis+cluster://{self.others[0].place},{self.others[1].place}"
+
+    def _member(self) -> Node:
+        own = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+        return Node(*own, "--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0")
+
+    def _start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        first, second, third = self.master, *self.others
+        slot = int(first.ask("CLUSTER", "KEYSLOT", "{statuswire}").strip(b":\r\n"))
+        rest = [range(0, slot), range(slot + 1, 16384)]
+        for node, slots in ((first, range(slot, slot + 1)), (second, rest[0]), (third, rest[1])):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[-1]))
+        for node in self.nodes[1:]:
+            bus = node._command[node._command.index("--cluster-port") + 1]
+            first.ask("CLUSTER", "MEET", "127.0.0.1", str(node.port), bus)
+        for node in self.nodes:
+            self._until(lambda node=node: node.says("cluster_state:ok", "CLUSTER", "INFO"))  # type: ignore[misc]
+            self._until(
+                lambda node=node: node.says("cluster_known_nodes:4", "CLUSTER", "INFO")  # type: ignore[misc]
+            )
+        identity = first.ask("CLUSTER", "MYID").split(b"\r\n")[1].decode()
+        self._until(lambda: self.replica.says("OK", "CLUSTER", "REPLICATE", identity))
+        self._until_replicated()
 
 
 class Postgres(Process):
@@ -304,7 +437,9 @@ class Statuswire(Process):
         own = ("STATUSWIRE_", "REDIS_URL", "DATABASE_URL", "HOST", "PORT")
         # Only what the tester's shell says of Statuswire is left out; coverage and PATH must pass.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-        return inherited | {"PYTHONPATH": str(ROOT), "STATUSWIRE_LOG": "json"} | self._environ
+        # The tester's own path stays behind ours: it may name other versions of libraries to be run on.
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return inherited | {"PYTHONPATH": path, "STATUSWIRE_LOG": "json"} | self._environ
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "app.cli", *self._arguments]

@@ -61,8 +61,7 @@ async def test_a_bad_file_keeps_the_last_good_one_and_says_which_line(parts: tup
 
     # Which line it is, and what it says, is the operator's business: the public may read /health/ready.
     await eventually(lambda: config_state(web) == BAD_FILE)
-    assert ":2: " in web.logs
-    assert "did you mean `name`" in web.logs
+    await eventually(lambda: ":2: " in web.logs and "did you mean `name`" in web.logs)
     assert b"Website" in web.get("/")[1]
     assert web.get("/health/ready")[0] == 200
     assert b"statuswire_config_ok 0.0" in web.get("/metrics")[1]
@@ -94,7 +93,7 @@ async def test_a_server_without_its_file_goes_on_with_what_the_database_knows(
 
     assert b"Website" in web.get("/")[1]
     await eventually(lambda: config_state(web) == BAD_FILE)
-    assert "statuswire.yaml" in web.logs
+    await eventually(lambda: "statuswire.yaml" in web.logs)
 
 
 async def snapshot(socket: Any) -> dict[str, Any]:

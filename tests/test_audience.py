@@ -182,6 +182,11 @@ def test_what_they_did_not_ask_for_does_not_colour_their_page() -> None:
     assert sum_up(board, PUBLIC).description == "Major outage: Shop"
 
 
+def test_who_asked_for_none_that_exists_is_told_so() -> None:
+    told = snapshot(a_board("api"), Audience(frozenset({"nope"})), NOON, "first")
+    assert (told.components, told.status.description) == ([], "No component of that name is watched")
+
+
 def test_they_are_sent_their_part_of_a_patch() -> None:
     board = a_full_board()
     fall = [a_standing(State.DOWN, after(1), f"{slug}/http") for slug in ("api", "shop")]

@@ -4,19 +4,24 @@ import asyncio
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
+import trustme
 
+import app.reach
 from app import cli
 from app.cli import main
 from app.config import Config
-from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port
+from app.reach import Refused, reach
+from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port, wait_until
 
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +136,17 @@ def test_config_check_warns_of_what_is_right_but_unwise(
     )
 
 
+def test_config_check_of_no_file_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "none.yaml"
+    assert main(["config", "check", str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"statuswire: {file} does not exist; name a file that does, or let `statuswire up` "
+        "write one to begin with: it does where there is none.\n"
+    )
+
+
 Refuse = Callable[..., str]
 
 
@@ -160,6 +176,50 @@ def test_a_bad_setting_is_one_line(command: str, refuse: Refuse) -> None:
     assert refuse(command, "--port", "9x", PORT="8x") == f"statuswire: PORT is '9x'; {right}\n"
 
 
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_a_port_that_is_taken_is_noticed_before_anything_else(
+    command: str, refuse: Refuse, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        # Redis is not there either, and would be asked for next.
+        assert refuse(command, "--port", str(port), REDIS_URL="unix:///nowhere") == (
+            f"statuswire: Cannot listen on 127.0.0.1 port {port}: another program has it; stop that one, or "
+            "choose another port with --port.\n"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_without_its_tables_names_the_command_that_makes_them(
+    refuse: Refuse, redis_url: str, tmp_path: Path
+) -> None:
+    words = ("web", "--port", str(free_port()))
+    assert refuse(*words, REDIS_URL=redis_url) == (
+        "statuswire: There is no database data/statuswire.db yet; run `statuswire migrate` first.\n"
+    )
+    (tmp_path / "empty.db").touch()
+    assert refuse(*words, REDIS_URL=redis_url, DATABASE_URL="sqlite:///empty.db") == (
+        "statuswire: The database empty.db lacks tables of this version; run `statuswire migrate` first.\n"
+    )
+
+
+async def test_an_option_that_postgres_does_not_know_is_one_line(postgres_url: str) -> None:
+    with Statuswire("migrate", DATABASE_URL=f"{postgres_url}&connect_timeout=5") as command:
+        assert command.run() == 2
+        assert '(unrecognized configuration parameter "connect_timeout"); it must be run' in command.logs
+        assert command.logs.count("\n") == 1
+
+
+async def test_a_postgres_without_tables_is_one_line_too(redis_url: str, postgres_url: str) -> None:
+    environ = {"PORT": str(free_port()), "REDIS_URL": redis_url, "DATABASE_URL": postgres_url}
+    with Statuswire("web", **environ) as web:
+        assert web.run() == 2
+        assert re.fullmatch(
+            r"statuswire: The Postgres .* lacks tables of this version; run `statuswire migrate` first\.\n",
+            web.logs,
+        )
+
+
 @pytest.mark.parametrize("command", ["web", "worker"])
 def test_a_single_process_says_that_it_needs_a_redis(command: str, refuse: Refuse) -> None:
     assert refuse(command) == (
@@ -187,6 +247,25 @@ def test_a_postgres_that_is_not_there_is_one_line(command: str, refuse: Refuse, 
         assert refuse(command, REDIS_URL=redis_url, DATABASE_URL=url) == (
             f"statuswire: DATABASE_URL cannot be reached: nothing answers at {place}; "
             "start that server, or correct the address.\n"
+        )
+
+
+def test_a_server_that_is_no_postgres_is_one_line(refuse: Refuse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def reply() -> None:
+            with suppress(OSError):  # of a listener that is closed
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(1000)
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        Thread(target=reply, daemon=True).start()
+        assert refuse("migrate", DATABASE_URL=f"postgres://a:hunter2@127.0.0.1:{port}/d") == (
+            f"statuswire: The Postgres database d at 127.0.0.1:{port} cannot be reached: it has no TLS, or "
+            "is no Postgres; correct the address or sslmode.\n"
         )
 
 
@@ -263,7 +342,7 @@ def test_a_wrong_password_for_redis_is_one_line(
     socket_file = locked_redis.url.removeprefix("unix://")
     assert refuse(command, REDIS_URL=f"unix://{user}{socket_file}") == (
         f"statuswire: REDIS_URL is refused: the Redis at {socket_file} does not let us in ({why}); "
-        "check the user and the password in it.\n"
+        "check the user, the password and the number of the database in it.\n"
     )
 
 
@@ -280,14 +359,51 @@ def test_a_database_number_that_redis_does_not_have_is_one_line(refuse: Refuse, 
     assert "(ERR DB index is out of range)" in refuse("worker", REDIS_URL=f"{redis_url}?db=99")
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300])
+@pytest.mark.parametrize("command", ["up", "web", "worker"])
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            ("REPLICAOF", "127.0.0.1", "1"),
+            "only reads (READONLY You can't write against a read only replica.)",
+        ),
+        (("CONFIG", "SET", "maxmemory", "1"), "has no memory left (OOM command not allowed when used memory"),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            "takes nothing (NOREPLICAS Not enough good replicas",
+        ),
+    ],
+)
+def test_a_redis_that_takes_no_word_is_one_line(
+    command: str, setting: tuple[str, ...], sentence: str, refuse: Refuse
+) -> None:
+    with Valkey() as server:
+        server.start()
+        assert server.ask(*setting) == b"+OK\r\n"
+        said = refuse(command, "--port", str(free_port()), REDIS_URL=server.url)
+    assert said.startswith(
+        f"statuswire: REDIS_URL is refused: the Redis at {server.url.removeprefix('unix://')} {sentence}"
+    )
+    assert said.count("\n") == 1
+
+
+def test_a_redis_that_was_greeted_keeps_nothing_of_it(valkey: Valkey) -> None:
+    valkey.flush()
+    cli._redis_answers(Config.read({"REDIS_URL": valkey.url}))
+    wait_until(lambda: valkey.ask("DBSIZE") == b":0\r\n", 2.0, lambda: "a key was left")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x1b[31m" * 300, b"+" * 99_999, b"+PONG\r\n" * 9, b"-x\r\n"],
+)
 def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
         def reply() -> None:
             connection, _ = listener.accept()
-            with connection:
+            with connection, suppress(OSError):
                 connection.recv(1000)
                 connection.sendall(answer)
 
@@ -298,10 +414,93 @@ def test_a_server_that_is_no_redis_is_one_line(answer: bytes, refuse: Refuse) ->
         )
 
 
-def test_a_host_with_no_name_at_all_is_one_line(refuse: Refuse) -> None:
-    assert refuse("worker", REDIS_URL=f"redis://{'x' * 70}.example").startswith(
-        "statuswire: REDIS_URL cannot be reached: nothing answers at xxx"
+def test_a_server_that_drips_is_waited_for_no_longer_than_a_silent_one(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.reach, "PATIENCE", 0.3)
+    enough = Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while not enough.wait(0.05):
+                    connection.sendall(b"+")
+
+        Thread(target=drip, daemon=True).start()
+        said = refuse("worker", REDIS_URL=f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        assert not enough.is_set()
+        enough.set()
+    assert "does not answer as it should (no answer in time); restart that server" in said
+
+
+@pytest.fixture
+def tls_redis(tmp_path: Path) -> Iterator[int]:
+    """The port of what greets as a Redis does, over TLS; who vouches for it is in ca.pem."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):  # of a listener that is closed
+                while True:
+                    raw, _ = listener.accept()
+                    with raw, suppress(OSError), context.wrap_socket(raw, server_side=True) as one:
+                        one.recv(1000)
+                        one.sendall(b"+PONG\r\n+OK\r\n")
+
+        Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def test_a_certificate_of_redis_that_is_not_valid_is_one_line(refuse: Refuse, tls_redis: int) -> None:
+    said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{tls_redis}")
+    assert said.startswith(
+        f"statuswire: REDIS_URL cannot be used: what listens at 127.0.0.1 port {tls_redis} does not answer "
+        "as it should (its certificate is not valid: "
     )
+    assert said.count("\n") == 1
+    said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{tls_redis}?ssl_ca_certs=/nowhere.pem")
+    assert "(No such file or directory)" in said
+
+
+def test_a_certificate_of_redis_that_is_vouched_for_is_enough(tls_redis: int, tmp_path: Path) -> None:
+    for option in (f"ssl_ca_certs={tmp_path}/ca.pem", "ssl_cert_reqs=none"):
+        cli._redis_answers(Config.read({"REDIS_URL": f"rediss://127.0.0.1:{tls_redis}?{option}"}))
+
+
+def test_a_redis_without_tls_is_one_line_for_a_rediss_url(refuse: Refuse) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reply() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(b"-ERR unknown command\r\n")
+
+        Thread(target=reply, daemon=True).start()
+        said = refuse("worker", REDIS_URL=f"rediss://127.0.0.1:{listener.getsockname()[1]}")
+    assert "does not answer as it should ([SSL" in said
+    assert said.count("\n") == 1
+
+
+def test_a_host_with_no_name_at_all_is_one_line(refuse: Refuse) -> None:
+    for host in (f"{'x' * 70}.example", "a..b"):
+        assert refuse("worker", REDIS_URL=f"redis://{host}") == (
+            f"statuswire: REDIS_URL cannot be reached: nothing answers at {host} port 6379 "
+            "(no host can have that name); start that server, or correct the address.\n"
+        )
+
+
+def test_a_socket_whose_path_is_too_long_is_one_line(refuse: Refuse) -> None:
+    assert "(AF_UNIX path too long); start" in refuse("worker", REDIS_URL=f"unix:///{'x' * 200}")
+
+
+def test_a_config_file_that_can_have_no_such_name_is_one_line(refuse: Refuse) -> None:
+    said = refuse("up", "--port", str(free_port()), "--config", "x" * 300)
+    assert said == f"{'x' * 300}: it cannot be read (File name too long): give the name of a YAML file\n"
 
 
 @pytest.mark.parametrize("command", ["up", "web"])
@@ -326,8 +525,8 @@ def test_a_host_that_never_answers_is_given_up() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         first.connect(full.getsockname())
-        with pytest.raises(cli.Refused, match=r"^REDIS_URL cannot be reached: .* \(no answer in time\);"):
-            cli._reach("REDIS_URL", f"redis://127.0.0.1:{full.getsockname()[1]}", 6379, patience=0.2)
+        with pytest.raises(Refused, match=r"^REDIS_URL cannot be reached: .* \(no answer in time\);"):
+            reach("REDIS_URL", f"redis://127.0.0.1:{full.getsockname()[1]}", 6379, patience=0.2)
 
 
 def test_a_supervised_child_waits_for_a_redis_that_is_down() -> None:

@@ -61,7 +61,14 @@ def test_every_host_that_a_url_names_is_found(url: str, expected: list[tuple[str
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"]
+    "url",
+    [
+        *("redis://h", "rediss://:p@h:6380/1", "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0"),
+        *("redis+sentinel://u:p@h1:1,h2,[::1]:3/my-master", "rediss+sentinel://h/m/3?sentinel_password=x"),
+        *("redis+cluster://h1,h2:2", "rediss+cluster://u:p@h/0"),
+        "redis://h/",
+        "rediss://h?ssl_cert_reqs=none&ssl_ca_certs=/a.pem",
+    ],
 )
 def test_the_forms_of_a_redis_url(url: str) -> None:
     assert Config.read({"REDIS_URL": url}).redis_url == url
@@ -89,6 +96,26 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
         ("PORT", "65536", "PORT is '65536'; it must be a whole number from 1 to 65535."),
         ("PORT", "٨٠٠٠", "PORT is '٨٠٠٠'; it must be a whole number"),
         ("HOST", "a b", "HOST is 'a b'; it must be one address or name, such as 127.0.0.1 or 0.0.0.0."),
+        ("HOST", "a..b", "HOST is 'a..b'; it must be one address or name, such as"),
+        ("HOST", "a" * 64, f"HOST is '{'a' * 64}'; it must be one address or name, such as"),
+        (
+            "STATUSWIRE_DATA",
+            "~nobody-like-it/x",
+            "STATUSWIRE_DATA begins with ~nobody-like-it, and there is no",
+        ),
+        (
+            "STATUSWIRE_CONFIG",
+            "~nobody-like-it",
+            "STATUSWIRE_CONFIG begins with ~nobody-like-it, and there is",
+        ),
+        (
+            "STATUSWIRE_DATA",
+            "/srv/\udcff",
+            "STATUSWIRE_DATA has a character in it that is not UTF-8, or",
+        ),
+        ("STATUSWIRE_CONFIG", "a\x1b[31m", "STATUSWIRE_CONFIG has a character in it that is not UTF-8,"),
+        ("DATABASE_URL", "sqlite:///a%00b", "DATABASE_URL has a blank or a control character in it; it must"),
+        ("REDIS_URL", "unix:///a%00", "REDIS_URL has a blank or a control character in it; it must be"),
         (
             "STATUSWIRE_BEAT",
             "fast",
@@ -104,6 +131,9 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
             "nan",
             "STATUSWIRE_BEAT is 'nan'; it must be a number of seconds from 0.2 to 60.",
         ),
+        ("STATUSWIRE_PROCESSES", "0", "STATUSWIRE_PROCESSES is '0'; it must be a whole number from 1 to 64"),
+        ("STATUSWIRE_PROCESSES", "65", "STATUSWIRE_PROCESSES is '65'; it must be a whole number from 1 to"),
+        ("STATUSWIRE_METRICS_PORT", "x", "STATUSWIRE_METRICS_PORT is 'x'; it must be a whole number from 1"),
         ("STATUSWIRE_REGION", "EU West", "STATUSWIRE_REGION is 'EU West'; it must be 1 to 32 of a-z"),
         ("STATUSWIRE_LOG", "xml", "STATUSWIRE_LOG is 'xml'; it must be console or json."),
         ("STATUSWIRE_LOG_LEVEL", "loud", "STATUSWIRE_LOG_LEVEL is 'loud'; it must be one of debug, info,"),
@@ -138,17 +168,45 @@ def test_the_url_is_one_that_a_browser_here_can_open(host: str, url: str) -> Non
         ("REDIS_URL", "redis://", "REDIS_URL names no host; it must be redis://host:6379/0,"),
         ("REDIS_URL", "unix://", "REDIS_URL names no socket; it must be redis://host:6379/0,"),
         ("REDIS_URL", "redis://h:port", "REDIS_URL has a host or port that cannot be read; it must be"),
+        ("REDIS_URL", "redis+sentinel://h1,h2", "REDIS_URL must end with the name that the sentinels know"),
         (
             "REDIS_URL",
-            "redis+sentinel://h/mymaster",
-            "REDIS_URL names a Sentinel, which Statuswire does not speak",
+            "redis+sentinel://h/name/x",
+            "REDIS_URL must end with the name that the sentinels know",
+        ),
+        ("REDIS_URL", "redis+sentinel:///name", "REDIS_URL names no host; it must be redis://host:6379/0,"),
+        ("REDIS_URL", "redis+cluster://h1,:2", "REDIS_URL names no host; it must be redis://host:6379/0,"),
+        ("REDIS_URL", "redis+cluster://h/1", "REDIS_URL names a database, and a Redis Cluster has only"),
+        ("REDIS_URL", "unix+cluster:///s", "REDIS_URL begins with unix+cluster; it must be redis://host"),
+        ("REDIS_URL", "redis+other://h", "REDIS_URL begins with redis+other; it must be redis://host"),
+        ("REDIS_URL", "redis://a:1,b:2", "REDIS_URL names several hosts; only a Sentinel or Cluster has"),
+        ("REDIS_URL", "redis://h/main", "REDIS_URL names a database that is no number; it must be redis://"),
+        (
+            "REDIS_URL",
+            "redis://h?max_connections=1",
+            "REDIS_URL has max_connections after the ?, which is not",
         ),
         (
             "REDIS_URL",
-            "rediss+cluster://h:1",
-            "REDIS_URL names a Cluster, which Statuswire does not speak yet;",
+            "redis://h?ssl_cert_reqs=none",
+            "REDIS_URL has ssl_cert_reqs after the ?, which is not",
         ),
-        ("REDIS_URL", "redis://a:1,b:2", "REDIS_URL names several hosts; give it one server: redis://host"),
+        (
+            "REDIS_URL",
+            "redis://h?a%1b=1",
+            "REDIS_URL has an option after the ?, which is not for it; take it",
+        ),
+        (
+            "REDIS_URL",
+            "unix:///s?db=x",
+            "REDIS_URL has a wrong db after the ?; it must be there once, and be a",
+        ),
+        ("REDIS_URL", "unix:///s?db=1&db=2", "REDIS_URL has a wrong db after the ?; it must be there once,"),
+        (
+            "REDIS_URL",
+            "rediss://h?ssl_cert_reqs=no",
+            "REDIS_URL has a wrong ssl_cert_reqs after the ?; it must",
+        ),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_it_and_says_what_is_right(
@@ -181,7 +239,10 @@ def test_no_error_repeats_a_password(name: str, rest: str, scheme: str) -> None:
             "STATUSWIRE_LOG": st.sampled_from(["json", "console"]),
             "STATUSWIRE_LOG_LEVEL": st.sampled_from(["DEBUG", "warning"]),
             "STATUSWIRE_SUPERVISED": st.sampled_from(["0", "1"]),
-            "REDIS_URL": st.sampled_from(["redis://h", "unix:///s"]),
+            "STATUSWIRE_PROCESSES": st.integers(1, 64).map(str),
+            "STATUSWIRE_PROCESS": st.integers(0, 64).map(str),
+            "STATUSWIRE_METRICS_PORT": st.integers(1, 65535).map(str),
+            "REDIS_URL": st.sampled_from(["redis://h", "unix:///s", "redis+sentinel://h/m"]),
         },
     )
 )
@@ -202,6 +263,6 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str, name: str) -> N
 
 def test_every_setting_is_in_the_readme() -> None:
     table = (ROOT / "README.md").read_text().partition("## Run it for real")[2].partition("\n## ")[0]
-    # `up` says this one to its children, and nobody else should.
-    names = {*Config.read({}).environ(), "STATUSWIRE_NO_UV"} - {"STATUSWIRE_SUPERVISED"}
+    # A parent says these to its children, and nobody else should.
+    names = {*Config.read({}).environ(), "STATUSWIRE_NO_UV"} - {"STATUSWIRE_SUPERVISED", "STATUSWIRE_PROCESS"}
     assert sorted(name for name in names if f"`{name}`" not in table) == []

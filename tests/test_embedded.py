@@ -107,7 +107,9 @@ async def test_two_on_one_data_directory_is_one_clear_sentence(embedded: Embedde
 
 async def test_a_data_directory_that_is_a_file_is_one_clear_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
-    with pytest.raises(StartError, match=r"The data directory .*/data cannot be used: Not a directory\."):
+    with pytest.raises(
+        StartError, match=r"The data directory .*/data cannot be used: Not a directory; make it"
+    ):
         await Embedded(tmp_path / "data").start()
 
 

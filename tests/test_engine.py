@@ -66,6 +66,23 @@ async def test_execute_says_how_many_rows_it_touched(database: Database) -> None
         assert await transaction.execute("DELETE FROM settings WHERE name = {}", "a") == 1
 
 
+async def test_a_file_that_was_removed_or_replaced_takes_no_more_writes(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    file, elsewhere = tmp_path / "statuswire.db", tmp_path / "elsewhere.db"
+    file.rename(elsewhere)
+    with pytest.raises(
+        DatabaseDown, match=r"statuswire\.db was removed or replaced while it was in use; put"
+    ):
+        await put(sqlite_database, "a")
+    file.write_bytes(elsewhere.read_bytes())
+    with pytest.raises(DatabaseDown, match="was removed or replaced"):
+        await put(sqlite_database, "a")
+    elsewhere.rename(file)
+    await put(sqlite_database, "b")
+    assert await names(sqlite_database) == ["b"]
+
+
 async def test_all_that_one_transaction_reads_is_of_one_instant(database: Database) -> None:
     async with database.reading() as transaction:
         assert await transaction.fetch("SELECT name FROM settings") == []

@@ -287,6 +287,54 @@ async def test_an_emptied_redis_has_not_lost_a_word_but_all_of_them(feed: Feed, 
     assert new.log != before.log
 
 
+async def behind_by_an_hour(feed: Feed, raw: Redis, listener: Listener) -> str:
+    """The log, without its last two events, is with a Redis whose clock is behind by an hour. The id of the
+    last, which was heard."""
+    events = keyed("p", changes(5))
+    await feed.announce(events[:3])
+    kept = {key: await raw.dump(key) for key in (LOG, SAID + "p")}
+    ahead, _ = order((await feed.announce(events[:3]))[-1].id)
+    await raw.execute_command("XSETID", LOG, f"{ahead + 3_600_000}-0")
+    [*_, last] = await feed.announce(events[3:])
+    await listener.hears(5)
+    for key, value in kept.items():
+        await raw.restore(key, 0, value, replace=True)
+    return last.id
+
+
+async def test_no_id_is_given_twice_by_a_redis_whose_clock_is_behind(
+    feed: Feed, raw: Redis, any_redis_url: str
+) -> None:
+    async with Listener(any_redis_url) as listener:
+        last = await behind_by_an_hour(feed, raw, listener)
+        await raw.client_kill_filter(_type="pubsub")
+        await eventually(lambda: listener.links[-2:] == [False, True])
+        events = keyed("p", changes(8))
+        with pytest.raises(Forgotten):
+            await feed.announce(events[5:], last)
+        await feed.announce(events)
+        await listener.hears(10)
+    ids = [order(heard.id) for heard in listener.heard]
+    assert ids == sorted(set(ids))
+    assert [event.trace for event in listener.events[5:]] == [f"t/{n}" for n in range(4, 9)]
+    assert listener.gaps == []
+
+
+async def test_what_was_said_to_it_before_anybody_noticed_is_heard_behind_a_gap(
+    feed: Feed, raw: Redis, any_redis_url: str
+) -> None:
+    async with Listener(any_redis_url) as listener:
+        last = await behind_by_an_hour(feed, raw, listener)
+        [early] = await feed.announce(keyed("q", changes(1, "q")))
+        await raw.client_kill_filter(_type="pubsub")
+        await eventually(lambda: listener.links[-2:] == [False, True])
+        [late] = await feed.announce(keyed("r", changes(1, "r")))
+        await listener.hears(7)
+    assert order(early.id) < order(last) < order(late.id)
+    assert [event.trace for event in listener.events[5:]] == ["q/1", "r/1"]
+    assert listener.gaps == [Gap(last, listener.heard[2].id)]
+
+
 # Outages
 
 

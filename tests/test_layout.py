@@ -20,10 +20,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/config.py": (),
     "app/embedded.py": (),
     "app/log.py": ("app.config",),
-    "app/up.py": ("app.config", "app.embedded"),
+    "app/reach.py": ("app.config",),
+    "app/family.py": ("app.config", "app.embedded"),
+    "app/up.py": ("app.config", "app.embedded", "app.family"),
+    "app/processes.py": ("app.config", "app.embedded", "app.family"),
     "app/statusfile": ("app.domain",),
     "app/metrics.py": ("app.domain",),
-    "app/feed.py": ("app.domain",),
+    "app/redis_nodes.py": ("app.config",),
+    "app/feed.py": ("app.domain", "app.redis_nodes"),
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
@@ -32,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
-    "app/server.py": ("app.main", "app.config", "app.db", "app.live"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
     "app/cli.py": ("app", "workers"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
@@ -40,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 PROBES = "workers/probes/"
 EGRESS = "app/security/egress.py"
 LIVES_IN: dict[str, tuple[str, ...]] = {
-    "redis": ("app/feed.py",),
+    "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
     "sqlite3": ("app/db/",),
@@ -52,11 +56,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES,),
+    "ssl": (PROBES, "app/reach.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
-    "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/cli.py"),
+    "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/reach.py"),
     "urllib.request": (),
     "http.client": (),
 }

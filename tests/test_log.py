@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.log import escape, redact
+from app.log import clean
 from tests.services import ROOT
 
 _HEAD = """
@@ -88,7 +88,7 @@ def test_a_level_below_the_configured_one_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "clean"),
+    ("text", "logged"),
     [
         ("redis://me:hunter2@h:1/0", "redis://***@h:1/0"),
         ("rediss://:p@ss@h", "rediss://***@h"),
@@ -99,19 +99,19 @@ def test_a_level_below_the_configured_one_is_silent() -> None:
         ("a=b", "a=b"),
     ],
 )
-def test_a_url_is_logged_without_its_password(text: str, clean: str) -> None:
-    assert redact(None, "", {"event": text}) == {"event": clean}
-    assert redact(None, "", {"event": "x", "deep": [{"in": (text,)}]})["deep"] == [{"in": [clean]}]
+def test_a_url_is_logged_without_its_password(text: str, logged: str) -> None:
+    assert clean(None, "", {"event": text}) == {"event": logged}
+    assert clean(None, "", {"event": "x", "deep": [{"in": (text,)}]})["deep"] == [{"in": [logged]}]
 
 
 @given(st.text())
 def test_an_escaped_text_is_printable_on_one_line(text: str) -> None:
-    escaped = str(escape(None, "", {"event": text})["event"])
+    escaped = str(clean(None, "", {"event": text})["event"])
     assert len(escaped.splitlines()) <= 1
 
 
 def test_an_endless_value_is_cut() -> None:
-    event = escape(None, "", {"event": "x" * 10_000})["event"]
+    event = clean(None, "", {"event": "x" * 10_000})["event"]
     assert len(str(event)) < 5_000 and str(event).endswith("(10000 characters)")
 
 
@@ -128,6 +128,21 @@ print("went on", flush=True)
         assert process.stdout.readline() == b"went on\n"
         # It ends as well, though stderr was never read.
         assert process.wait(10) == 0
+
+
+def test_lines_are_in_order_and_whole_however_they_share_a_write() -> None:
+    code = """
+import time
+for n in range(300):
+    log.info("x" * (n * 37 % 5000), n=n)
+    if n % 100 == 0:
+        time.sleep(0.1)
+"""
+    assert [json.loads(line)["n"] for line in _logged(code).splitlines()] == list(range(300))
+
+
+def test_the_last_line_of_a_process_is_not_lost() -> None:
+    assert "goodbye" in _logged("log.info('hello'); log.info('goodbye')")
 
 
 def test_dropped_lines_are_counted() -> None:

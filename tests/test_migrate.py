@@ -170,6 +170,20 @@ def test_the_command_says_in_one_sentence_what_is_wrong(tmp_path: Path) -> None:
     assert_one_sentence(f"sqlite:///{tmp_path}/t.db", "t.db.migrate cannot be written: ")
 
 
+def test_the_command_says_in_one_line_what_it_did(tmp_path: Path) -> None:
+    file = tmp_path / "s.db"
+    for sentence in (
+        f"The database {file} is up to date now; these steps were done: {', '.join(known_migrations())}.\n",
+        f"The database {file} is up to date; there was nothing to do.\n",
+    ):
+        with Statuswire("migrate", DATABASE_URL=f"sqlite:///{file}") as command:
+            assert command.run() == 0
+            assert command.logs == sentence
+    # `up` starts it at each of its own starts, and has other things to say.
+    with Statuswire("migrate", DATABASE_URL=f"sqlite:///{file}", STATUSWIRE_SUPERVISED="1") as command:
+        assert (command.run(), command.logs) == (0, "")
+
+
 def assert_one_sentence(url: str, sentence: str) -> None:
     with Statuswire("migrate", DATABASE_URL=url) as command:
         assert command.run() == 2

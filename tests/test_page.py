@@ -6,12 +6,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from datetime import time as daytime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, WebSocketRoute
 
 from app.domain.status import Status
+from app.pages.drawing import BAD_FILE
+from app.pages.public import LEGEND
 from tests.browser import ACME, BEAT, PAGE_STALE, Screen, Site, chromium, screen
 from tests.conftest import eventually
 
@@ -33,6 +39,7 @@ async def site() -> AsyncIterator[Site]:
 @pytest.fixture
 async def calm(site: Site) -> Site:
     """Everything is operational."""
+    await site.become(ACME)
     await site.say(dict.fromkeys(site.slugs, Status.OPERATIONAL))
     await eventually(lambda: b"All systems operational" in site.web.get("/")[1])
     return site
@@ -151,15 +158,40 @@ async def test_without_scripts_the_page_is_whole_and_renews_itself(browser: Brow
         assert not await visit.page.is_visible(".choice")
 
 
-@pytest.mark.parametrize("width", [320, 390, 768])
-async def test_no_width_scrolls_sideways(browser: Browser, calm: Site, width: int) -> None:
+async def test_no_width_scrolls_sideways_and_bars_fill_theirs(browser: Browser, calm: Site) -> None:
     await calm.say({"payments-api": Status.MAJOR, "customer-accounts": Status.PARTIAL})
-    async with screen(browser, calm.web.url, width, 844) as visit:
+    async with screen(browser, calm.web.url) as visit:
         await visit.shows("payments-api", Status.MAJOR)
-        assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for width in (320, 360, 375, 390, 393, 412, 719, 720, 768):
+            await visit.page.set_viewport_size({"width": width, "height": 844})
+            assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            row, bar, state = [
+                await visit.page.locator(f'[data-slug="payments-api"]{part}').bounding_box()
+                for part in ("", " .bar", " .state")
+            ]
+            assert row and bar and state
+            if width < 720:
+                # As far from the left edge of the card as from the right, where the words end.
+                assert bar["x"] - row["x"] == pytest.approx(15, abs=0.1)
+                assert bar["x"] + bar["width"] == pytest.approx(state["x"] + state["width"], abs=0.1)
 
 
 # What may go away. Each of these must be seen on every screen, whatever it last showed.
+
+
+WHY = {
+    "no_server": ("Connection lost", "Reconnecting…", "Last known state shown, reconnecting"),
+    "no_redis": (
+        "The server has lost its feed",
+        "Waiting for fresh results…",
+        "Last known state shown, waiting for fresh results",
+    ),
+    "no_workers": (
+        "No word from the probes",
+        "Waiting for fresh results…",
+        "Last known state shown, waiting for fresh results",
+    ),
+}
 
 
 @asynccontextmanager
@@ -201,21 +233,30 @@ async def test_screens_that_hear_nothing_lose_their_colours_and_come_back_right_
             assert await each.colours()
             await each.page.evaluate("document.documentElement.dataset.same = 'page'")
 
+        began = datetime.now(ZoneInfo("Europe/Berlin"))
         async with outage(calm):
             assert await visit.until("stale", PAGE_STALE + SLACK) <= PAGE_STALE + SLACK
             await wall.until("stale", SLACK)
             for each in (visit, wall):
                 await _is_colourless(each)
                 assert (await each.page.title()).startswith("◷ No")
-            assert (await visit.page.inner_text("h1")).startswith("Not live: ")
-            tally = await visit.page.inner_text(".tally")
-            assert re.fullmatch(r"Last known state, from \d\d:\d\d:\d\d: Major outage: Search API", tally)
-            assert (await wall.page.inner_text(".banner span")).startswith("No live data for ")
+            reason, remedy, shown = WHY[outage.__name__]
+            assert (await visit.reads("h1")).lower() == f"not live: {reason}".lower()
+            assert await visit.reads(".freshness") == remedy
+            assert await wall.reads(".say p") == reason
+            assert await wall.reads(".banner small") == shown
+            # It grows, for no beat without a worker in it counts as one.
+            await wall.page.wait_for_selector(
+                ".banner span:text-matches('^No live data for ([2-9]|1\\\\d) s$')"
+            )
+            tally = await visit.reads(".tally")
+            told = re.fullmatch(r"Last known state, from ([\d:]{8}): Major outage: Search API", tally)
+            assert told
+            # Nobody was heard after it began, however late that was noticed.
+            assert -PAGE_STALE - SLACK <= _seconds(began, told[1]) <= 0.3
 
         for each in (visit, wall):
-            # By itself it would come back within half a minute; this is what a browser says of a network.
-            await each.page.evaluate("dispatchEvent(new Event('online'))")
-            await each.until("live", 10)
+            await each.until("live", 5.2 + SLACK)
         well = dict.fromkeys(calm.slugs, Status.OPERATIONAL)
         await calm.say(well | {"website": Status.MAJOR})
         for each in (visit, wall):
@@ -225,6 +266,13 @@ async def test_screens_that_hear_nothing_lose_their_colours_and_come_back_right_
             assert await each.colours()
             assert await each.check_marks() > 0
         assert await visit.page.title() == "✕ Major outage: Website · Acme Status"
+
+
+def _seconds(began: datetime, told: str) -> float:
+    """From `began` to the time of day that is told, which may be of the day before."""
+    at = datetime.combine(began.date(), daytime.fromisoformat(told), began.tzinfo)
+    half = timedelta(hours=12)
+    return ((at - began + half) % (2 * half) - half).total_seconds()
 
 
 async def _is_colourless(screen: Screen) -> None:
@@ -250,6 +298,14 @@ async def test_a_page_served_while_nothing_is_heard_is_stale_from_the_first_byte
                 assert "All systems operational" not in await visit.page.inner_text("h1")
         async with screen(browser, calm.web.url, live=False) as visit:
             await _is_colourless(visit)
+            assert await visit.page.locator(".legend .shape:visible").count() == len(LEGEND)
+
+            # What the server makes of the silence is no state that was known.
+            await calm.say(dict.fromkeys(calm.slugs, Status.UNKNOWN))
+            await visit.shows(calm.slugs[0], Status.UNKNOWN)
+            assert (await visit.reads(".tally")).startswith("Nothing heard since ")
+
+            await calm.say(dict.fromkeys(calm.slugs, Status.OPERATIONAL))
             calm.beat()
             await visit.until("live")
             assert await visit.page.inner_text("h1") == "All systems operational"
@@ -265,9 +321,18 @@ async def test_if_the_script_itself_dies_the_colours_go_all_the_same(browser: Br
             await each.page.route("**/*.js", lambda route: route.abort())
             await each.page.goto(calm.web.url + path)
             assert await each.check_marks() > 0
-        for each, within in ((wall, 3 * BEAT), (visit, 9 * BEAT)):
-            await each.page.wait_for_selector(".lifeless", state="visible", timeout=(within + SLACK) * 1000)
+            assert not await each.page.is_visible(".lifeless")
+        # Three of its own beats. Not to wait for those of the page, it is told that they are as short.
+        assert await visit.page.evaluate(BEAT_OF_STYLE) == f"{3 * BEAT:g}s"
+        await visit.page.evaluate(
+            "beat => document.documentElement.style.setProperty('--beat', beat)", f"{BEAT}s"
+        )
+        for each in (wall, visit):
+            await each.page.wait_for_selector(".lifeless", state="visible", timeout=(3 * BEAT + SLACK) * 1000)
             await _is_colourless(each)
+
+
+BEAT_OF_STYLE = "getComputedStyle(document.documentElement).getPropertyValue('--beat')"
 
 
 async def test_a_screen_that_wakes_from_sleep_is_stale_at_once_and_soon_live(
@@ -322,7 +387,7 @@ async def test_a_final_no_is_not_asked_again(browser: Browser, calm: Site) -> No
         await visit.page.goto(calm.web.url)
         await visit.until("stale")
         assert await visit.page.inner_text("h1") == "Not live: this page is no longer served"
-        await asyncio.sleep(1.6)  # as long as a second try could wait
+        await asyncio.sleep(1.3)  # longer than a second try could wait
         assert len(asked) == 1
         assert "/events" not in visit.requests
 
@@ -340,19 +405,64 @@ async def test_a_server_that_says_bye_is_come_back_to_when_it_said(browser: Brow
         await visit.page.route_web_socket("**/ws*", connect)
         await visit.page.goto(calm.web.url)
         await visit.until("live")
-        assert 1.9 <= opened[1] - opened[0] <= 2.0 + SLACK
+        assert 1.2 <= opened[1] - opened[0] <= 1.3 + SLACK
 
 
-BYE = '{"type":"bye","after":2.0}'
+# Longer than a page waits that was told nothing.
+BYE = '{"type":"bye","after":1.3}'
+
+
+async def test_a_page_tries_often_for_two_minutes_and_whenever_somebody_comes_to_look(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.clock.install()
+        await visit.page.add_init_script(NOBODY_ANSWERS)
+        await visit.page.goto(calm.web.url)
+        await visit.page.clock.run_for("06:00")
+        tried = await visit.page.evaluate("tried")
+        waits = [later - earlier for earlier, later in pairwise(tried)]
+        assert max(its for its, at in zip(waits, tried, strict=False) if at < 119_000) <= 5_300
+        assert 20_000 <= max(waits) <= 30_300
+        for come in ("document, 'visibilitychange'", "window, 'online'", "window, 'pageshow'"):
+            before, after = await visit.page.evaluate(COME_BACK % come)
+            assert after == before + 1, come
+            await visit.page.clock.run_for(16_000)
+            assert await visit.page.evaluate("tried.length") >= after + 3, come
+
+
+# The longest wait that chance may bring, and a network in which nothing connects.
+NOBODY_ANSWERS = """
+    Math.random = () => 0.999;
+    window.tried = [];
+    class Nobody {
+        constructor() {
+            tried.push(performance.now());
+            setTimeout(() => this.onclose ? this.onclose({ code: 1006 }) : this.onerror());
+        }
+        addEventListener() {}
+        close() {}
+    }
+    window.WebSocket = window.EventSource = Nobody;
+"""
+COME_BACK = """() => {
+    const before = tried.length;
+    const [target, event] = [%s];
+    target.dispatchEvent(new Event(event));
+    return [before, tried.length];
+}"""
 
 
 async def test_components_that_come_and_go_are_drawn_after_one_reload(browser: Browser, calm: Site) -> None:
     more = {**ACME, "New": ["Brand new"]}
-    async with screen(browser, calm.web.url) as visit:
+    async with screen(browser, "about:blank", live=False) as visit:
         # In the same browser: that one tab has reloaded must not keep the other from it.
         wall = Screen(await visit.page.context.new_page())
-        await wall.page.goto(f"{calm.web.url}/wall")
-        await wall.until("live")
+        # They reload within 2 s, each after a time of its own; here, after none.
+        await visit.page.context.add_init_script("Math.random = () => 0")
+        for each, path in ((visit, "/"), (wall, "/wall")):
+            await each.page.goto(calm.web.url + path)
+            await each.until("live")
         calm.configure(more)
         try:
             for each in (visit, wall):
@@ -363,6 +473,21 @@ async def test_components_that_come_and_go_are_drawn_after_one_reload(browser: B
         for each in (visit, wall):
             await each.page.wait_for_selector('[data-slug="brand-new"]', state="detached", timeout=10_000)
             assert sum(path in ("/", "/wall") for path in each.requests) == 3
+
+
+async def test_operators_are_told_of_a_bad_file_as_long_as_it_is(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url) as visit, screen(browser, f"{calm.web.url}/wall") as wall:
+        for each in (visit, wall):
+            assert not await each.page.is_visible(".operators")
+        (calm.web.folder / "statuswire.yaml").write_text("nobodys: business\n")
+        for each in (visit, wall):
+            await each.page.wait_for_selector(".operators", state="visible")
+            assert await each.reads(".operators") == BAD_FILE
+        assert b"business" not in calm.web.get("/")[1] + calm.web.get("/wall")[1]
+        calm.configure(ACME)
+        for each in (visit, wall):
+            await each.page.wait_for_selector(".operators", state="hidden")
+            assert await each.live() == "live"
 
 
 # What visitors may do.

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,8 +32,9 @@ from app.feed import Heard
 from app.live.hub import Hub
 from app.pages import public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
-from app.pages.drawing import zone
+from app.pages.drawing import BAD_FILE, zone
 from app.pages.rows import SIGN, WORD, Group, Row, Sight, began, count, tally
+from app.pages.stale import WHY
 from tests.make import (
     NOON,
     a_batch,
@@ -44,6 +45,8 @@ from tests.make import (
     a_change,
     a_component,
     a_sample,
+    a_silence,
+    after,
 )
 
 SECRETS = ("10.9.8.7", "connection refused", "timeout", "secret", "api/http", "Bearer")
@@ -63,13 +66,13 @@ class Server:
         self.database = database
         self._said = 0
 
-    def hear(self, *events: Logged) -> None:
+    def hear(self, *events: Logged, at: datetime = NOON) -> None:
         for event in events:
             self._said += 1
-            self.hub.hear(Heard(f"{to_ms(NOON)}-{self._said}", event))
+            self.hub.hear(Heard(f"{to_ms(at)}-{self._said}", event))
 
     def wait(self, seconds: float) -> None:
-        """For the wall clock alone: no test waits."""
+        """For the hub's clocks alone: no test waits."""
         self._clock[0] += seconds
 
     def beat(self) -> None:
@@ -82,7 +85,7 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
     await bring_up_to_date(config)
     database = await connect(config)
     clock = [NOON.timestamp()]
-    hub = Hub(config.beat, wall_clock=lambda: clock[0])
+    hub = Hub(config.beat, wall_clock=lambda: clock[0], monotonic=lambda: clock[0])
     hub.link(True)
     app = Litestar(
         [*public.routes(hub, config, History(database)), *wall.routes(hub, config), *static.routes()],
@@ -142,6 +145,53 @@ async def test_what_the_public_may_not_see_is_on_no_page(server: Server) -> None
         html = (await server.client.get(path)).text
         assert "Api" in html
         assert [secret for secret in SECRETS if secret in html.partition("</style>")[2]] == []
+
+
+async def test_a_stale_screen_says_why_and_names_the_last_word_of_a_worker(server: Server) -> None:
+    server.hear(a_change(State.DOWN, NOON, "api/http"))
+    server.wait(20)
+    page, wall = [(await server.client.get(path)).text for path in ("/", "/wall")]
+    assert "<h1>Not live: no word from the probes</h1>" in page
+    assert "Last known state, from 13:00:00: Major outage: Api" in page
+    assert "<h1>No live data</h1><p>No word from the probes</p>" in wall
+    assert 'data-known="2026-01-31T12:00:00.000Z"' in page
+    assert 'data-known="2026-01-31T12:00:00.000Z"' in wall
+
+    server.hub.link(False)
+    page, wall = [(await server.client.get(path)).text for path in ("/", "/wall")]
+    assert "<h1>Not live: the server has lost its feed</h1>" in page
+    assert "<h1>No live data</h1><p>The server has lost its feed</p>" in wall
+
+
+async def test_a_silence_is_not_taken_for_a_word(server: Server) -> None:
+    server.hear(*(a_silence(after(65), f"{slug}/http") for slug in ("api", "web", "mail")), at=after(66))
+    server.wait(100)
+    assert "Nothing heard since 13:00:00" in (await server.client.get("/")).text
+    server.wait(86_400)
+    server.hub.check()
+    assert server.hub.regions == {}  # forgotten, as by a server that has started since
+    assert "Nothing heard since 31 Jan, 13:00 CET" in (await server.client.get("/")).text
+
+
+async def test_a_description_is_on_the_page_and_not_on_the_wall(tmp_path: Path) -> None:
+    catalog = a_catalog(a_component("api", description="Card & <b>SEPA</b>"), "web")
+    async with serving(tmp_path, catalog) as server:
+        page = (await server.client.get("/")).text
+        assert page.count('class="description"') == 1
+        assert "Card &amp; &lt;b&gt;SEPA&lt;/b&gt;" in page
+        assert "SEPA" not in (await server.client.get("/wall")).text
+
+
+async def test_operators_alone_are_told_of_a_bad_file(server: Server) -> None:
+    # This client has no address, and who has none is not near.
+    drawn = [(await server.client.get(path)).text for path in ("/", "/wall")]
+    assert 'class="operators"' not in drawn[0]
+    assert '<p class="operators" hidden>' in drawn[1]
+
+    server.hub.bad_file = True
+
+    assert (await server.client.get("/")).text == drawn[0]
+    assert f'<p class="operators">{BAD_FILE}</p>' in (await server.client.get("/wall")).text
 
 
 async def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
@@ -286,6 +336,8 @@ def test_the_script_and_the_server_use_the_same_words() -> None:
         re.MULTILINE,
     )
     assert told == [(status, str(rank), WORD[status], SIGN[status]) for rank, status in enumerate(Status)]
+    reasons = dict(re.findall(r"^  (\w+): '([^']+)',", (STATIC / "live.js").read_text(), re.MULTILINE))
+    assert reasons.items() >= WHY.items()
 
 
 async def test_without_a_database_the_page_is_there_without_bars(server: Server) -> None:
@@ -304,6 +356,7 @@ async def test_bars_outlive_the_database_that_they_were_read_from(server: Server
     await server.database.close()
     server.hear(a_change(State.DOWN, NOON, "api/http"))
     server.wait(61)
+    server.beat()
     answer = (await server.client.get("/")).text
     assert "Major outage: Api" in answer
     assert 'class="bar"' in answer

@@ -38,8 +38,8 @@ from workers.main import end
 from workers.outbox import Outbox
 from workers.patrol import Patrol, _place, doubt, is_late, retry_after
 from workers.probes import PROBES, Probes
-from workers.probes.equipment import Probe
-from workers.probes.run import Run
+from workers.probes.equipment import Equipment, Probe
+from workers.probes.run import Run, Unfit
 
 E = TypeVar("E", bound=Logged)
 
@@ -440,6 +440,22 @@ async def test_why_there_is_no_verdict_is_said_once(
     logged = capsys.readouterr().out
     assert logged.count("NOT_SET_ANYWHERE is not set") == 1
     assert logged.count("verdicts again") == 1
+
+
+async def test_no_verdict_for_the_same_reason_with_other_figures_is_not_said_again(
+    worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs: list[str] = []
+
+    class Stalled(Probe):
+        async def probe(self, monitor: Monitor, run: Run) -> None:
+            runs.append(monitor.key)
+            raise Unfit(f"This worker itself stood still for {len(runs) / 10:.2f} of 1.00 s.")
+
+    worker.probes._probes["stalled"] = Stalled(Equipment())
+    worker.assign(Monitor(key="m", kind="stalled", target="x", every=0.05))
+    await eventually(lambda: len(runs) >= 4)
+    assert capsys.readouterr().out.count("stood still") == 1
 
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

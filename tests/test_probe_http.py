@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import logging
+import socket
 import ssl
 import time
 import zlib
@@ -34,9 +35,9 @@ from tests.targets import (
 )
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
-from workers.probes.run import REASONS, Run
-from workers.probes.stream import Certificates
-from workers.probes.transport import Transport
+from workers.probes.run import REASONS, Failed, Run
+from workers.probes.stream import Certificates, Stream
+from workers.probes.transport import Answer, Transport, _receive
 
 ENVIRON = {"TOKEN": "s3cret-t0ken", "BROKEN": "a\r\nX-Evil: 1", "FOREIGN": "ü"}
 
@@ -307,7 +308,11 @@ async def test_a_redirect_that_is_expected_is_the_answer(probes: Probes) -> None
 
 
 @pytest.mark.parametrize(
-    "location", ["ftp://127.0.0.1/", "file:///etc/passwd", "//", "http://a:0x/", "//a:99999"]
+    "location",
+    [
+        *("ftp://127.0.0.1/", "file:///etc/passwd", "//", "http://a:0x/", "//a:99999"),
+        *("javascript:alert(1)", "http://xn--a/"),
+    ],
 )
 async def test_a_redirect_to_what_is_no_url_fails(probes: Probes, location: str) -> None:
     assert verdict(await look(probes, saying(redirect(location)))) == ("fail", "redirects")
@@ -514,6 +519,40 @@ async def test_a_hostile_target_gets_an_honest_result_in_time(
     probes: Probes, behave: Behaviour, expected: tuple[str, str]
 ) -> None:
     assert verdict(await look(probes, behave)) == expected
+
+
+def test_of_ten_thousand_headers_no_more_are_parsed_than_are_allowed() -> None:
+    answer = Answer("GET")
+    with pytest.raises(Failed, match="There are more than 100 header lines"):
+        answer.feed(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000)
+    assert len(answer.headers) == 101
+
+
+async def test_a_body_in_tiny_chunks_lets_others_have_their_turn() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        ours.connect(listener.getsockname())
+        ours.setblocking(False)
+        theirs, _ = listener.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        theirs.setblocking(False)
+        sent = theirs.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 30_000)
+        assert sent >= 2 * 65536, "this machine's buffers are too small for the test"
+        theirs.close()
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.create_task(count())
+        with pytest.raises(Failed, match="The body broke off"):
+            await _receive(Stream(ours), "GET", Run(), time.perf_counter())
+        counting.cancel()
+        # Its own first turn only takes it to where it counts.
+        assert turns >= sent // 65536 - 1
 
 
 async def test_a_redirect_loop_ends(probes: Probes) -> None:

@@ -280,6 +280,16 @@ async def test_a_hole_in_the_log_is_written_down_and_the_board_is_kept(
     assert recorder.cursor == (await recorder.load()).id == "3-0"
 
 
+async def test_what_a_log_that_lost_its_end_was_told_under_a_slower_clock_is_recorded(
+    recorder: Recorder, database: Database
+) -> None:
+    await record_all(recorder, a_log(a_catalog_change(a_catalog()), a_change(UP, after(1))))
+    await record_all(recorder, [("900-0", a_change(DOWN, after(5)))])
+    assert await recorder.record([Gap("900-0", "2-0"), Heard("3-0", a_change(UP, after(9)))])
+    assert (await spans(database))[-2:] == [("major_outage", at(5), at(9)), ("operational", at(9), None)]
+    assert recorder.cursor == (await recorder.load()).id == "3-0"
+
+
 async def test_a_hole_that_is_told_again_before_the_next_event_is_one_row(
     recorder: Recorder, database: Database
 ) -> None:
@@ -782,6 +792,7 @@ async def run_ddl(database: Database, statement: str) -> None:
         await transaction.execute(statement)
 
 
+@pytest.mark.no_cover  # counting lines would make it three times as long
 async def test_a_board_of_ten_thousand_monitors_loads_within_a_second(database: Database) -> None:
     components = [
         a_component(f"c{i}", *(a_monitor(f"c{i}/http-{k}") for k in range(10))) for i in range(1000)

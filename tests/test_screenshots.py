@@ -24,6 +24,11 @@ COMPANY = {
     "Back office": ["Dashboard", "Reports", "Exports", "Help centre"],
     "Communication": ["E-mail", "SMS", "Push"],
 }
+DESCRIPTIONS = {
+    "Payments API": "What shops call to charge a card",
+    "Search API": "Full-text search over products and orders",
+    "Webhooks": "Calls to your own servers when an order changes",
+}
 PROBLEMS = {
     "payments-api": (Status.MAJOR, 38 * 60),
     "search-api": (Status.DEGRADED, 96 * 60),
@@ -77,7 +82,10 @@ class Remembered(Site):
 @pytest.mark.skipif(not os.environ.get("STATUSWIRE_SHOTS"), reason="STATUSWIRE_SHOTS is not set")
 async def test_screenshots_for_the_readme() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    async with chromium() as browser, Remembered(COMPANY, beat=0.3, every="7d") as site:
+    async with (
+        chromium() as browser,
+        Remembered(COMPANY, beat=0.3, every="7d", descriptions=DESCRIPTIONS) as site,
+    ):
         async with screen(browser, f"{site.web.url}/wall", 1920, 1080, device_scale_factor=1) as wall:
             dice = random.Random(7)
             usual = {slug: dice.uniform(20, 300) for slug in site.slugs}
@@ -98,3 +106,8 @@ async def test_screenshots_for_the_readme() -> None:
         ) as visit:
             await visit.until("stale")
             await visit.page.screenshot(path=FOLDER / "page-stale.png")
+        async with screen(
+            browser, f"{site.web.url}/wall", 1920, 1080, live=False, reduced_motion="reduce"
+        ) as wall:
+            await wall.until("stale")
+            await wall.page.screenshot(path=FOLDER / "wall-stale.png")

@@ -3,9 +3,13 @@ ones."""
 
 import asyncio
 import json
+import os
 import socket
+import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +24,7 @@ from app.domain.instant import from_seconds
 from app.domain.standing import Standing, State
 from app.feed import Feed
 from tests.conftest import eventually
+from tests.elsewhere import Elsewhere
 from tests.services import Valkey, Web
 
 BEAT = "0.4"
@@ -31,18 +36,53 @@ components:
 """
 
 
+MOST = 60
+MOST_PER_ADDRESS = 3
+HANDED_OVER, TLS, ELSEWHERE = "handed over", "TLS ends here", "another server"
+
+
 @pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT=BEAT) as server:
-        (server.folder / "statuswire.yaml").write_text(FILE)
-        server.start()
-        yield server
+def webs() -> Iterator[dict[str, Web]]:
+    """Three servers of one feed; started side by side, for that takes longest."""
+    given = {
+        "STATUSWIRE_BEAT": BEAT,
+        "STATUSWIRE_MAX_VIEWERS": str(MOST),
+        "STATUSWIRE_MAX_PER_ADDRESS": str(MOST_PER_ADDRESS),
+    }
+    with Valkey() as valkey, ExitStack() as stack, ThreadPoolExecutor() as starting:
+        url = valkey.start().url
+        servers = {
+            HANDED_OVER: stack.enter_context(Web(url, **given)),
+            TLS: stack.enter_context(Elsewhere(url, tls=True, **given)),
+            ELSEWHERE: stack.enter_context(Elsewhere(url, tls=False, **given)),
+        }
+        for server in servers.values():
+            (server.folder / "statuswire.yaml").write_text(FILE)
+        list(starting.map(lambda server: server.start(), servers.values()))
+        yield servers
+
+
+@pytest.fixture(scope="module", params=[HANDED_OVER, TLS, ELSEWHERE])
+def web(request: pytest.FixtureRequest, webs: dict[str, Web]) -> Web:
+    """The same promises, whether the sockets leave ASGI or not."""
+    return webs[request.param]
+
+
+@pytest.fixture(params=[HANDED_OVER, TLS])
+def our_web(request: pytest.FixtureRequest, webs: dict[str, Web]) -> Web:
+    """For what is beyond the power of an ASGI application, and so is promised behind our doors alone."""
+    return webs[request.param]
+
+
+def tls(web: Web) -> ssl.SSLContext | None:
+    return web.tls if isinstance(web, Elsewhere) else None
 
 
 @pytest.fixture
-async def feed(web: Web) -> AsyncIterator[Feed]:
-    feed = Feed(web.environ["REDIS_URL"], beat=float(BEAT))
-    await eventually(lambda: b"Website" in web.get("/")[1])
+async def feed(webs: dict[str, Web]) -> AsyncIterator[Feed]:
+    feed = Feed(webs[HANDED_OVER].environ["REDIS_URL"], beat=float(BEAT))
+    for web in webs.values():
+        await eventually(lambda web=web: b"Website" in web.get("/")[1])  # type: ignore[misc]
     yield feed
     await feed.close()
 
@@ -80,7 +120,8 @@ async def flip(feed: Feed, slug: str = "api") -> str:
 
 
 def ws(web: Web, query: str = "", **kwargs: Any) -> Any:
-    return websockets.connect(f"ws://127.0.0.1:{web.port}/ws{query}", compression=None, **kwargs)
+    address = web.url.replace("http", "ws", 1)
+    return websockets.connect(f"{address}/ws{query}", ssl=tls(web), compression=None, **kwargs)
 
 
 async def frame(socket: Any, kind: str) -> dict[str, Any]:
@@ -91,10 +132,14 @@ async def frame(socket: Any, kind: str) -> dict[str, Any]:
         return got  # type: ignore[no-any-return]
 
 
+def client_of(web: Web) -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=10, verify=tls(web) or False)
+
+
 @asynccontextmanager
 async def sse(web: Web, query: str = "", **headers: str) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
     async with (
-        httpx.AsyncClient(timeout=10) as client,
+        client_of(web) as client,
         aconnect_sse(client, "GET", f"{web.url}/events{query}", headers=headers) as source,
     ):
         yield source.aiter_sse()
@@ -143,10 +188,10 @@ async def test_a_tool_that_was_away_is_told_every_transition_it_missed(web: Web,
     query, headers = (f"?since={last}", {}) if by == "since" else ("", {"last-event-id": last})
 
     async with sse(web, query, **headers) as stream:
-        got = [(await anext(stream)) for _ in range(3)]
+        # Beats may come between, if the server has not yet heard of all.
+        got = [await event(stream, "patch") for _ in missed]
 
-        assert [e.id for e in got] == missed[-3:]
-        assert {e.event for e in got} == {"patch"}
+        assert [e.id for e in got] == missed
 
 
 async def test_the_last_id_a_browser_saw_counts_more_than_the_address_it_began_with(
@@ -244,7 +289,7 @@ async def test_who_talks_to_the_socket_is_told_that_it_does_not_listen(
 async def test_malformed_frames_end_that_socket_and_no_other(web: Web, feed: Feed, raw: bytes) -> None:
     async with ws(web) as healthy:
         await frame(healthy, "snapshot")
-        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port, ssl=tls(web))
         writer.write(
             b"GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
             b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -261,20 +306,31 @@ async def test_malformed_frames_end_that_socket_and_no_other(web: Web, feed: Fee
 
 
 async def test_the_stream_answers_get_alone(web: Web, feed: Feed) -> None:
-    async with httpx.AsyncClient() as client:
+    async with client_of(web) as client:
         answer = await client.post(f"{web.url}/events")
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
         assert (await client.get(f"{web.url}/ws")).status_code == 426
 
 
 async def test_a_stream_says_how_it_is_to_be_handled(web: Web, feed: Feed) -> None:
-    async with httpx.AsyncClient() as client, client.stream("GET", f"{web.url}/events") as answer:
+    async with client_of(web) as client, client.stream("GET", f"{web.url}/events") as answer:
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-accel-buffering"] == "no"
         assert answer.headers["x-content-type-options"] == "nosniff"
         lines = answer.aiter_lines()
         assert any([line.startswith("retry: ") async for line in _until_blank(lines, 1)])
+
+
+async def test_a_stream_has_the_same_head_whichever_way_it_goes(webs: dict[str, Web], feed: Feed) -> None:
+    heads = []
+    for web in webs.values():
+        async with client_of(web) as client, client.stream("GET", f"{web.url}/events") as answer:
+            assert answer.headers.pop("date")
+            heads.append(sorted(answer.headers.items()))
+    assert heads[0] == heads[1] == heads[2]
+    assert ("x-content-type-options", "nosniff") in heads[0]
+    assert any(name == "content-security-policy" for name, _ in heads[0])
 
 
 async def _until_blank(lines: AsyncIterator[str], blanks: int) -> AsyncIterator[str]:
@@ -285,14 +341,93 @@ async def _until_blank(lines: AsyncIterator[str], blanks: int) -> AsyncIterator[
             return
 
 
+@pytest.mark.parametrize(("size", "code"), [(4097, 1009), (100_000, 1009)])
+async def test_who_says_much_is_told_that_it_is_too_much(web: Web, feed: Feed, size: int, code: int) -> None:
+    async with ws(web) as socket:
+        await frame(socket, "snapshot")
+        await socket.send("x" * size)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+
+
+async def test_more_pings_than_anybody_needs_are_rudeness(our_web: Web, feed: Feed) -> None:
+    async with ws(our_web) as socket:
+        await frame(socket, "snapshot")
+        with pytest.raises(ConnectionClosed) as closed:
+            # No more than that: what a server has not read when it closes costs the viewer the farewell.
+            for _ in range(11):
+                await socket.ping()
+            while True:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4400
+
+
+async def test_one_address_has_so_many_streams_and_no_more(web: Web, feed: Feed) -> None:
+    seen = {"x-forwarded-for": "192.0.2.1"}
+    async with AsyncExitStack() as open:
+        for _ in range(MOST_PER_ADDRESS):
+            await open.enter_async_context(ws(web, additional_headers=seen))
+        async with client_of(web) as client:
+            answer = await client.get(f"{web.url}/events", headers=seen)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+        assert "from your address" in answer.json()["detail"]
+        async with ws(web, additional_headers=seen) as socket:
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4429
+    async with ws(web, additional_headers=seen) as socket:
+        await frame(socket, "snapshot")
+
+
+async def test_a_server_that_is_full_says_when_to_come_back(web: Web, feed: Feed) -> None:
+    await eventually(lambda: viewers(web) == 0)
+    async with AsyncExitStack() as open:
+        for _ in range(MOST):
+            await open.enter_async_context(ws(web))
+        await eventually(lambda: viewers(web) == MOST)
+        async with client_of(web) as client:
+            answer = await client.get(f"{web.url}/events")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        async with ws(web) as socket:
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+    await eventually(lambda: viewers(web) == 0)
+
+
+def viewers(web: Web) -> float:
+    return sum(metric(web, f'statuswire_viewers{{kind="{kind}"}}') for kind in ("ws", "sse"))
+
+
+def metric(web: Web, name: str) -> float:
+    lines = web.get("/metrics")[1].decode().splitlines()
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(f"{name} "))
+
+
+@contextmanager
+def stuck(web: Web, path: str = "/events", *headers: str) -> Iterator[socket.socket]:
+    """A viewer that asks, and then reads nothing until the test does."""
+    with socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        viewer.settimeout(5)
+        viewer.connect(("127.0.0.1", web.port))
+        context = tls(web)
+        with context.wrap_socket(viewer, server_hostname="127.0.0.1") if context else viewer as asking:
+            asking.sendall("\r\n".join([f"GET {path} HTTP/1.1", "host: x", *headers, "", ""]).encode())
+            yield asking
+
+
 async def test_who_does_not_read_holds_up_nobody_and_is_given_one_snapshot_later(
-    web: Web, feed: Feed
+    our_web: Web, feed: Feed
 ) -> None:
-    with closing(socket.socket()) as stuck:
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.connect(("127.0.0.1", web.port))
-        stuck.sendall(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
-        async with ws(web) as healthy:
+    with stuck(our_web) as viewer:
+        async with ws(our_web) as healthy:
             await frame(healthy, "snapshot")
             seen: list[str] = []
 
@@ -306,15 +441,47 @@ async def test_who_does_not_read_holds_up_nobody_and_is_given_one_snapshot_later
                 last = await flips(feed, 50)
             await eventually(lambda: last in seen)
             reading.cancel()
-        stuck.settimeout(5)
         received = b""
         while b'"why":"slow"' not in received[-200_000:]:
-            data = stuck.recv(1 << 20)
+            data = viewer.recv(1 << 20)
             assert data, "cut, though it had come back"
             received += data
 
     assert received.count(b'"why":"slow"') >= 1
     assert received.count(b"event: patch") < 2000
+
+
+async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web], feed: Feed) -> None:
+    cut = 'statuswire_slow_viewers_total{end="cut"}'
+    handshake = (
+        *("upgrade: websocket", "connection: upgrade"),
+        *("sec-websocket-version: 13", "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="),
+    )
+    ours = [webs[HANDED_OVER], webs[TLS]]
+    async with AsyncExitStack() as stack:
+        open_before = {web: open_files(web) for web in ours}
+        for web in ours:
+            for asked in (("/events",), ("/ws", *handshake)):
+                stack.enter_context(stuck(web, *asked))
+        healthy = [await stack.enter_async_context(ws(web)) for web in ours]
+        for _ in range(20):
+            last = await flips(feed, 50)
+        for reading in healthy:
+            while (await frame(reading, "patch"))["id"] != last:
+                pass
+        full = time.monotonic()
+        for web in ours:
+            await eventually(lambda web=web: metric(web, cut) == 2, within=12)  # type: ignore[misc]
+        assert time.monotonic() - full < 10.5
+        # While they still hold on to it, and do not read the farewell that it might wait to be rid of.
+        for web, before in open_before.items():
+            await eventually(lambda web=web, before=before: open_files(web) <= before + 1)  # type: ignore[misc]
+            assert "Traceback" not in web.logs and "ASGI callable" not in web.logs
+
+
+def open_files(web: Web) -> int:
+    assert web.process is not None
+    return len(os.listdir(f"/proc/{web.process.pid}/fd"))
 
 
 async def test_a_restart_says_bye_and_the_same_ids_go_on_after_it(web: Web, feed: Feed) -> None:

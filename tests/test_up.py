@@ -29,13 +29,13 @@ import asyncio, json, os, sys
 from app import log
 from app.config import Config
 from app.embedded import StartError
-from app.up import Pace, up
+from app.up import UpPace, up
 
 config = Config.read(os.environ)
 log.configure(config)
 commands, pace = json.loads(sys.argv[1])
 try:
-    sys.exit(asyncio.run(up(config, commands, Pace(**pace))))
+    sys.exit(asyncio.run(up(config, commands, UpPace(**pace))))
 except StartError as error:
     sys.exit(f"refused: {error}")
 """
@@ -319,8 +319,9 @@ def test_a_starter_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> N
         write_starter(Config.read({"STATUSWIRE_CONFIG": str(file)}))
 
 
-async def test_the_real_parts_stop_in_time_with_a_stream_open() -> None:
-    with Up() as running:
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_the_real_parts_stop_in_time_with_a_stream_open(processes: str) -> None:
+    with Up("--processes", processes) as running:
         running.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\n\r\n".encode())

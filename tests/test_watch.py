@@ -5,12 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 
+import pytest
+
 from app.domain.events import Beat, Sample, Samples, Silence, StateChange
 from app.domain.instant import from_seconds
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.feed import Feed, FeedDown, Heard
+from app.live.hub import STALE_BEATS, Hub
+from app.live.watch import watch
 from tests.conftest import eventually
+from tests.make import a_beat, a_board, a_change, a_standing
 from tests.services import Valkey, Web
 
 BEAT = 0.3
@@ -68,6 +73,41 @@ async def test_a_feed_that_is_away_makes_nobody_unknown() -> None:
             await eventually(lambda: b"feed_up 1.0" in web.get("/metrics")[1])
             await eventually(lambda: still_known(feed))
             assert not [item for item in await everything(feed) if isinstance(item.event, Silence)]
+
+
+async def test_a_redis_that_took_no_writes_is_told_of_no_silence_before_the_workers_had_their_say(
+    valkey: Valkey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    valkey.flush()
+    feed, hub = Feed(valkey.url, beat=BEAT), Hub(BEAT)
+    board = a_board()
+    board.fold("1-0", a_change(a_standing(State.UP)))  # long ago
+    hub.restore(board, "1-0")
+    hub.link(True)
+    hub.hear(Heard("", a_beat()))
+    watching = asyncio.create_task(watch(feed, hub, every=0.02))
+
+    async def a_beat_has_brought_it() -> list[Heard]:
+        hub.hear(Heard("", a_beat()))
+        return await everything(feed)
+
+    try:
+        assert valkey.ask("CONFIG", "SET", "maxmemory", "1") == b"+OK\r\n"
+        await eventually(lambda: "a silence could not be announced" in capsys.readouterr().out)
+        await eventually(lambda: hub.feed_state == "stale")
+        assert valkey.ask("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
+        deadline = time.monotonic() + 3 * BEAT
+        await eventually(lambda: time.monotonic() > deadline)
+        assert await everything(feed) == []
+
+        heard = time.monotonic()
+        await eventually(a_beat_has_brought_it)
+        assert time.monotonic() - heard >= STALE_BEATS * BEAT
+    finally:
+        valkey.ask("CONFIG", "SET", "maxmemory", "0")
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await feed.close()
 
 
 async def still_known(feed: Feed) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from app.config import Config, places
+from app.config import SENTINEL_PORT, Config, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.outbox import Outbox
@@ -24,7 +24,11 @@ _DRAIN_PATIENCE: Final = 0.5
 _CLOSE_PATIENCE: Final = 0.2
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_DEFAULT_PORTS: Final = {"redis": 6379, "rediss": 6379, "postgres": 5432, "postgresql": 5432}
+_DEFAULT_PORTS: Final = {
+    **dict.fromkeys(("redis", "rediss", "redis+cluster", "rediss+cluster"), 6379),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), SENTINEL_PORT),
+    **dict.fromkeys(("postgres", "postgresql"), 5432),
+}
 
 log = structlog.get_logger(__name__)
 

@@ -141,7 +141,7 @@ class Outbox:
                 heard = await self._say()
             except FeedDown as error:
                 if not failed:
-                    log.warning("events are waiting for the feed", error=str(error))
+                    log.warning("events are waiting for the feed", error=str(error) or "no answer in time")
                 failed = True
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LONGEST_PAUSE)

@@ -8,6 +8,7 @@ up for.
 import asyncio
 import heapq
 import random
+import re
 import time
 from collections import Counter
 from hashlib import blake2b
@@ -286,8 +287,9 @@ class Patrol:
             if watch.no_verdict:
                 log.info("verdicts again", monitor=watch.monitor.key)
             watch.no_verdict = ""
-        elif result.detail != watch.no_verdict:
-            watch.no_verdict = result.detail
+        elif (why := re.sub(r"[0-9.]+", "", result.detail)) != watch.no_verdict:
+            # With other figures in it, it is still the same.
+            watch.no_verdict = why
             log.warning("no verdict", monitor=watch.monitor.key, reason=result.reason, detail=result.detail)
 
     async def _flush_for_ever(self) -> None:

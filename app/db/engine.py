@@ -102,13 +102,14 @@ class PooledSQLiteEngine(SQLiteEngine):
     long, a read 6 times. Until open() this is that engine, as the `piccolo` command wants it.
     """
 
-    __slots__ = ("_opened", "_readers", "_writers")
+    __slots__ = ("_file", "_opened", "_readers", "_writers")
 
     def __init__(self, file: Path, *, patient: bool = False) -> None:
         super().__init__(
             path=str(file), timeout=LONG_PATIENCE if patient else PATIENCE, cached_statements=512
         )
         self._opened = False
+        self._file: tuple[int, int] | None = None
         self._writers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
 
@@ -127,6 +128,7 @@ class PooledSQLiteEngine(SQLiteEngine):
                 while not idle.empty():
                     await idle.get_nowait().close()
             raise
+        self._file = _identity(self.path)
         self._opened = True
 
     async def close(self) -> None:
@@ -148,6 +150,8 @@ class PooledSQLiteEngine(SQLiteEngine):
         async with asyncio.timeout(PATIENCE):
             connection = await idle.get()
         try:
+            if writing:
+                self._refuse_another_file()
             # IMMEDIATE takes the lock on writing at once: of 8 writers that began DEFERRED, 7 failed with
             # "database is locked".
             await connection.execute_fetchall("BEGIN IMMEDIATE" if writing else "BEGIN")
@@ -161,6 +165,15 @@ class PooledSQLiteEngine(SQLiteEngine):
 
     async def check_version(self) -> None:
         """The library is part of Python: there is nothing to ask."""
+
+    def _refuse_another_file(self) -> None:
+        """A file that was deleted takes writes until it is closed, and then they are gone with it."""
+        if _identity(self.path) != self._file:
+            raise DatabaseDown(
+                f"The database {self.path} was removed or replaced while it was in use; put it back, or "
+                "start Statuswire again, which goes on with what is there.",
+                "was removed or replaced",
+            )
 
     async def _run_in_new_connection(
         self, query: str, args: list[Any] | None = None, query_type: str = "generic", table: Any = None
@@ -198,6 +211,15 @@ class PooledSQLiteEngine(SQLiteEngine):
             await connection.close()
             raise
         return connection
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Which file that name leads to; None if to none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _roll_back(connection: aiosqlite.Connection) -> None:
@@ -259,10 +281,24 @@ class PooledPostgresEngine(PostgresEngine):
     async def transact(self, *, writing: bool) -> AsyncIterator[Any]:
         if self.pool is None:
             raise DatabaseDown("The database is closed.")
-        async with self.pool.acquire(timeout=PATIENCE) as connection:
+        async with self._acquired(self.pool) as connection:
             isolation = "read_committed" if writing else "repeatable_read"
             async with connection.transaction(isolation=isolation, readonly=not writing):
                 yield connection
+
+    @asynccontextmanager
+    async def _acquired(self, pool: Any) -> AsyncIterator[Any]:
+        try:
+            connection = await pool.acquire(timeout=PATIENCE)
+        except pg.PostgresError as error:
+            if _postgres_trouble(error) is not None:
+                raise
+            # What asyncpg does not know of a URL it sends along as a setting: libpq's connect_timeout.
+            raise pg.ClientConfigurationError(str(error)) from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
 
     async def check_version(self) -> None:
         """Piccolo would connect here already, and print what it thinks of a server that does not answer."""
@@ -441,6 +477,9 @@ def _postgres_trouble(error: Exception) -> _Trouble | None:
             return "is damaged", f"{said}; restore a backup"
         case pg.QueryCanceledError() | pg.LockNotAvailableError() | pg.DeadlockDetectedError():
             return "did not finish in time", said
+        case OSError() if "rejected SSL upgrade" in str(error):
+            # asyncpg says so of whatever answers with another letter than it hopes for.
+            return "cannot be reached", ": it has no TLS, or is no Postgres; correct the address or sslmode"
         case TimeoutError():
             return "does not answer in time", "; it is busy, or something between us and it is broken"
         case (

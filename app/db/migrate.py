@@ -22,26 +22,29 @@ from app.db.engine import APP, Database, DatabaseDown, Transaction, known_migrat
 _ADVISORY_LOCK: Final = 7_283_447_295
 
 
-def migrate(config: Config) -> int:
-    """The exit code: 0 if the tables are up to date now, else 2, after one sentence on stderr."""
+def migrate(config: Config, *, tell: bool = False) -> int:
+    """The exit code: 0 if the tables are up to date now, else 2, after one sentence on stderr. To `tell` is
+    to say on stdout what was done."""
     try:
-        asyncio.run(bring_up_to_date(config))
+        done = asyncio.run(bring_up_to_date(config))
     except DatabaseDown as error:
         print(error, file=sys.stderr)
         return 2
+    if tell:
+        print(done)
     return 0
 
 
-async def bring_up_to_date(config: Config) -> None:
+async def bring_up_to_date(config: Config) -> str:
+    """What was done, in a sentence."""
     if (file := config.sqlite_file) is None:
-        await _bring_up_to_date(config)
-    else:
-        _prepare(file)
-        async with _locked(file.with_name(f"{file.name}.migrate")):
-            await _bring_up_to_date(config)
+        return await _bring_up_to_date(config)
+    _prepare(file)
+    async with _locked(file.with_name(f"{file.name}.migrate")):
+        return await _bring_up_to_date(config)
 
 
-async def _bring_up_to_date(config: Config) -> None:
+async def _bring_up_to_date(config: Config) -> str:
     database = Database(config, patient=True)
     await database.open()
     try:
@@ -50,10 +53,14 @@ async def _bring_up_to_date(config: Config) -> None:
                 await transaction.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
             applied = await _applied(transaction)
             refuse_newer(database.name, applied)
-            if not applied.issuperset(known_migrations()):
+            steps = sorted(set(known_migrations()) - applied)
+            if steps:
                 await _run(database)
     finally:
         await database.close()
+    if not steps:
+        return f"{database.name} is up to date; there was nothing to do."
+    return f"{database.name} is up to date now; these steps were done: {', '.join(steps)}."
 
 
 async def _applied(transaction: Transaction) -> set[str]:
@@ -95,7 +102,10 @@ def _prepare(file: Path) -> None:
         # It may hold what targets answered: nobody else's business.
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise DatabaseDown(f"The database {file} cannot be opened for writing: {error.strerror}.") from error
+        raise DatabaseDown(
+            f"The database {file} cannot be opened for writing: {error.strerror}; DATABASE_URL or --data "
+            "must lead to a file that this user may write or make."
+        ) from error
 
 
 @asynccontextmanager
@@ -108,7 +118,9 @@ async def _locked(file: Path) -> AsyncIterator[None]:
     try:
         lock = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise DatabaseDown(f"The lock {file} cannot be written: {error.strerror}.") from error
+        raise DatabaseDown(
+            f"The lock {file} cannot be written: {error.strerror}; make the directory writable for this user."
+        ) from error
     try:
         # Not in a thread: one that waits cannot be cancelled, and would take whatever has our number then.
         while not _taken(lock):  # noqa: ASYNC110

@@ -240,9 +240,8 @@ class _Work:
             self._gaps.append((item.after, item.before))
             self._whole_since = item.before
             # The event behind the hole is still to come, and moves the cursor itself. A log that begins
-            # anew is to be read from its start.
-            if item.before == START:
-                self.cursor = START
+            # anew is to be read from its start, and one that went on without us from where it did.
+            self.cursor = min(self.cursor, item.before, key=order)
         elif not isinstance(item.event, Beat) and order(item.id) > order(self.cursor):
             self.cursor = item.id
             self._fold(item.id, item.event)

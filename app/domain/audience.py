@@ -1,8 +1,8 @@
 """What an audience may see. An allow-list, and the only one: what is not named here reaches no page and no
 frame.
 
-A public viewer sees the name, group, status, since and speed of a component. No address, header, raw
-error, monitor, region, reason or worker leaves this room.
+A public viewer sees the name, description, group, status, since and speed of a component. No address,
+header, raw error, monitor, region, reason or worker leaves this room.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,9 @@ class Audience(Struct, frozen=True):
 
 
 PUBLIC = Audience()
+
+# To those who asked for components by name, and for none that exists. Which do, it does not say.
+NO_SUCH_COMPONENT = "No component of that name is watched"
 
 
 class PublicComponent(Struct, frozen=True):
@@ -85,9 +88,8 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
 
 
 def count(board: Board, audience: Audience) -> Tally:
-    return Tally(
-        (component.slug, component.name, shown.status) for component, shown in visible(board, audience)
-    )
+    rows = ((component.slug, component.name, shown.status) for component, shown in visible(board, audience))
+    return Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:

@@ -59,8 +59,12 @@ class Tally:
     """The statuses of some components, counted, so that the sentence about all of them costs the same
     however many they are."""
 
-    def __init__(self, components: Iterable[tuple[str, str, Status]]) -> None:
-        """(slug, name, status) in the order in which they are to be named."""
+    def __init__(
+        self, components: Iterable[tuple[str, str, Status]], empty: str = "Nothing is watched yet"
+    ) -> None:
+        """(slug, name, status) in the order in which they are to be named. `empty` is the sentence if there
+        are none."""
+        self._empty = empty
         self._names: dict[str, tuple[int, str]] = {}
         self._slugs: dict[Status, set[str]] = {status: set() for status in Status}
         self._status: dict[str, Status] = {}
@@ -78,7 +82,7 @@ class Tally:
 
     def overall(self) -> Overall:
         if not self._names:
-            return Overall(_INDICATOR[Status.UNKNOWN], "Nothing is watched yet", Status.UNKNOWN)
+            return Overall(_INDICATOR[Status.UNKNOWN], self._empty, Status.UNKNOWN)
         status = worst(status for status, slugs in self._slugs.items() if slugs)
         if status is Status.OPERATIONAL:
             return Overall(_INDICATOR[status], "All systems operational", status)

@@ -34,7 +34,7 @@ class Crowd:
                 1013, 503, 30, "This server has as many viewers as it may have; try again in half a minute."
             )
         # Behind a proxy that says nothing of its visitors all of them come from here.
-        if not is_local(address) and self._from.get(_customer(address), 0) >= self._most_per_address:
+        if self._from.get(_customer(address), 0) >= self._most_per_address and not is_local(address):
             raise Crowded(
                 4429, 429, 60, "There are too many open streams from your address; close some of them."
             )
@@ -55,6 +55,8 @@ class Crowd:
 def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
     """Who is behind `client`. `forwarded` is X-Forwarded-For: each proxy appends whom it heard, so the
     last one that is no proxy of ours is the visitor, and what stands before it anybody may have made up."""
+    if not forwarded:
+        return client
     known = tuple(proxies)
     address = client
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
@@ -72,7 +74,7 @@ def _is_in(address: str, networks: Iterable[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
-@lru_cache(4096)  # each handshake asks several times
+@lru_cache(4096)
 def _parse(address: str) -> object:
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -81,6 +83,7 @@ def _parse(address: str) -> object:
     return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
 
 
+@lru_cache(4096)  # each handshake asks several times
 def _customer(address: str) -> str:
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):

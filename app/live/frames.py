@@ -7,7 +7,7 @@ On SSE the type and the id are fields of the event; on a WebSocket the same obje
 from enum import Enum
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.audience import PublicPatch, Snapshot
 
@@ -33,12 +33,14 @@ class Line(Enum):
 
 class Beat(Struct, frozen=True):
     """Proof of life to the very end of the path. `feed` is ok, stale (no worker is heard) or down (no Redis);
-    `regions` says how many seconds ago each was last heard."""
+    `regions` says how many seconds ago each was last heard; `config` is there and says "bad" while the config
+    file on disk is not the one that runs."""
 
     id: str
     now: str
     feed: str
     regions: dict[str, float]
+    config: str | UnsetType = UNSET
 
 
 class Bye(Struct, frozen=True):

@@ -1,48 +1,48 @@
 """How a socket leaves uvicorn. The one module that touches uvicorn's insides.
 
 A connection that only waits for frames costs uvicorn 25 to 63 KiB and a task; a Peer costs 2. So once a
-route has routed, authorised and answered, it may ask for the socket itself:
-`scope["extensions"]["statuswire.release"]()`. Where that is missing (TLS ended in uvicorn, another
-server), streams go over ASGI, slower, with the same promises.
+route has routed and authorised, it may ask for the socket itself, in place of an answer:
+`scope["extensions"]["statuswire.release"](lines)`. Where that is missing (TLS ended in uvicorn, another
+server), streams go over ASGI, slower, with the same promises. There the doors themselves refuse what a
+viewer may not say, and offer `statuswire.cut` for one that takes nothing, since ASGI has no word for it.
 
 The doors also shut out what uvicorn would hold for ever: heads that never end, and bodies that drip.
 
-Names of uvicorn that are used here: `HttpToolsProtocol` with `on_message_begin`, `on_headers_complete`,
-`on_message_complete`, `data_received`, `connection_made`, `connection_lost`, `shutdown`,
-`_unset_keepalive_if_required`, `cycle.disconnected`, `cycle.response_complete`, `scope`, `transport`,
-`connections`, `loop`; `WebSocketsSansIOProtocol` with `handle_connect`, `stop_keepalive`, `response`,
-`conn.reader`, `queue`, `read_paused`, `scope`, `transport`, `connections`. `tests/test_handover.py` pins
-them and says what to do when one is gone.
+Names of uvicorn that are used here: see `tests/test_handover.py`, which pins them and says what to do when
+one is gone.
 """
 
 import asyncio
+import logging
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
+from urllib.parse import unquote
 
-from msgspec import Struct
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.live import handshake
+from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
+from app.live.peer import BAD_FRAME, PINGS, UNSENT_BYTES, narrow
+
 RELEASE = "statuswire.release"
+CUT = "statuswire.cut"
 
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 30.0
 HEAD_BYTES = 16 * 1024
+PING_SECONDS = 10.0  # in which a viewer may ping PINGS times where uvicorn answers
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
-
-class Released(Struct):
-    """A transport that is nobody's now. `registry` is uvicorn's list of whom to tell when it stops;
-    `unread` is what the viewer said too early."""
-
-    transport: asyncio.Transport
-    registry: set[object]
-    unread: bytes = b""
-
-
-Release = Callable[[], Released | None]
+# The socket with the head of an answer that is still to be written, of which `lines` is a part; None if it
+# has gone. The ASGI callable then just returns.
+Release = Callable[[bytes], Released | None]
 
 
 class HttpDoor(HttpToolsProtocol):
@@ -50,91 +50,164 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.scheme == "https":
+            # Else the kernel holds 4 MiB and TLS half of one for a viewer that does not read.
+            narrow(transport.get_extra_info("socket"))
+            transport.set_write_buffer_limits(high=UNSENT_BYTES)
         self._in_head = True
-        self._head_bytes = 0  # that the parser has understood
-        self._fed_bytes = 0  # that it was given since the head began
+        self._fed = b""
+        self._fed_bytes = 0  # that the parser was given since the head began
         self._refused = False
         self._gone = False  # to another protocol
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # From the first moment: a client may connect and say nothing.
-        self._deadline: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, self._too_late)
+        self._set_deadline(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._set_deadline(None)
+        self._forget_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._fed = data
         super().data_received(data)
+        self._fed = b""
         self._fed_bytes += len(data)
         # A header that never ends is held by the parser, which says nothing of it.
         if self._in_head and self._fed_bytes > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
         # Something came that began no request, and uvicorn has already stopped its own clock for it.
-        elif (
-            self._deadline is None and not self._gone and (self.cycle is None or self.cycle.response_complete)
-        ):
+        elif self._due is None and not self._gone and (self.cycle is None or self.cycle.response_complete):
             self._set_deadline(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
+        self._in_head, self._fed_bytes = True, 0
         self._set_deadline(HEAD_SECONDS)
-        if self.scheme == "http":
-            scope: Any = self.scope
-            scope["extensions"] = {RELEASE: self._release}
-
-    def on_url(self, url: bytes) -> None:
-        self._head_bytes += len(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._set_deadline(BODY_SECONDS)
-        if self._head_bytes > HEAD_BYTES:
+        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        else:
-            super().on_headers_complete()
+            return
+        before = self.cycle
+        super().on_headers_complete()
+        if (cycle := self.cycle) is not before:
+            # Of this request and no other: more may stand behind it already.
+            way_out = (RELEASE, self._release) if self.scheme == "http" else (CUT, self._cut)
+            cast(Any, cycle.scope)["extensions"] = {way_out[0]: partial(way_out[1], cycle)}
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._set_deadline(None)
+        self._due = None
         if not self._refused:
             super().on_message_complete()
 
+    def _should_upgrade(self) -> bool:
+        return self._should_upgrade_to_ws() and handshake.asked_for(self.headers)
+
     def handle_websocket_upgrade(self) -> None:
+        """Called by uvicorn while it handles HttpParserUpgrade, which knows where the head has ended."""
         if self._refused:
             return
-        self._gone = True
-        self._set_deadline(None)
-        super().handle_websocket_upgrade()
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An answer to what was asked before would get into the midst of the frames.
+            self._refuse(BAD_HANDSHAKE)
+        elif (scope := self._websocket_scope()) is None:
+            self._refuse(BAD_HANDSHAKE)
+        elif refusal := handshake.refusal(self.parser.get_method(), scope["http_version"], self.headers):
+            self._refuse(refusal)
+        else:
+            self._gone = True
+            self._forget_deadline()
+            if self.scheme == "https":
+                super().handle_websocket_upgrade()
+            else:
+                self._shake_hands(scope)
 
-    def _release(self) -> Released | None:
-        """After `http.response.start` without a length; the ASGI callable then just returns."""
-        self._gone = True
-        self.cycle.disconnected = True  # so that uvicorn ends quietly and leaves the socket alone
-        self._unset_keepalive_if_required()
-        self._set_deadline(None)
-        scope, registry = cast(Any, self.scope), cast("set[object]", self.connections)
+    def _websocket_scope(self) -> Any:
+        """None for an address that is none."""
+        try:
+            parsed = httptools.parse_url(self.url)
+            path = parsed.path.decode("ascii")
+        except (httptools.HttpParserError, AttributeError, UnicodeDecodeError):
+            return None
+        return {
+            **{name: value for name, value in self.scope.items() if name != "method"},
+            "type": "websocket",
+            "scheme": "ws",
+            "path": self.root_path + unquote(path),
+            "raw_path": self.root_path.encode("ascii") + parsed.path,
+            "query_string": parsed.query or b"",
+            "subprotocols": [],
+        }
+
+    def _shake_hands(self, scope: Any) -> None:
+        head = handshake.welcome(self.headers, self._lines())
+        end = cast(httptools.HttpParserUpgrade, sys.exc_info()[1]).args[0]
+        registry = cast("set[object]", self.connections)
         registry.discard(self)
-        scope["extensions"].pop(RELEASE, None)
-        return None if self.transport.is_closing() else Released(self.transport, registry)
+        shaking = Handshake(self.transport, registry, head, self._fed[end:])
+        scope["extensions"] = {RELEASE: shaking.release}
+        task = self.loop.create_task(shaking.ask(self.app, scope))
+        self.tasks.add(task)
+        task.add_done_callback(self._asked)
 
-    def _set_deadline(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._too_late)
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=failed)
 
-    def _too_late(self) -> None:
-        self._deadline = None
-        self._refuse(_TOO_LATE)
+    def _lines(self) -> bytes:
+        """Of a head, those that stand in every answer."""
+        return b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+
+    def _release(self, cycle: RequestResponseCycle, lines: bytes) -> Released | None:
+        self._gone = True
+        cycle.disconnected = True  # so that uvicorn ends quietly and leaves the socket alone
+        self._unset_keepalive_if_required()
+        self._forget_deadline()
+        # Paused for a large body, or because more requests stand behind this one.
+        self.flow.resume_reading()
+        registry = cast("set[object]", self.connections)
+        registry.discard(self)
+        cast(Any, cycle.scope)["extensions"].pop(RELEASE, None)
+        if self.transport.is_closing():
+            return None
+        return Released(self.transport, registry, _STREAM % (self._lines(), lines))
+
+    def _cut(self, cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        self.transport.abort()
+
+    def _set_deadline(self, seconds: float) -> None:
+        """It is moved several times in each request, and so the timer is not: it looks when it rings."""
+        self._due = self.loop.time() + seconds
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._ring)
+
+    def _forget_deadline(self) -> None:
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        left = self._due - self.loop.time()
+        if left > 0.001:
+            self._timer = self.loop.call_later(left, self._ring)
+        else:
+            self._due = None
+            self._refuse(_TOO_LATE)
 
     def _refuse(self, answer: bytes) -> None:
         self._refused = True
@@ -147,35 +220,44 @@ class HttpDoor(HttpToolsProtocol):
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
-    """WebSockets as uvicorn speaks them, until the handshake is done."""
+    """WebSockets as uvicorn speaks them, for those whose TLS ends here, and as unwilling to listen as
+    a Peer is."""
+
+    _pings = 0
+    _pings_since = 0.0
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
-        if self.response.status_code == 101 and self.scheme == "ws":
+        if self.response.status_code == 101:
             scope: Any = self.scope
-            scope["extensions"][RELEASE] = self._release
+            scope["extensions"][CUT] = self.transport.abort
 
-    def _release(self) -> Released | None:
-        """After `websocket.accept`; the ASGI callable then just returns."""
-        if self.transport.is_closing():
-            return None  # uvicorn is about to forget it by itself
-        transport, self.transport = self.transport, cast(asyncio.Transport, _Gone())
-        self.stop_keepalive()
-        if self.read_paused:
-            transport.resume_reading()
-        scope, registry = cast(Any, self.scope), cast("set[object]", self.connections)
-        registry.discard(self)
-        scope["extensions"].pop(RELEASE, None)
-        # A whole message that came with the handshake is as unwelcome as a later one.
-        unread = bytes(self.conn.reader.buffer) if self.queue.empty() else b"\x81\x80\0\0\0\0"
-        return Released(transport, registry, unread)
+    # Whatever the data is. Nor would uvicorn ever stop collecting empty fragments.
 
+    def handle_text(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_text(event)
 
-class _Gone:
-    """What uvicorn still closes after its socket has left."""
+    def handle_bytes(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_bytes(event)
 
-    def close(self) -> None:
-        pass
+    def handle_cont(self, event: Any) -> None:
+        if not self._refuse():
+            super().handle_cont(event)
 
-    def is_closing(self) -> bool:
-        return True
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        now = self.loop.time()
+        if now - self._pings_since > PING_SECONDS:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > PINGS:
+            self._refuse()
+
+    def _refuse(self) -> bool:
+        """False before the answer: what comes so early, uvicorn keeps for the route, which refuses it."""
+        if self.handshake_complete and not self.close_sent:
+            self.conn.send_close(BAD_FRAME)
+            self.handle_parser_exception()
+        return self.handshake_complete

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 
 import structlog
+from msgspec import UNSET
 
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
@@ -42,6 +43,7 @@ STALL = 9.0  # seconds in which a full socket must take something, or it is cut 
 # prometheus_client takes a lock and joins texts each time.
 _resumes = lru_cache(metrics.RESUMES.labels)
 _viewers = lru_cache(metrics.VIEWERS.labels)
+_events = lru_cache(metrics.EVENTS.labels)
 
 
 class Hub:
@@ -68,11 +70,12 @@ class Hub:
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
         self._flushing = False
-        self._beat: tuple[tuple[str, str, int], Frame] | None = None
+        self._beat: tuple[tuple[str, str, bool, int], Frame] | None = None
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
         self._said: str | None = None
+        self.bad_file = False  # the config file on disk is not the one that runs
         # What was measured since walls, and since pages, were last told.
         self._new_to_walls: dict[str, float] = {}
         self._new_to_pages: dict[str, float] = {}
@@ -107,7 +110,7 @@ class Hub:
         elif isinstance(item.event, Beat):
             self._hear_beat(item.event)
         else:
-            metrics.EVENTS.labels(type(item.event).__name__).inc()
+            _events(type(item.event).__name__).inc()
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
             self._note(item.event)
             patch = self.board.fold(item.id, item.event)
@@ -253,9 +256,10 @@ class Hub:
 
     def _beat_frame(self) -> Frame:
         """Encoded ten times a second at the most, however many come."""
-        key = self.board.id, self.feed_state, int(self._wall_clock() * 10)
+        key = self.board.id, self.feed_state, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
-            beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions)
+            config = "bad" if self.bad_file else UNSET
+            beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions, config)
             self._beat = key, frames.beat(beat)
         return self._beat[1]
 

@@ -30,6 +30,12 @@ TOO_SLOW = 4431
 _TCP_OPTIONS = ((getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT_BYTES),)
 
 
+def narrow(sock: socket.socket) -> None:
+    """Let the kernel hold little of what a viewer does not read, so that we hear of it soon."""
+    for option, value in _TCP_OPTIONS:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class Home(Protocol):
     """Whom a peer belongs to. All of it is the hub."""
 
@@ -70,8 +76,7 @@ class Peer(asyncio.Protocol):
         self._pings = 0
         sock = transport.get_extra_info("socket")
         self.fd: int = sock.fileno()
-        for option, value in _TCP_OPTIONS:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        narrow(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         transport.set_protocol(self)
         # So pause_writing means: something did not fit into the kernel's buffer.

@@ -7,6 +7,7 @@ joins, casts and full sockets happen in.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
@@ -25,6 +26,9 @@ from app.live.peer import NEVER, Peer
 
 RESUME_PATCHES = 500  # a client that missed more is sent one snapshot, which is then the smaller of the two
 RESUME_BYTES = 256 * 1024
+
+# prometheus_client takes a lock and joins texts each time.
+_frames = lru_cache(metrics.FRAMES.labels)
 
 
 class Viewer(Protocol):
@@ -75,7 +79,7 @@ class Stage:
         self._overall = self._tally.overall()
         body = views.narrow(patch, self.audience, None if self._overall == before else self._overall)
         if body is not None:
-            metrics.FRAMES.labels("patch").inc()
+            _frames("patch").inc()
             frame = frames.patch(body)
             self._keep(frame)
             self._last_id = frame.id
@@ -94,7 +98,7 @@ class Stage:
     def measure(self, patch: Patch, walls: bool, caster: Caster) -> None:
         """Latency alone, for walls or for pages. It is no news: who does not get it will get the next."""
         if (body := views.narrow(patch, self.audience, None)) is not None:
-            metrics.FRAMES.labels("latency").inc()
+            _frames("latency").inc()
             self._murmur(frames.patch(body), walls, caster)
 
     def beat(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
@@ -224,7 +228,7 @@ class Stage:
         Its id is that of the last change: measurements come every second and are not in it."""
         key = self._last_id, to_ms(now) // 1000
         if (drawn := self._snapshots.get(why)) is None or drawn[0] != key:
-            metrics.FRAMES.labels("snapshot").inc()
+            _frames("snapshot").inc()
             body = views.snapshot(board, self.audience, now, why, self._last_id)
             drawn = self._snapshots[why] = key, frames.snapshot(body)
         return drawn[1]

@@ -13,7 +13,7 @@ from typing import Any
 from app import metrics
 from app.live.frames import Line
 from app.live.hub import STALL, Hub
-from app.live.peer import BAD_FRAME, TOO_SLOW
+from app.live.peer import BAD_FRAME, INBOX_BYTES, TOO_BIG, TOO_SLOW
 
 WAITING_BYTES = 64 * 1024  # what one slow viewer may cost; a single frame may be larger and is shared by all
 GOING_AWAY = 1001
@@ -49,23 +49,25 @@ class Stream:
         self._wake.set()
 
     def end(self, last: bytes, code: int) -> None:
-        self._behind = False
-        self.write(last)
-        self._ended, self.code = True, code
-        self._wake.set()
+        """A last word behind all that waits. One that is behind already is told nothing else."""
+        if not self._ended:
+            self._waiting.append(last)
+            self._behind = False
+            self._ended, self.code = True, code
+            self._wake.set()
 
-    async def pump(self, hub: Hub, send: Send) -> None:
-        """Until the stream is ended from our side, or the viewer takes nothing for too long."""
+    async def pump(self, hub: Hub, send: Send, patience: float) -> None:
+        """Until the stream is ended from our side. TimeoutError if the viewer takes nothing for too long."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting or self._behind:
-                if not self._waiting:
+                if self._behind:
                     self._behind = False
                     hub.resync(self)
-                data = self._take()
-                async with asyncio.timeout(STALL):
-                    await send(self._message(data))
+                if self._waiting:
+                    async with asyncio.timeout(patience):
+                        await send(self._message(self._take()))
             if self._ended:
                 return
 
@@ -86,9 +88,9 @@ class Stream:
         return {"type": "websocket.send", "text": data.decode()}
 
 
-async def carry(stream: Stream, hub: Hub, receive: Receive, send: Send) -> int:
-    """Both loops, until one of them ends. The close code that says why."""
-    pump = asyncio.create_task(stream.pump(hub, send))
+async def carry(stream: Stream, hub: Hub, receive: Receive, send: Send, patience: float = STALL) -> int:
+    """Both loops, until one of them ends. The close code that says why; who is TOO_SLOW cannot be told."""
+    pump = asyncio.create_task(stream.pump(hub, send, patience))
     watch = asyncio.create_task(_gone(receive))
     try:
         await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -97,9 +99,13 @@ async def carry(stream: Stream, hub: Hub, receive: Receive, send: Send) -> int:
         for task in (pump, watch):
             task.cancel()
         ends = await asyncio.gather(pump, watch, return_exceptions=True)
-    if isinstance(ends[0], TimeoutError):
-        metrics.SLOW_VIEWERS.labels("cut").inc()
-        return TOO_SLOW
+    match ends[0]:
+        case TimeoutError():
+            metrics.SLOW_VIEWERS.labels("cut").inc()
+            return TOO_SLOW
+        # How servers say that the viewer has gone: each in its own way.
+        case Exception() as failed if not isinstance(failed, OSError | RuntimeError):
+            raise failed
     return stream.code or (ends[1] if isinstance(ends[1], int) else GOING_AWAY)
 
 
@@ -108,6 +114,7 @@ async def _gone(receive: Receive) -> int:
     while True:
         message = await receive()
         if message["type"] == "websocket.receive":
-            return BAD_FRAME
+            said = message.get("text") or message.get("bytes") or ""
+            return TOO_BIG if len(said) > INBOX_BYTES else BAD_FRAME
         if message["type"] in ("websocket.disconnect", "http.disconnect"):
             return GOING_AWAY

@@ -4,9 +4,10 @@ Here it is decided who may watch, and how they are reached: after the answer the
 where it can, and is carried over ASGI where it cannot.
 """
 
+import asyncio
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,14 +20,20 @@ from litestar.types import Receive, Scope, Send
 
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import START
+from app.domain.events import order
+from app.domain.instant import to_ms
 from app.live.crowd import LOOPBACK, Crowded, Network, visitor
 from app.live.frames import Line, chunk
-from app.live.handover import RELEASE, Release
+from app.live.handover import CUT, RELEASE, Release
 from app.live.hub import Hub
-from app.live.peer import BAD_FRAME, Peer
+from app.live.peer import BAD_FRAME, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
 
 FILTER_AT_MOST = 100  # components in one filter
+
+WAIT_STEP = 0.02
+WAIT_STEPS = 25
+CLOCKS_DIFFER_MS = 5000
 
 FORBIDDEN = 4403
 NO_SUCH_PAGE = 4404
@@ -44,6 +51,9 @@ SSE_HEADERS = [
 ]
 
 
+_READ = frozenset((b"host", b"last-event-id", b"origin", b"x-forwarded-for"))
+
+
 class Refused(Exception):
     """Why a stream is not opened, as a status for HTTP, a code for WebSockets and a sentence for people."""
 
@@ -56,12 +66,8 @@ class Request:
     """What a viewer asked for in the address, checked."""
 
     def __init__(self, scope: Scope, proxies: Sequence[Network]) -> None:
-        try:
-            query = scope["query_string"].decode("ascii")
-            asked = parse_qs(query, keep_blank_values=True, max_num_fields=20)
-        except ValueError:
-            raise Refused(400, BAD_FRAME, "The query of this address cannot be read.") from None
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        asked = _asked(scope["query_string"])
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
         # A browser that comes back by itself sends the address it began with, and the last id it saw.
         since = headers.get(b"last-event-id") or asked.get("since", [""])[-1]
         # An id that never was is no error: its owner may come from another installation. It gets a snapshot.
@@ -88,6 +94,15 @@ class Request:
         return origin.scheme not in ("http", "https") or origin.netloc != self._host
 
 
+def _asked(query: bytes) -> dict[str, list[str]]:
+    if not query:
+        return {}
+    try:
+        return parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise Refused(400, BAD_FRAME, "The query of this address cannot be read.") from None
+
+
 def _audience(filters: Iterable[str]) -> Audience:
     slugs = {slug for given in filters for slug in given.split(",") if slug}
     if not slugs:
@@ -101,8 +116,13 @@ def _audience(filters: Iterable[str]) -> Audience:
     return Audience(frozenset(slugs))
 
 
-def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHandler]:
-    """The two stream routes over one hub. `proxies` are those whose word on their visitors counts."""
+def routes(
+    hub: Hub, proxies: Sequence[Network] = LOOPBACK, headers: Mapping[str, str] | None = None
+) -> list[ASGIRouteHandler]:
+    """The two stream routes over one hub. `proxies` are those whose word on their visitors counts; `headers`
+    stand in every answer of this server, also where a socket leaves before Litestar could add them."""
+    ours = {name.encode(): value.encode() for name, value in (headers or {}).items()} | dict(SSE_HEADERS)
+    lines = b"".join([b"%b: %b\r\n" % header for header in ours.items()])
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,22 +132,20 @@ def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHan
             return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
         try:
             request = Request(scope, proxies)
+            await until_heard(hub, request.since)
             hub.admit(request.audience, request.address)
         except Refused as refused:
             return await _answer(send, refused.status, refused.sentence)
         except Crowded as crowded:
             after = (b"retry-after", b"%d" % crowded.after)
             return await _answer(send, crowded.status, crowded.sentence, after)
-        await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
         retry = RETRY % random.randint(500, 5000)
-        if _hand_over(scope, hub, request, Line.RAW_SSE, chunk(retry)):
+        if _hand_over(scope, hub, request, Line.RAW_SSE, lines, chunk(retry)):
             return
-        stream = Stream(Line.SSE, request.wall)
-        stream.write(retry)
-        hub.join(stream, request.audience, request.since, request.address)
-        await carry(stream, hub, receive, send)
-        with suppress(OSError, RuntimeError):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
+        if await _carry_over_asgi(scope, hub, request, Line.SSE, receive, send, retry) != TOO_SLOW:
+            with suppress(OSError, RuntimeError):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,6 +157,7 @@ def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHan
             if request.from_elsewhere(hub.board.catalog.page.url):
                 # Before the upgrade: a script of another site is to learn nothing, not even a close code.
                 return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
+            await until_heard(hub, request.since)
             hub.admit(request.audience, request.address)
         except Refused as refused:
             # A browser learns no status of a handshake that failed, so the final no is a close code.
@@ -147,32 +166,62 @@ def routes(hub: Hub, proxies: Sequence[Network] = LOOPBACK) -> list[ASGIRouteHan
         except Crowded as crowded:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             return await send({"type": "websocket.close", "code": crowded.code, "reason": crowded.sentence})
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         if _hand_over(scope, hub, request, Line.RAW_WEBSOCKET):
             return
-        stream = Stream(Line.WEBSOCKET, request.wall)
-        hub.join(stream, request.audience, request.since, request.address)
-        code = await carry(stream, hub, receive, send)
-        with suppress(OSError, RuntimeError):
-            await send({"type": "websocket.close", "code": code, "reason": ""})
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        code = await _carry_over_asgi(scope, hub, request, Line.WEBSOCKET, receive, send)
+        if code != TOO_SLOW:
+            with suppress(OSError, RuntimeError):
+                await send({"type": "websocket.close", "code": code, "reason": ""})
 
     return [events, socket]
 
 
-def _hand_over(scope: Any, hub: Hub, request: Request, line: Line, greeting: bytes = b"") -> bool:
-    """True if the socket has left ASGI, and the route is done with it. False where it cannot."""
+async def until_heard(hub: Hub, since: str | None) -> None:
+    """A viewer that comes from another server may have heard a little more than we have. It is let in when we
+    have heard as much: a snapshot would take it back, and tell it again what it knows. But not for long, and
+    not for an id that nobody can have been given."""
+    if since is None or order(since)[0] > to_ms(hub.now()) + CLOCKS_DIFFER_MS:
+        return
+    for _ in range(WAIT_STEPS):
+        if order(since) <= order(hub.board.id):
+            return
+        await asyncio.sleep(WAIT_STEP)
+
+
+def _hand_over(
+    scope: Any, hub: Hub, request: Request, line: Line, lines: bytes = b"", greeting: bytes = b""
+) -> bool:
+    """True if the socket has left ASGI, and the route is done with it. False where it cannot. `lines` go into
+    the head of the answer, `greeting` behind it."""
     release: Release | None = scope.get("extensions", {}).get(RELEASE)
     if release is None:
         return False
-    if (released := release()) is not None:
+    if (released := release(lines)) is not None:
         peer = Peer(released.transport, hub, line, request.wall, released.registry)
-        try:
-            hub.join(peer, request.audience, request.since, request.address, greeting)
-        except Crowded as crowded:  # in the moment since it was admitted
-            peer.end(b"", crowded.code)
+        # In the same instant as it was admitted: there is room for it. All leaves in one write.
+        hub.join(peer, request.audience, request.since, request.address, released.head + greeting)
         if released.unread:
             peer.data_received(released.unread)
     return True
+
+
+async def _carry_over_asgi(
+    scope: Any, hub: Hub, request: Request, line: Line, receive: Receive, send: Send, greeting: bytes = b""
+) -> int:
+    """Until the viewer has gone or is to go: the close code that says why. One that is too slow has been cut
+    where that can be done, and must not be sent a farewell: it would be waited for, for ever."""
+    stream = Stream(line, request.wall)
+    if greeting:
+        stream.write(greeting)
+    try:
+        hub.join(stream, request.audience, request.since, request.address)
+    except Crowded as crowded:  # in the moment since it was admitted
+        return crowded.code
+    code = await carry(stream, hub, receive, send)
+    if code == TOO_SLOW and (cut := scope.get("extensions", {}).get(CUT)) is not None:
+        cut()
+    return code
 
 
 async def _answer(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:

@@ -66,19 +66,25 @@ async def cut(hub: Hub) -> None:
 async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
     """Announce what has fallen silent, for ever. Every server may: the key makes one event of it."""
     heard_since: float | None = None
+    refused = False
     while True:
         await asyncio.sleep(every)
-        if hub.feed_state == "down":
+        # A Redis that is full or read-only answers us and takes no word of a worker's: those are waiting, and
+        # said after a silence of ours they would be folded into it.
+        if (state := hub.feed_state) == "down" or (refused and state != "ok"):
             heard_since = None
             continue
+        refused = False
         heard_since = heard_since if heard_since is not None else time.monotonic()
         # Right after an outage the workers' own words are still on their way.
         if time.monotonic() - heard_since >= STALE_BEATS * hub.beat_every:
-            await call_silent(feed, hub, heard_since)
+            refused = not await call_silent(feed, hub, heard_since)
+            heard_since = None if refused else heard_since
 
 
-async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> None:
-    """Announce each monitor of which nothing has been heard for longer than its last word was good for."""
+async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> bool:
+    """Announce each monitor of which nothing has been heard for longer than its last word was good for.
+    False if the feed did not take it."""
     now = hub.now()
     silences = []
     for monitor, region, since in hub.board.past_best_before(now):
@@ -92,6 +98,7 @@ async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> None:
             await feed.announce(silences[start : start + 500])
         except FeedDown as error:
             log.warning("a silence could not be announced, will be again", error=str(error))
-            return
+            return False
     if silences:
         log.info("fallen silent", monitors=len(silences))
+    return True

@@ -3,7 +3,7 @@
 Everything a template prints is escaped, unless it is Markup, and Markup is only made here and in `bars`.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.domain.events import order
-from app.domain.instant import from_ms, rfc3339
+from app.domain.instant import rfc3339
 from app.pages.rows import WORD
 from app.pages.static import RELEASE, url
+
+# For operators. What and where, the log says: a page must not tell what is in the file.
+BAD_FILE = "The config file has mistakes or is missing; the last good version runs. See the log."
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -36,12 +38,6 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def known(id: str, now: datetime) -> datetime:
-    """As of when a board is right, if the feed has not been heard since: its last event, which is `id`."""
-    ms, _ = order(id)
-    return from_ms(ms) if ms else now
-
-
 def shape(status: str) -> Markup:
     return Markup('<svg class="shape" aria-hidden="true"><use href="#shape-{}"/></svg>').format(status)
 
@@ -50,6 +46,11 @@ def moment(at: datetime, where: ZoneInfo) -> str:
     """`23 Nov, 14:32 CET`: what is read without a script; with one, it becomes "38 minutes ago"."""
     there = at.astimezone(where)
     return f"{there.day} {there:%b, %H:%M %Z}"
+
+
+def recent(at: datetime, now: datetime, where: ZoneInfo) -> str:
+    """`14:31:29`, or with the day if that could be taken for today's."""
+    return clock(at, where) if now - at < timedelta(hours=12) else moment(at, where)
 
 
 def milliseconds(latency: float | None) -> str:
@@ -69,5 +70,5 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals |= {"shape": shape, "static": url, "word": WORD}
+_environment.globals |= {"bad_file_note": BAD_FILE, "shape": shape, "static": url, "word": WORD}
 _environment.filters |= {"iso": rfc3339, "moment": moment, "clock": clock, "milliseconds": milliseconds}

@@ -32,15 +32,12 @@ SIGN = {
     Status.MAINTENANCE: "▣",
     Status.UNKNOWN: "?",
 }
-STALE_SIGN = "◷"
-
-# What Hub.feed_state means to people; live.js says the same.
-WHY_STALE = {"stale": "no word from the probes", "down": "the server has lost its feed"}
 
 
 class Row(Struct, frozen=True, kw_only=True):
     slug: str
     name: str
+    description: str = ""
     group: str | None
     status: Status
     since: datetime
@@ -122,6 +119,7 @@ def _see(board: Board, speed: bool) -> Seen:
         Row(
             slug=component.slug,
             name=component.name,
+            description=component.description,
             group=component.group,
             status=shown.status,
             since=shown.since,
@@ -130,7 +128,11 @@ def _see(board: Board, speed: bool) -> Seen:
         for component, shown in visible(board, PUBLIC)
     )
     catalog = board.catalog
-    shown = rows if speed else [(row.group, row.slug, row.name, row.status, row.since) for row in rows]
+    shown = (
+        rows
+        if speed
+        else [(row.group, row.slug, row.name, row.description, row.status, row.since) for row in rows]
+    )
     mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown))).digest()
     return Seen(page=catalog.page, rows=rows, groups=_grouped(catalog.groups, rows), mark=mark)
 

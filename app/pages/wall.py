@@ -14,9 +14,10 @@ from litestar.params import FromQuery
 from app.config import Config
 from app.domain.status import SEVERITY, Status, worst
 from app.live.hub import Hub
+from app.pages import stale
 from app.pages.answer import Press
-from app.pages.drawing import EDITION, draw, known, zone
-from app.pages.rows import SIGN, STALE_SIGN, WORD, Row, Seen, Sight
+from app.pages.drawing import EDITION, draw, zone
+from app.pages.rows import SIGN, WORD, Row, Seen, Sight
 from app.pages.static import style
 
 LARGE = 40  # tiles at the most for the kind that has room for milliseconds and a line: as in layout.js
@@ -41,27 +42,31 @@ def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
         seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
+        known, bad_file = stale.last_word(hub), hub.bad_file
         minute = now.replace(second=0, microsecond=0)
-        key = (EDITION, config.beat, chosen, feed, minute, seen.mark)
+        key = (EDITION, config.beat, chosen, feed, minute, seen.mark, bad_file)
         return await presses[chosen].answer(
             request,
             key,
             lambda: draw(
-                "wall.html", style=look, beat=config.beat, theme=chosen, **_shown(seen, id, feed == "ok", now)
+                "wall.html",
+                **{"style": look, "beat": config.beat, "theme": chosen, "id": id, "bad_file": bad_file},
+                **_shown(seen, feed, known, now),
             ),
         )
 
     return [wall]
 
 
-def _shown(seen: Seen, id: str, live: bool, now: datetime) -> dict[str, Any]:
+def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, Any]:
+    live = feed == "ok"
     status = worst(row.status for row in seen.rows)
-    heading, detail = say(seen.rows) if live else ("No live data", "Colours are off until data is back")
+    heading, detail = say(seen.rows) if live else ("No live data", stale.WHY[feed].capitalize())
     return {
-        "title": f"{SIGN[status] if live else STALE_SIGN} {heading} · {seen.page.name}",
+        "title": f"{SIGN[status] if live else stale.SIGN} {heading} · {seen.page.name}",
         "live": live,
-        "id": id,
-        "known": now if live else known(id, now),
+        "feed": feed,
+        "known": known,
         "now": now,
         "page": seen.page,
         "zone": zone(seen.page.time_zone),

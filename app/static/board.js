@@ -99,6 +99,8 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+export const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
 export function setTitle(sign, sentence, status) {
   const page = document.documentElement.dataset.page;
   const title = `${sign} ${sentence} · ${page}`;

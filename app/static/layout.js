@@ -15,7 +15,7 @@ export function solve({ width, height, unit, groups }) {
     for (let columns = 1; columns <= LARGE; columns++) {
       const split = divide({ width, height, unit, groups, total, flat, panels, columns });
       if (!split) continue;
-      Object.assign(split, judge(split, measures, unit, total, groups.length));
+      Object.assign(split, rate(split, measures, unit, total, groups.length));
       if (!best || split.quality > best.quality) best = split;
     }
   }
@@ -66,7 +66,7 @@ function divide({ width, height, unit, groups, total, flat, panels, columns }) {
 // The kind of tile a split allows, and how good it is: the most that can be read first, then large type, few
 // empty places, headings that are whole, and tiles of a pleasant shape. The weights were found by looking at 4 to
 // 1,000 tiles on four screens.
-function judge(split, { heading, name, word }, unit, total, groupCount) {
+function rate(split, { heading, name, word }, unit, total, groupCount) {
   const { flat, panels, columns, bands, panelWidth, tileWidth, tileHeight } = split;
   const large = tileWidth > 17 * unit && tileHeight > 13 * unit;
   const type = large

@@ -6,7 +6,10 @@
 // feed is ok: an open connection to a server that hears nothing is no proof.
 
 const STALE_AFTER = 2.5; // beats without a frame
+const ANSWER_WITHIN = 10e3; // milliseconds in which a new link must bring its first frame
+const IMPATIENT = 120e3; // milliseconds of an outage, or since somebody came to look, in which we ask often
 const FINAL = [4400, 4403, 4404]; // close codes that would only come again
+// Why a page is stale, to people. What a beat may say of the feed, WHY of app/pages/stale.py says as well.
 const REASONS = {
   stale: 'no word from the probes',
   down: 'the server has lost its feed',
@@ -15,19 +18,22 @@ const REASONS = {
 };
 
 const root = document.documentElement;
+// Only on walls, and on pages that are looked at from near the server.
+const operators = document.querySelector('.operators');
 
 export class Live {
   state = root.dataset.live;
-  reason = REASONS.stale;
+  reason = REASONS[root.dataset.feed] ?? REASONS.lost;
   connected = false; // a frame has come over the present link
   refused = false; // nobody will let us in again
-  known = Date.parse(root.dataset.known); // when the page was last known to be right, by the server's clock
+  known = Date.parse(root.dataset.known); // when workers were last heard, by the server's clock
 
   #hear;
   #show;
+  #said = '';
   #beat = Number(root.dataset.beat) * 1000;
   #last = root.dataset.id; // id of the last snapshot or patch, from which we resume
-  #feed = this.state === 'stale' ? null : 'ok'; // what the last beat said; null: none has said anything yet
+  #feed = root.dataset.feed; // what the last beat said; null: none has said anything yet
   #lastOk = performance.now(); // when the last frame came while the feed was ok
   #lastFrame = performance.now();
   #runOut = root.getAnimations().find(({ animationName }) => animationName === 'run-out'); // see tokens.css
@@ -35,12 +41,14 @@ export class Live {
   #link = null;
   #opened = 0;
   #failures = 0;
+  #impatient = performance.now() + IMPATIENT; // until when
   #retry = 0;
   #skew = 0; // how far the server's clock is ahead of ours
   #checked = performance.now();
   #awake = Date.now() - performance.now();
 
-  // `hear` is given each snapshot and each patch that is news; `show` is called when state or reason changed.
+  // `hear` is given each snapshot and each patch that is news; `show` is called when what is to be said of
+  // the connection has changed.
   constructor(hear, show) {
     this.#hear = hear;
     this.#show = show;
@@ -49,7 +57,7 @@ export class Live {
   start() {
     setInterval(() => this.#check(), Math.min(1000, this.#beat / 5));
     document.addEventListener('visibilitychange', () => this.#return());
-    addEventListener('pageshow', (event) => (event.persisted ? this.#wake() : this.#check()));
+    addEventListener('pageshow', (event) => (event.persisted ? this.#wake() : this.#return()));
     addEventListener('online', () => this.#return());
     this.#connect();
   }
@@ -57,6 +65,12 @@ export class Live {
   // Milliseconds, by the server's clock: that of a kiosk may be off by hours.
   now() {
     return Date.now() + this.#skew;
+  }
+
+  // What is being done about it.
+  get remedy() {
+    if (this.refused) return 'reload to try again';
+    return this.connected ? 'waiting for fresh results' : 'reconnecting';
   }
 
   #connect() {
@@ -79,21 +93,33 @@ export class Live {
     this.#failures = 0;
     this.#lastFrame = performance.now();
     if (frame.now) this.#skew = Date.parse(frame.now) - Date.now();
-    if (frame.type === 'beat') this.#feed = frame.feed;
+    if (frame.type === 'beat') this.#hearBeat(frame);
     if (frame.type === 'bye') return this.#again(frame.after);
     if (this.#feed === 'ok') this.#renew();
     // A snapshot counts even if its id is older than ours: the log may have been emptied. A patch names
     // everything whole, so one with the id we already have repeats it, or adds what was measured.
     if (frame.type === 'snapshot' || (frame.type === 'patch' && !isOlder(frame.id, this.#last))) {
       this.#last = frame.id;
+      // Its id, for what was measured is told later than it was heard.
+      if (frame.type === 'patch' && isFromWorkers(frame)) this.#learn(Number(frame.id.split('-')[0]));
       this.#hear(frame);
     }
-    this.#judge();
+    this.#decide();
+  }
+
+  #hearBeat({ feed, regions, config }) {
+    this.#feed = feed;
+    this.#learn(this.now() - Math.min(...Object.values(regions)) * 1000);
+    if (operators) operators.hidden = config !== 'bad';
+  }
+
+  // A clock that was set back must not leave us with an instant that is still to come.
+  #learn(at) {
+    this.known = Math.min(this.now(), Math.max(this.known, at));
   }
 
   #renew() {
     this.#lastOk = performance.now();
-    this.known = this.now();
     if (this.#runOut) this.#runOut.currentTime = 0;
   }
 
@@ -101,13 +127,13 @@ export class Live {
     if (!FINAL.includes(code)) return this.#again();
     this.refused = true;
     this.#link = null;
-    this.#judge();
+    this.#decide();
   }
 
-  // Come back after `after` seconds, or after a time that grows with each failure. It is random, so that ten
-  // thousand screens do not come back in the same instant.
+  // Come back after `after` seconds, or when our patience ends.
   #again(after) {
-    if (!this.connected) {
+    if (this.connected) this.#hurry();
+    else {
       this.#failures += 1;
       this.#open = this.#open === socket ? stream : socket;
     }
@@ -115,15 +141,29 @@ export class Live {
     this.#link = null;
     this.connected = false;
     this.#feed = null;
-    const wait = after ?? 0.5 + Math.random() * Math.min(30, 0.5 * 2 ** this.#failures);
-    this.#retry = setTimeout(() => this.#connect(), wait * 1000);
-    this.#judge();
+    this.#retry = setTimeout(() => this.#connect(), (after ?? this.#patience()) * 1000);
+    this.#decide();
   }
 
-  // Somebody looks at the page again, or the network is back: do not let them wait for the next try.
+  // Seconds, more with each failure. Whoever looks at a page that is not live looks for its return, so at first
+  // they are few. They are random, so that ten thousand screens do not come back in the same instant.
+  #patience() {
+    const most = document.hidden || performance.now() > this.#impatient ? 30 : 5;
+    return 0.2 + Math.random() * Math.min(most, 0.5 * 2 ** this.#failures);
+  }
+
+  #hurry() {
+    this.#impatient = performance.now() + IMPATIENT;
+  }
+
+  // Somebody looks at the page again, or the network is back: do not let them wait for the next try, nor for
+  // one that was begun on the network before.
   #return() {
     this.#check();
-    if (this.#retry && !document.hidden) this.#connect();
+    const begun = this.#link && performance.now() - this.#opened < 1000;
+    if (document.hidden || this.connected || this.refused || begun) return;
+    this.#hurry();
+    this.#connect();
   }
 
   #check() {
@@ -138,20 +178,21 @@ export class Live {
     this.#awake = awake;
     if (paused || slept) return this.#wake();
     // Something on the way may have swallowed the connection without a word.
-    const silent = now - Math.max(this.#opened, this.#lastFrame) > STALE_AFTER * this.#beat;
-    if (this.#link && silent) return this.#again();
-    this.#judge();
+    const [since, most] = this.connected ? [this.#lastFrame, STALE_AFTER * this.#beat] : [this.#opened, ANSWER_WITHIN];
+    if (this.#link && now - since > most) return this.#again();
+    this.#decide();
   }
 
   // What happened while this machine slept, nobody here knows.
   #wake() {
     this.#lastOk = -Infinity;
     this.#feed = null;
+    this.#hurry();
     if (!this.refused) this.#connect();
-    this.#judge();
+    this.#decide();
   }
 
-  #judge() {
+  #decide() {
     const silent = performance.now() - this.#lastOk > STALE_AFTER * this.#beat;
     const doubt = this.refused ? 'refused' : this.#feed === 'ok' || !this.#feed ? silent && 'lost' : this.#feed;
     // That the feed is gone remains the reason; that it was well is no proof any more.
@@ -159,7 +200,9 @@ export class Live {
     const fresh = this.#feed === 'ok' && this.connected;
     const state = doubt ? 'stale' : fresh ? 'live' : this.state === 'stale' ? 'stale' : 'retry';
     const reason = doubt ? (REASONS[doubt] ?? REASONS.lost) : this.reason;
-    if (state === this.state && reason === this.reason) return;
+    const said = `${state}, ${reason}, ${this.remedy}`;
+    if (said === this.#said) return;
+    this.#said = said;
     this.state = root.dataset.live = state;
     this.reason = reason;
     this.#show();
@@ -181,6 +224,11 @@ function stream(query, take, lose) {
   // It would reconnect by itself, but always to the same id and without our patience.
   stream.onerror = () => lose(0);
   return stream;
+}
+
+// That something is unknown by now is not heard from a worker: it is what the server makes of their silence.
+function isFromWorkers({ components, latency }) {
+  return latency || components?.some(({ status }) => status !== 'unknown');
 }
 
 // Ids are `milliseconds-number`; as texts, 9-0 would come after 10-0.

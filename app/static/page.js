@@ -1,5 +1,5 @@
 // The page at `/`. The server has drawn it; this keeps it true.
-import { Board, STALE_SIGN, STATUSES, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
 import { keep } from './keep.js';
@@ -60,21 +60,24 @@ function drawHero() {
     write(heading, sentence);
     announce(sentence);
   }
-  write(tally, stale ? `Last known state, from ${clock.time(live.known)}: ${board.sentence}` : countAll());
+  write(tally, stale ? lastKnown(status) : countAll());
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
   drawStarted(status);
+}
+
+// As `last_known` of app/pages/public.py.
+function lastKnown(status) {
+  const at = clock.recent(live.known, live.now());
+  return status === 'unknown' ? `Nothing heard since ${at}` : `Last known state, from ${at}: ${board.sentence}`;
 }
 
 let met = false;
 function drawFreshness() {
   met ||= live.state === 'live';
   if (live.state === 'live') write(freshness, 'Live – no need to reload');
-  else if (live.refused) write(freshness, 'Reload to try again');
   // Until the first frame the server's own words stand: as of when it drew this.
-  else if (met || live.state === 'stale') {
-    write(freshness, live.connected ? 'Waiting for fresh results…' : 'Reconnecting…');
-  }
+  else if (met || live.state === 'stale') write(freshness, `${capital(live.remedy)}${live.refused ? '' : '…'}`);
 }
 
 function drawStarted(status) {

@@ -43,6 +43,11 @@ export class Clock {
     return this.#parts.format(ms);
   }
 
+  // "14:31:29", which from another day would be taken for today's: then as below
+  recent(ms, now) {
+    return now - ms < 12 * 3600e3 ? this.time(ms) : this.moment(ms);
+  }
+
   // "23 Nov, 14:32 CET"
   moment(ms) {
     return this.#moment.format(ms);

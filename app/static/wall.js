@@ -1,6 +1,6 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, span } from './time.js';
 import { Live } from './live.js';
 import { solve, widthOf } from './layout.js';
@@ -8,6 +8,7 @@ import { solve, widthOf } from './layout.js';
 const NEW = 600; // seconds for which a problem is called new
 const FLASHES = 24; // at once
 const POINTS = 40; // of a sparkline
+const CARD = { tall: 19.2, compact: 12.6 }; // heights in units, with the gap, as wall.css makes them
 const DRIFT = [[0, 0], [3, 0], [3, 2], [0, 3], [-3, 2], [-3, 0], [-3, -2], [0, -3]]; // pixels, against burn-in
 
 const root = document.documentElement;
@@ -130,11 +131,11 @@ function drawRail() {
   rail.dataset.problems = problems.length;
   const size = unit();
   const height = upright.matches ? innerHeight * 0.34 : floor.clientHeight;
-  const tall = problems.length * 18.2 * size <= height;
+  const tall = problems.length * CARD.tall * size <= height;
   const widest = Math.max(4, ...problems.slice(0, 7).map(({ name }) => widthOf(name, 640)));
   const fit = rail.clientWidth / size / (widest * 4.7 + (tall ? 11.5 : 26)); // the scale at which names fit
   const least = Math.max(0.78, Math.min(1, fit));
-  const each = (tall ? 18.2 : 12.6) * size * least;
+  const each = (tall ? CARD.tall : CARD.compact) * size * least;
   const room = (height - (problems.length * each > height ? 4 * size : 0)) / each;
   const shown = problems.slice(0, Math.max(1, Math.floor(room + 0.01)));
   rail.toggleAttribute('data-tall', tall);
@@ -182,7 +183,7 @@ function drawHead() {
   const status = worst(board.all);
   const stale = live.state === 'stale';
   paint(head, status, stale ? 'stale' : status);
-  const [heading, detail] = stale ? ['No live data', 'Colours are off until data is back'] : say();
+  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say();
   write(find('.say h1'), heading);
   write(find('.say p'), detail);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, heading, stale ? 'stale' : status);
@@ -192,7 +193,7 @@ function drawHead() {
     write(item.querySelector('b'), String(count));
   }
   write(find('.freshness span'), { live: 'Live', retry: 'Connecting', stale: 'Not live' }[live.state]);
-  write(find('.banner small'), `${capital(live.reason)} · last known state shown`);
+  write(find('.banner small'), `Last known state shown, ${live.remedy}`);
   drawSilence();
 }
 
@@ -214,8 +215,6 @@ function drawSilence() {
   if (live.state !== 'stale') return;
   write(find('.banner span'), `No live data for ${span((live.now() - live.known) / 1000)}`);
 }
-
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 // The foot
 

@@ -114,7 +114,7 @@ def _read(path: str | Path) -> bytes:
             with open(path, "rb") as file:
                 return file.read(LARGEST + 1)
         what = "it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file"
-        sentence = f"{what}: name the YAML file itself with --config or STATUSWIRE_CONFIG"
+        sentence = f"{what}: name the YAML file itself"
     except FileNotFoundError:
         sentence = "there is no such file: write it, or name another with --config or STATUSWIRE_CONFIG"
     except PermissionError:

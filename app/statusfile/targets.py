@@ -61,7 +61,7 @@ def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
 def endpoint(text: str, port: str, example: str) -> str:
     """`host:port`, an IPv6 address in brackets. `port` stands in for one that is not given, unless empty."""
     if ":" in text and is_ip(text):
-        raise Wrong(f"is an IPv6 address without brackets: write '[{text}]:{port or 443}', with the quotes")
+        raise Wrong(f"is an IPv6 address without brackets: write '{_bracketed(text, port)}', with the quotes")
     host, colon, given = text.rpartition(":")
     if not colon or given.endswith("]"):
         host, given = text, port
@@ -71,6 +71,14 @@ def endpoint(text: str, port: str, example: str) -> str:
     if not re.fullmatch(r"[0-9]{1,5}", given) or not 1 <= int(given) <= 65535:
         raise Wrong(f"has no port from 1 to 65535: write {example}")
     return f"[{bare}]:{int(given)}" if ":" in bare else f"{bare}:{int(given)}"
+
+
+def _bracketed(text: str, port: str) -> str:
+    """What was most likely meant: ::1:443 is an address as it stands, and nobody has that one."""
+    address, _, given = text.rpartition(":")
+    if is_ip(address) and given.isdecimal() and 1 <= int(given) <= 65535:
+        return f"[{address}]:{given}"
+    return f"[{text}]:{port or 443}"
 
 
 def checked_host(text: str, example: str) -> str:

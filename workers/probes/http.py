@@ -85,8 +85,8 @@ class Http(Probe, kind="http"):
             try:
                 # Not read by httpx, which would inflate a bomb of any size.
                 response = await self._client.send(request, stream=True)
-            except httpx.HTTPError:
-                # Our transport raises none; it is what httpx has to say of a Location.
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+                # Our transport raises none; it is what httpx and idna have to say of a Location.
                 raise Failed("redirects", "It redirects to something that is no URL.") from None
             following = response.next_request
             is_answer = way.words.redirects == 0 or prepared.expectation.is_met_by(response.status_code)

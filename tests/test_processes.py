@@ -1,0 +1,149 @@
+"""`web` with several processes: one port, and a hub for each; what happens to one is no matter of the
+others."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed
+
+from app.domain.standing import State
+from app.feed import Feed
+from tests.conftest import eventually
+from tests.services import Valkey, Web, alive, free_port
+from tests.test_streams import BEAT, FILE, say
+
+PROCESSES = 2
+
+
+class Webs(Web):
+    def __init__(self, redis_url: str, **environ: str) -> None:
+        # The first of some ports in a row.
+        self.alone = free_port()
+        environ |= {"STATUSWIRE_PROCESSES": str(PROCESSES), "STATUSWIRE_METRICS_PORT": str(self.alone)}
+        super().__init__(redis_url, STATUSWIRE_BEAT=BEAT, **environ)
+
+    @property
+    def pids(self) -> list[int]:
+        assert self.process is not None
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def figure(self, number: int, name: str) -> float:
+        """One figure of one process, by its own port; -1 while it does not answer."""
+        port, self.port = self.port, self.alone + number
+        try:
+            lines = self.get("/metrics")[1].decode().splitlines()
+        except OSError:
+            return -1.0
+        finally:
+            self.port = port
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
+
+    def viewers(self) -> list[float]:
+        return [self.figure(number, 'statuswire_viewers{kind="ws"}') for number in range(PROCESSES)]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Webs]:
+    with Valkey() as valkey, Webs(valkey.start().url) as webs:
+        (webs.folder / "statuswire.yaml").write_text(FILE)
+        yield webs.start()
+
+
+@pytest.fixture
+async def webs(shared: Webs) -> Webs:
+    """All of them are up; the test before may have ended some, or all."""
+    if not shared.running:
+        await asyncio.to_thread(shared.start, migrate=False)
+    await eventually(lambda: [shared.figure(n, "statuswire_process ") for n in range(PROCESSES)] == [1, 2])
+    await eventually(lambda: b"Website" in shared.get("/")[1])
+    await eventually(lambda: sum(shared.viewers()) == 0)
+    return shared
+
+
+async def watch(webs: Webs, stack: AsyncExitStack, count: int) -> list[Any]:
+    urls = [f"ws://127.0.0.1:{webs.port}/ws"] * count
+    return [await stack.enter_async_context(websockets.connect(url, compression=None)) for url in urls]
+
+
+async def last_frame(socket: Any) -> dict[str, Any]:
+    """The last before the socket was closed."""
+    frames = []
+    with suppress(ConnectionClosed):
+        while True:
+            frames.append(json.loads(await socket.recv()))
+    return frames[-1]  # type: ignore[no-any-return]
+
+
+async def patch(socket: Any, id: str) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        while (frame := json.loads(await socket.recv()))["id"] != id or frame["type"] != "patch":
+            pass
+        return frame  # type: ignore[no-any-return]
+
+
+async def test_the_viewers_of_one_port_are_spread_and_all_are_told_the_same(
+    webs: Webs,
+) -> None:
+    feed = Feed(webs.environ["REDIS_URL"])
+    async with AsyncExitStack() as stack:
+        sockets = await watch(webs, stack, 60)
+        assert sum(webs.viewers()) == 60
+        assert min(webs.viewers()) >= 5
+        await say(feed, "api", State.UP)
+        id = await say(feed, "api", State.DOWN)
+        patches = [await patch(socket, id) for socket in sockets]
+    assert patches == [patches[0]] * 60
+    pushed = [json.loads(line) for line in webs.logs.splitlines() if '"pushed"' in line]
+    assert {line["process"] for line in pushed if line["id"] == id} == {1, 2}
+    await feed.close()
+
+
+async def test_one_that_is_killed_costs_only_its_own_viewers_and_comes_back(webs: Webs) -> None:
+    async with AsyncExitStack() as stack:
+        sockets = await watch(webs, stack, 30)
+        before = webs.viewers()
+        pids = webs.pids
+        os.kill(pids[0], signal.SIGKILL)
+        await eventually(lambda: not alive(pids[0]))
+        # The port goes on answering.
+        await watch(webs, stack, 5)
+        await eventually(lambda: min(webs.viewers()) >= 0)
+        assert len(webs.pids) == PROCESSES
+        assert set(webs.pids) > set(pids[1:])
+        gone = sum(socket.state is not websockets.State.OPEN for socket in sockets)
+        assert gone in before
+    assert '"part": "web ' in webs.logs
+
+
+async def test_each_says_bye_to_its_own_when_the_parent_is_told_to_stop(webs: Webs) -> None:
+    pids = webs.pids
+    async with AsyncExitStack() as stack:
+        sockets = await watch(webs, stack, 30)
+        assert min(webs.viewers()) > 0
+        reading = [asyncio.create_task(last_frame(socket)) for socket in sockets]
+        assert await asyncio.to_thread(webs.stop, 3.0) == 0
+        frames = await asyncio.gather(*reading)
+    assert {frame["type"] for frame in frames} == {"bye"}
+    assert not any(alive(pid) for pid in pids)
+
+
+async def test_none_outlives_a_parent_that_is_killed(webs: Webs) -> None:
+    pids = webs.pids
+    webs.kill()
+    await eventually(lambda: not any(alive(pid) for pid in pids))
+
+
+async def test_another_server_on_the_port_is_one_clear_line(webs: Webs) -> None:
+    """Both would ask for the port to be shared, and the kernel would let them."""
+    with Web(webs.environ["REDIS_URL"], PORT=str(webs.port), STATUSWIRE_PROCESSES="2") as second:
+        assert second.run() == 2
+        assert "Cannot listen on 127.0.0.1 port" in second.logs
