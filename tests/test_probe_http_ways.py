@@ -455,6 +455,12 @@ async def test_what_is_forbidden_stays_so_through_a_proxy() -> None:
         assert sentinel.visits == [] and [head.split()[1] for head in seen] == [target.place]
 
 
+@pytest.mark.parametrize("proxy", ["http://[::1", "${SECRET}", "http://a:99999/", "https://a/"])
+async def test_a_proxy_that_is_no_url_is_our_fault(probes: Probes, proxy: str) -> None:
+    result = await look(probes, "http://127.0.0.1:1/", proxy=proxy)
+    assert verdict(result) == ("inconclusive", "worker") and "cl1ent" not in repr(result)
+
+
 async def test_a_silent_proxy_ends_with_the_probe(probes: Probes) -> None:
     async with listening(silent) as proxy:
         result = await look(probes, "http://127.0.0.1:1/", timeout=0.3, proxy=proxy.url)
