@@ -43,6 +43,7 @@ async def test_a_changed_file_is_on_every_screen_and_with_the_workers(
     _, web = parts
     catalogs = feed.catalogs()
     assert names(await anext(catalogs)) == ["Website"]
+    await eventually(lambda: b"Website" in web.get("/")[1])
     async with websockets.connect(f"ws://127.0.0.1:{web.port}/ws") as socket:
         assert shown(await snapshot(socket)) == ["website"]
 
