@@ -428,6 +428,16 @@ async def test_a_proxy_that_does_not_lead_there_is_no_way(probes: Probes, answer
     assert verdict(result) in (("unreachable", reason), ("fail", reason)) and "t0ken" not in repr(result)
 
 
+async def test_a_proxy_is_told_who_we_are_and_the_target_is_not(probes: Probes) -> None:
+    seen: list[str] = []
+    async with listening(proxying(seen)) as proxy, listening(server := Requests()) as target:
+        who = {"user": "us", "password": "${PASSWORD}"}
+        assert verdict(await look(probes, target.url, proxy=proxy.url, proxy_auth=who)) == ("ok", "")
+    said = base64.b64encode(b"us:correct horse").decode()
+    assert f"\r\nProxy-Authorization: Basic {said}\r\n\r\n" in seen[0]
+    assert said not in server.seen[0][0] and "Proxy" not in server.seen[0][0]
+
+
 async def test_what_is_forbidden_stays_so_through_a_proxy() -> None:
     seen: list[str] = []
     async with listening(silent) as sentinel, listening(proxying(seen)) as proxy:
@@ -443,6 +453,12 @@ async def test_what_is_forbidden_stays_so_through_a_proxy() -> None:
             assert verdict(result) == ("inconclusive", "not permitted")
         await probes.close()
         assert sentinel.visits == [] and [head.split()[1] for head in seen] == [target.place]
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "${SECRET}", "http://a:99999/", "https://a/"])
+async def test_a_proxy_that_is_no_url_is_our_fault(probes: Probes, proxy: str) -> None:
+    result = await look(probes, "http://127.0.0.1:1/", proxy=proxy)
+    assert verdict(result) == ("inconclusive", "worker") and "cl1ent" not in repr(result)
 
 
 async def test_a_silent_proxy_ends_with_the_probe(probes: Probes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import struct
+import sys
 from collections.abc import AsyncIterator
 
 import asyncpg  # type: ignore[import-untyped]
@@ -284,3 +285,38 @@ async def test_whoever_offers_no_tls_is_told_no_password(probes: Probes) -> None
 async def test_silence_ends_with_the_probe(probes: Probes) -> None:
     async with listening(silent) as target:
         assert verdict(await look(probes, target.place, timeout=0.3)) == ("fail", "timeout")
+
+
+async def test_whoever_sends_faster_than_we_read_does_not_hold_up_the_loop(probes: Probes) -> None:
+    """From a process of its own, or it would have to wait for us."""
+    notice = message(b"N", bytes((1 << 20) - 5))
+    code = (
+        "import socket, sys\n"
+        "with socket.create_server(('127.0.0.1', 0)) as listener:\n"
+        "    print(listener.getsockname()[1], flush=True)\n"
+        "    connection, _ = listener.accept()\n"
+        "    said = sys.stdin.buffer.read()\n"
+        "    try:\n"
+        "        while True: connection.sendall(said)\n"
+        "    except OSError: pass\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+    assert server.stdin is not None and server.stdout is not None
+    port = int(await server.stdout.readline())
+    server.stdin.write(notice)
+    server.stdin.close()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    result = await look(probes, f"127.0.0.1:{port}", timeout=0.4)
+    counting.cancel()
+    await asyncio.wait_for(server.wait(), 5)
+    assert result.outcome == "fail" and result.reason in ("timeout", "too large")
+    assert turns > 40

@@ -394,6 +394,7 @@ WORDS = [
     ("http: https://a\nsend: x", 5, "`send` does not go with GET: add `method: POST`, or take it out"),
     ("http: https://a\nredirects: -1", 5, "`redirects: -1` must be a whole number from 0 to 10"),
     ("http: https://a\nproxy: socks5://a", 5, "`proxy` must be a whole URL, from http:// on, such as http://"),
+    ("http: https://a\nproxy_auth: {user: a, password: ${P}}", 5, "`proxy_auth` belongs to a `proxy`: give"),
     ("http: https://a\nexpect: {size: 5}", 5, "`size: 5` is no span: write 500-20000, or leave out one end"),
     ("http: https://a\nexpect: {size: 5-4}", 5, "`size: 5-4` runs backwards: write 4-5"),
     ("http: https://a\nexpect: {size: 1-9999999}", 5, "ends too high: at most 1048576"),
@@ -817,7 +818,8 @@ def test_the_reference_is_true_and_names_every_key() -> None:
             Expectation(each.expect)
     places = ("the file", "`page`", "a group", "a component")
     keys = {key for place in places for key in KEYS[place]} | set(COMMON) | set(Expect.__struct_fields__)
-    assert keys | {"x-..."} == first_cells(text)
+    tables = re.findall(r"^\| key \|.*\n\|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert keys | {"x-..."} == first_cells("".join(tables))
 
 
 def test_the_reference_of_the_probes_has_a_section_for_every_kind() -> None:

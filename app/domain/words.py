@@ -68,16 +68,8 @@ class Span(Form, frozen=True):
     most: int
 
 
-class Pattern(Form, frozen=True):
-    """A text that is looked for, or a regular expression between slashes."""
-
-
 class Headers(Form, frozen=True):
     """Names and values, with variables in the values."""
-
-
-class Answers(Form, frozen=True):
-    """One text or a list of them."""
 
 
 class Slug(Form, frozen=True):

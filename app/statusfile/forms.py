@@ -163,8 +163,6 @@ _READINGS: Final[Mapping[type[words.Form], Callable[[Any], Reading[Any]]]] = {
     words.Percent: _percent,
     words.Seconds: _seconds,
     words.Span: _span,
-    words.Pattern: _as_it_is(values.body),
-    words.Answers: _as_it_is(values.answer),
     words.Slug: _as_it_is(values.slug),
     words.Question: _as_it_is(targets.question),
     words.Url: _url,

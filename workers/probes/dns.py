@@ -50,11 +50,26 @@ class Dns(Probe, kind="dns"):
         run.stage = "answer"
         # Without a free file descriptor dnspython speaks of servers that fail. This says what it is.
         socket.socket().close()
+        answer = await self._ask(resolver, question, name, words.record, run)
+        run.answered()
+        run.address = Address(str(answer.nameserver), int(answer.port or 53))
+        if words.authenticated and not answer.response.flags & dns.flags.AD:
+            raise Failed("answer", f"The server does not say that DNSSEC vouches for {name}.")
+        check_answers(monitor.expect.answer, [_text(rdata) for rdata in answer])
+
+    async def _ask(
+        self,
+        resolver: dns.asyncresolver.Resolver,
+        question: dns.name.Name,
+        name: str,
+        record: str,
+        run: Run,
+    ) -> dns.resolver.Answer:
         began = time.perf_counter()
         try:
-            answer = await resolver.resolve(
+            return await resolver.resolve(
                 question,
-                dns.rdatatype.from_text(words.record),
+                dns.rdatatype.from_text(record),
                 search=False,
                 # The deadline of the run is shorter, and is the one that counts.
                 lifetime=run.timeout + 1,
@@ -65,16 +80,11 @@ class Dns(Probe, kind="dns"):
             raise Failed("dns", f"The name {name} does not exist.") from None
         except dns.resolver.NoAnswer:
             run.answered()
-            raise Failed("dns", f"The name {name} has no {words.record} record.") from None
+            raise Failed("dns", f"The name {name} has no {record} record.") from None
         except dns.resolver.NoNameservers as error:
             raise _no_server_helps(name, error) from None
         finally:
             run.dns = time.perf_counter() - began
-        run.answered()
-        run.address = Address(str(answer.nameserver), int(answer.port or 53))
-        if words.authenticated and not answer.response.flags & dns.flags.AD:
-            raise Failed("answer", f"The server does not say that DNSSEC vouches for {name}.")
-        check_answers(monitor.expect.answer, [_text(rdata) for rdata in answer])
 
     def _system_resolver(self) -> dns.asyncresolver.Resolver:
         try:

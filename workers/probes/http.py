@@ -12,8 +12,8 @@ from typing import Final
 import httpx
 from msgspec import Struct, structs
 
+from app.domain.kinds.http import Basic, OAuth2
 from app.domain.kinds.http import Http as Words
-from app.domain.kinds.http import OAuth2
 from app.domain.monitor import Monitor
 from workers.probes.equipment import Equipment, Probe, words_of
 from workers.probes.expect import Expectation
@@ -93,7 +93,7 @@ class Http(Probe, kind="http"):
             if following is None or is_answer:
                 return response
             if not _same_party(request.url, following.url):
-                way = Way(_without_certificate(way.words), way.proxy)
+                way = Way(_without_certificate(way.words), way.proxy, way.proxy_auth)
             request = _followed(request, following)
         raise Failed("redirects", f"It redirects more than {_times(way.words.redirects)}.")
 
@@ -105,7 +105,7 @@ class Http(Probe, kind="http"):
                 monitor,
                 self._request(monitor, words, run),
                 Expectation(monitor.expect, words.size),
-                Way(words, self._proxy(words, run)),
+                Way(words, self._proxy(words, run), self._basic(words.proxy_auth, run)),
                 run.secrets,
             )
             self._prepared[monitor.key] = prepared
@@ -139,10 +139,16 @@ class Http(Probe, kind="http"):
             return {}
         if auth.basic is None:
             return {"Authorization": f"Bearer {fill(auth.bearer, run)}"}
-        pair = f"{fill(auth.basic.user, run)}:{fill(auth.basic.password, run)}"
+        return {"Authorization": self._basic(auth.basic, run)}
+
+    def _basic(self, who: Basic | None, run: Run) -> str:
+        """Empty for nobody."""
+        if who is None:
+            return ""
+        pair = f"{self.equipment.fill(who.user, run)}:{self.equipment.fill(who.password, run)}"
         encoded = b64encode(pair.encode()).decode()
         run.secrets.append(encoded)
-        return {"Authorization": f"Basic {encoded}"}
+        return f"Basic {encoded}"
 
     def _proxy(self, words: Words, run: Run) -> httpx.URL | None:
         if not words.proxy:

@@ -27,7 +27,7 @@ _OK, _MORE, _SWITCH, _ERROR = 0, 1, 254, 255
 _SSL: Final = 0x800
 # Long passwords, protocol 4.1, transactions, secure connection, plugins for auth.
 _ABILITIES: Final = 0x1 | 0x200 | 0x2000 | 0x8000 | 0x80000
-_REFUSED: Final = frozenset({1044, 1045, 1130, 1251, 1698, 3118, 4151})
+_REFUSED: Final = frozenset({1044, 1045, 1130, 1251, 1698, 1862, 3118, 3162, 4151})
 _FAST, _FULL = b"\x03", b"\x04"
 
 

@@ -51,6 +51,8 @@ async def _exchange(address: Address, run: Run) -> bytes:
         await loop.sock_sendall(asking, _PACKET.pack(_CLIENT, 0, 0, 0, *([0] * 9), *nonce))
         while True:
             packet = await loop.sock_recv(asking, 1024)
+            # In a flood there is always something to read, and the loop would not have its turn.
+            await asyncio.sleep(0)
             if len(packet) >= _PACKET.size and _PACKET.unpack_from(packet)[9:11] == nonce:
                 return packet
 

@@ -6,6 +6,7 @@ is bounded in every direction: a target may be hostile.
 """
 
 import asyncio
+import re
 import time
 from typing import Final
 
@@ -123,6 +124,7 @@ class Way(Struct, frozen=True):
 
     words: Http = Http()
     proxy: httpx.URL | None = None
+    proxy_auth: str = ""  # the value of a header
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -155,7 +157,7 @@ class Transport(httpx.AsyncBaseTransport):
         port = url.port or (80 if url.scheme == "http" else 443)
         certificates = self._certificates
         if way.proxy is not None:
-            stream = await self._through(way.proxy, host, port, run)
+            stream = await self._through(way.proxy, way.proxy_auth, host, port, run)
             if url.scheme == "https":
                 await secure(stream, host, run, certificates.context(way.words, alpn="http/1.1"))
             return stream
@@ -170,7 +172,7 @@ class Transport(httpx.AsyncBaseTransport):
             certificates.unverified,
         )
 
-    async def _through(self, proxy: httpx.URL, host: str, port: int, run: Run) -> Stream:
+    async def _through(self, proxy: httpx.URL, auth: str, host: str, port: int, run: Run) -> Stream:
         """A tunnel, for http too: the target is resolved and judged here, and the proxy is told the judged
         address, so that a name that answers it differently gains nothing."""
         permitted = await self._egress.permitted(host, port, run)
@@ -179,7 +181,7 @@ class Transport(httpx.AsyncBaseTransport):
         stream = await connect(self._egress, proxy.raw_host.decode("ascii"), proxy.port or 80, run)
         run.family = family
         try:
-            await _tunnel(stream, address, run)
+            await _tunnel(stream, address, auth, run)
         except BaseException:
             stream.close()
             raise
@@ -189,13 +191,14 @@ class Transport(httpx.AsyncBaseTransport):
 _STRAIGHT: Final = Way()
 
 
-async def _tunnel(stream: Stream, address: Address, run: Run) -> None:
+async def _tunnel(stream: Stream, address: Address, auth: str, run: Run) -> None:
     place = str(address).encode()
     talk = Conversation(stream, Run(secrets=run.secrets))
     run.stage = "connect"
-    await talk.say(b"CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (place, place))
+    header = b"Proxy-Authorization: %s\r\n" % auth.encode() if auth else b""
+    await talk.say(b"CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (place, place, header))
     status = await talk.line()
-    if status.split(b" ")[1:2] != [b"200"]:
+    if not re.fullmatch(rb"HTTP/1\.[01] 2[0-9]{2}( .*)?", status):
         raise Failed("proxy", f"The proxy says {run.quoted(status)} to {address}.", Outcome.UNREACHABLE)
     for _ in range(HEADERS_AT_MOST):
         if not await talk.line():

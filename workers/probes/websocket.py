@@ -2,13 +2,16 @@
 the websockets package, which does no I/O here: the connection is ours, to a judged address.
 """
 
+import asyncio
 import logging
+import re
+import time
 from contextlib import suppress
 from typing import Final
 
 import httpx
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, PayloadTooBig, WebSocketException
+from websockets.exceptions import PayloadTooBig, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
@@ -23,6 +26,8 @@ from workers.probes.stream import Stream
 
 MESSAGE_AT_MOST: Final = 1 << 20
 _HEARD_AT_MOST: Final = 2 * MESSAGE_AT_MOST
+_FRAMES_AT_MOST: Final = 1000
+_PIECE: Final = 2048
 _SILENT: Final = logging.getLogger("statuswire.silent")
 _SILENT.disabled = True
 
@@ -76,6 +81,8 @@ class _Talk:
         self._protocol = protocol
         self._run = run
         self._heard = 0
+        self._frames = 0
+        self._unread = b""
         self._events: list[Event] = []
 
     async def shake_hands(self, headers: dict[str, str], subprotocol: str) -> None:
@@ -86,15 +93,32 @@ class _Talk:
             request.headers[name] = value
         self._protocol.send_request(request)
         self._run.stage = "first_byte"
+        await self._upgraded()
         events: list[Event] = []
         while not events and self._protocol.handshake_exc is None:
             events = await self._turn()
-        self._run.stage = "rest"
         if (error := self._protocol.handshake_exc) is not None:
             raise self._refused(error)
         if subprotocol and self._protocol.subprotocol != subprotocol:
             raise Failed("answer", f"It does not speak the subprotocol {subprotocol}.")
         self._events = events[1:]
+
+    async def _upgraded(self) -> None:
+        """Up to the status. The body of a refusal is nothing to wait for."""
+        asked = time.perf_counter()
+        await self._flush()
+        head = await self._stream.read()
+        self._run.first_byte = max(time.perf_counter() - asked - self._stream.held(), 0.0)
+        self._run.stage = "rest"
+        while head and b"\n" not in head and len(head) < _PIECE and (data := await self._stream.read()):
+            head += data
+        found = re.match(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]", head)
+        if found is not None and found[1] != b"101":
+            self._run.answered()
+            status = found[1].decode()
+            raise Failed(f"status {status}", f"The status is {status}; 101 was expected.")
+        self._unread = head
+        self._heard = len(head)
 
     def say(self, message: str) -> None:
         """It leaves with the next reading."""
@@ -126,18 +150,23 @@ class _Talk:
     async def _turn(self) -> list[Event]:
         """What came of the next piece that was read."""
         await self._flush()
-        data = await self._stream.read()
-        self._heard += len(data)
-        if self._heard > _HEARD_AT_MOST:
-            raise _too_large()
-        if data:
-            self._protocol.receive_data(data)
+        # In small pieces: 64 KiB of frames of two bytes would keep the loop for half a second.
+        if not self._unread:
+            self._unread = await self._stream.read()
+            self._heard += len(self._unread)
         else:
-            # A refusal may have a body that lasts until the end.
+            await asyncio.sleep(0)
+        piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+        if piece:
+            self._protocol.receive_data(piece)
+        else:
             self._protocol.receive_eof()
         if self._protocol.parser_exc is not None:
             raise self._broken(self._protocol.parser_exc)
         events = self._protocol.events_received()
+        self._frames += len(events)
+        if self._heard > _HEARD_AT_MOST or self._frames > _FRAMES_AT_MOST:
+            raise _too_large()
         if not events and self._protocol.handshake_exc is None and self._protocol.reader.eof:
             raise _closed()
         return events
@@ -156,9 +185,6 @@ class _Talk:
 
     def _refused(self, error: Exception) -> Failed:
         self._run.answered()
-        if isinstance(error, InvalidStatus):
-            status = error.response.status_code
-            return Failed(f"status {status}", f"The status is {status}; 101 was expected.")
         if isinstance(error.__cause__, EOFError):
             return _closed()
         return Failed("protocol", f"The handshake failed: {self._why(error)}.")

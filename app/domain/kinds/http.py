@@ -41,11 +41,14 @@ class Http(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     auth: Auth | None = None
     redirects: Annotated[int, Whole(0, 10)] = 5  # how many are followed; one more fails, unless it is 0
     proxy: Annotated[str, Url(("http",))] = ""
+    proxy_auth: Basic | None = None
     size: Annotated[tuple[int, int] | None, Span(1 << 20), EXPECTED] = None  # bytes of the body, decoded
 
     def clash(self, target: str) -> tuple[str, str] | None:
         if self.send and self.method in _BODILESS:
             return "send", f"`send` does not go with {self.method}: add `method: POST`, or take it out"
+        if self.proxy_auth is not None and not self.proxy:
+            return "proxy_auth", "`proxy_auth` belongs to a `proxy`: give that too"
         if self.auth is not None:
             if (self.auth.basic is not None) + bool(self.auth.bearer) + (self.auth.oauth2 is not None) != 1:
                 return "auth", "`auth` must be one of `basic`, `bearer` and `oauth2`: keep one of them"
