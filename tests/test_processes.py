@@ -63,7 +63,9 @@ async def webs(shared: Webs) -> Webs:
     """All of them are up; the test before may have ended some, or all."""
     if not shared.running:
         await asyncio.to_thread(shared.start, migrate=False)
-    await eventually(lambda: [shared.figure(n, "statuswire_process ") for n in range(PROCESSES)] == [1, 2], 30)
+    await eventually(
+        lambda: [shared.figure(n, "statuswire_process ") for n in range(PROCESSES)] == [1, 2], 30.0
+    )
     await eventually(lambda: b"Website" in shared.get("/")[1])
     await eventually(lambda: sum(shared.viewers()) == 0)
     return shared

@@ -65,6 +65,7 @@ def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
     return address if _parse(address) is not None else client
 
 
+@lru_cache(4096)
 def is_local(address: str) -> bool:
     return _is_in(address, LOOPBACK)
 

@@ -1,7 +1,7 @@
 """The two ways out to a screen, `/events` and `/ws`. Both carry the same frames.
 
-Here it is decided who may watch, and how they are reached: after the answer the socket leaves ASGI for a Peer
-where it can, and is carried over ASGI where it cannot.
+Here it is decided who may watch, and how they are reached: the socket leaves ASGI for a Peer, answer and all,
+where it can, and frames are carried over ASGI where it cannot.
 """
 
 import asyncio
