@@ -464,11 +464,16 @@ async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web],
             for asked in (("/events",), ("/ws", *handshake)):
                 stack.enter_context(stuck(web, *asked))
         healthy = [await stack.enter_async_context(ws(web)) for web in ours]
+        seen = ["", ""]
+
+        async def read(n: int) -> None:
+            async for raw in healthy[n]:
+                seen[n] = json.loads(raw)["id"]
+
+        reading = [asyncio.create_task(read(n)) for n in range(2)]
         for _ in range(20):
             last = await flips(feed, 50)
-        for reading in healthy:
-            while (await frame(reading, "patch"))["id"] != last:
-                pass
+        await eventually(lambda: seen == [last, last], within=20)
         full = time.monotonic()
         for web in ours:
             await eventually(lambda web=web: metric(web, cut) == 2, within=12)  # type: ignore[misc]
@@ -477,6 +482,8 @@ async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web],
         for web, before in open_before.items():
             await eventually(lambda web=web, before=before: open_files(web) <= before + 1)  # type: ignore[misc]
             assert "Traceback" not in web.logs and "ASGI callable" not in web.logs
+        for task in reading:
+            task.cancel()
 
 
 def open_files(web: Web) -> int:
