@@ -4,9 +4,11 @@ others."""
 import asyncio
 import json
 import os
+import random
 import signal
+import socket
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,25 @@ from websockets.exceptions import ConnectionClosed
 from app.domain.standing import State
 from app.feed import Feed
 from tests.conftest import eventually
-from tests.services import Valkey, Web, alive, free_port
+from tests.services import Valkey, Web, alive
 from tests.test_streams import BEAT, FILE, say
 
 PROCESSES = 2
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """The first of them. Below those that the kernel gives to whoever asks for any."""
+    while True:
+        first = random.randint(12_000, 32_000)
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
 class Webs(Web):
     def __init__(self, redis_url: str, **environ: str) -> None:
-        # The first of some ports in a row.
-        self.alone = free_port()
+        self.alone = free_ports_in_a_row(PROCESSES)
         environ |= {"STATUSWIRE_PROCESSES": str(PROCESSES), "STATUSWIRE_METRICS_PORT": str(self.alone)}
         super().__init__(redis_url, STATUSWIRE_BEAT=BEAT, **environ)
 
@@ -76,18 +87,18 @@ async def watch(webs: Webs, stack: AsyncExitStack, count: int) -> list[Any]:
     return [await stack.enter_async_context(websockets.connect(url, compression=None)) for url in urls]
 
 
-async def last_frame(socket: Any) -> dict[str, Any]:
+async def last_frame(viewer: Any) -> dict[str, Any]:
     """The last before the socket was closed."""
     frames = []
     with suppress(ConnectionClosed):
         while True:
-            frames.append(json.loads(await socket.recv()))
+            frames.append(json.loads(await viewer.recv()))
     return frames[-1]  # type: ignore[no-any-return]
 
 
-async def patch(socket: Any, id: str) -> dict[str, Any]:
+async def patch(viewer: Any, id: str) -> dict[str, Any]:
     async with asyncio.timeout(5):
-        while (frame := json.loads(await socket.recv()))["id"] != id or frame["type"] != "patch":
+        while (frame := json.loads(await viewer.recv()))["id"] != id or frame["type"] != "patch":
             pass
         return frame  # type: ignore[no-any-return]
 

@@ -1166,11 +1166,11 @@ async def test_ten_thousand_monitors_do_not_hold_up_the_loop(file: Path) -> None
     file.write_text(large())
     worst = 0.0
     async with watched(file) as heard:
-        last = time.perf_counter()
+        began = last = time.perf_counter()
         while not heard:
             await asyncio.sleep(0.001)
             now = time.perf_counter()
             worst, last = max(worst, now - last), now
     assert 10_000 == len(list(heard[0].monitors()))  # type: ignore[union-attr]
-    # 50 ms here when nothing else runs; on the loop itself it would be more than a second.
-    assert worst < 0.7
+    # A fortieth of it when nothing else runs; on the loop itself it would be nearly all.
+    assert worst < (last - began) / 2
