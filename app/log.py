@@ -110,6 +110,9 @@ _encode = json.JSONEncoder().encode
 
 def _ending(config: Config) -> list[Processor]:
     cleaning: list[Processor] = [structlog.processors.format_exc_info, clean]
+    if config.process:
+        # Of several on one port. A context variable would be looked up anew for each line.
+        cleaning.insert(0, lambda _, __, event: {**event, "process": config.process})
     if config.log_format == "json":
         return [*cleaning, lambda _, __, event: _encode(event)]
     colours = os.isatty(_stderr() or 0) and "NO_COLOR" not in os.environ

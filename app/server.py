@@ -33,8 +33,6 @@ UNACKNOWLEDGED_MS = 30_000
 
 def web(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 after a sentence on why it could not."""
-    if config.process:
-        structlog.contextvars.bind_contextvars(process=config.process)
     # uvicorn raises the signal again when it has stopped; by then we are done and mean to end with 0.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_stopping)

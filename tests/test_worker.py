@@ -195,7 +195,7 @@ def test_as_a_process_it_heeds_sigterm_with_exit_code_0(redis_url: str, tmp_path
         wait_until(lambda: "the worker begins" in worker.logs, 10.0, lambda: worker.logs)
         began = time.monotonic()
         assert worker.stop() == 0, worker.logs
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 3.0
         assert "the worker has ended" in worker.logs
 
 
