@@ -48,10 +48,14 @@ class Ours:
         await asyncio.to_thread(_start, self.web, core, migrate=False)
 
     async def count(self, name: str) -> float:
-        """A figure of /metrics with its labels, as it stands there; 0 before it was ever counted."""
-        _, text = await asyncio.to_thread(self.web.get, "/metrics")
-        found = re.search(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        return await count(self.web, name)
+
+
+async def count(web: Web, name: str) -> float:
+    """A figure of /metrics with its labels, as it stands there; 0 before it was ever counted."""
+    _, text = await asyncio.to_thread(web.get, "/metrics")
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def _start(web: Web, core: int | None, migrate: bool = True) -> None:

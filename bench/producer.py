@@ -34,11 +34,12 @@ def status_file() -> str:
 class Producer:
     """Says one change after another: all components down, one by one, then all up again."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._feed = Feed(redis_url, beat=BEAT)
+    def __init__(self, redis_url: str, beat: float = BEAT) -> None:
+        self._feed = Feed(redis_url, beat=beat)
         self._counter = itertools.count(1)
         self._at = datetime.now(UTC)
         self.ids: list[str] = []
+        self.waiting: list[tuple[str, Logged]] = []
 
     async def __aenter__(self) -> Self:
         await self.beat()
@@ -60,6 +61,16 @@ class Producer:
         said = time.monotonic_ns()
         self.ids += [announced.id for announced in await self._feed.announce(events)]
         return said
+
+    def prepare(self, changes: int) -> None:
+        """Let that many more changes happen, and wait to be said."""
+        self.waiting += [self._next() for _ in range(changes)]
+
+    async def say(self, at_most: int) -> None:
+        """The first of those that wait. FeedDown if it is not known whether they were heard: they wait on."""
+        said = self.waiting[:at_most]
+        self.ids += [announced.id for announced in await self._feed.announce(said)]
+        del self.waiting[: len(said)]
 
     async def announce_for(self, seconds: float, per_second: float) -> list[int]:
         """At an even pace, whatever becomes of it. When each was said."""

@@ -66,6 +66,8 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Live).serve_forev
 """
 )
 
+STOPS_WITHIN = 4.0  # three are promised, and one is for a machine that is busy with other tests
+
 
 class Supervised(Process):
     """`up` in a process of its own, with stand-ins for its children."""
@@ -233,8 +235,7 @@ async def test_what_ignores_the_signal_is_killed_within_three_seconds() -> None:
         began = time.monotonic()
         running.send(signal.SIGTERM)
         assert await eventually(lambda: running.ended() is not None) and running.ended() == 0
-        # Three, and half a one for a machine that is busy with other tests.
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < STOPS_WITHIN
         assert not any(alive(pid) for pid in (*running.born("web"), redis))
 
 
@@ -331,7 +332,7 @@ async def test_the_real_parts_stop_in_time_with_a_stream_open(processes: str) ->
         running.send(signal.SIGTERM)
         assert b"event: bye\n" in await asyncio.wait_for(reader.read(), 10.0)
         assert await eventually(lambda: not running.running)
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < STOPS_WITHIN
         assert running.process is not None and running.process.returncode == 0
         assert "Traceback" not in running.logs
         writer.close()
