@@ -1,8 +1,9 @@
-"""All screens lose their server at once: it is killed, and started again.
+"""All screens lose their server at once: it is killed and started again, then stopped as for an upgrade.
 
-Each comes back as a page does, after half a second and a random while that grows with each failure. Changes
-go on meanwhile. At the end every screen must show the last one, without one lost or shown twice, and the
-crowd must have cost neither a database read nor an encoding for each.
+Killed, each comes back as a page does, after half a second and a random while that grows with each failure;
+stopped, when the server's bye told it to. Changes go on meanwhile. At the end every screen must show the last
+one, without one lost or shown twice, and the crowd must have cost neither a database read nor an encoding for
+each.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+from app.live.hub import RETURNS_PER_SECOND
 from bench import cores, report
 from bench.ours import Ours
 from bench.swarm import Check, Swarm
@@ -34,6 +36,8 @@ REACH = {
     "repeated": 0,
     "snapshots_encoded": 3,
     "database_reads": 0,
+    "stopped_seconds_until_all_are_back": 60,
+    "stopped_back_in_the_busiest_second": 2 * RETURNS_PER_SECOND,
 }
 
 
@@ -75,9 +79,10 @@ class Storm:
             await self._change(ours)
             for swarm in self._swarms:
                 await swarm.come_back()
-            changing = asyncio.create_task(ours.producer.announce_for(2 * self._patience, PER_SECOND))
+            changing = asyncio.create_task(ours.producer.announce_for(4 * self._patience, PER_SECOND))
             await self._lose_the_server(ours)
             await self._count_work(ours)
+            await self._stop_the_server(ours)
             changing.cancel()
             await asyncio.gather(changing, return_exceptions=True)
             self._judge(await self._change(ours), ours)
@@ -96,6 +101,21 @@ class Storm:
         self.figures["seconds_until_all_are_back"] = time.monotonic() - killed
         self.figures["not_back"] = self.viewers - back
         self.figures["database_reads"] = self._reads.count - reads
+
+    async def _stop_the_server(self, ours: Ours) -> None:
+        """Each has been told a moment of its own to come back at, so that they do not come all at once."""
+        stopped = time.monotonic()
+        await asyncio.to_thread(ours.web.stop)
+        await ours.restart(self._core)
+        back = [0]
+        while back[-1] < self.viewers and time.monotonic() - stopped < self._patience:
+            await asyncio.sleep(0.1)
+            back.append(await self._here())
+        self.figures["stopped_seconds_until_all_are_back"] = time.monotonic() - stopped
+        self.figures["stopped_back_in_the_busiest_second"] = max(
+            later - before for before, later in zip(back, back[10:] or back[-1:], strict=False)
+        )
+        self.figures["stopped_not_back"] = self.viewers - back[-1]
 
     async def _here(self) -> int:
         return sum([(await swarm.state()).here for swarm in self._swarms])
