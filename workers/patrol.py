@@ -156,7 +156,9 @@ class Patrol:
     def look(self, key: str) -> None:
         """Another region has seen it fail: look at once, unless that is what we are doing or have done."""
         watch, now = self._watches.get(key), time.monotonic()
-        if watch is None or watch.visited or now - watch.looked < _JUST_NOW:
+        if watch is None or watch.visited:
+            return
+        if now - watch.looked < min(_JUST_NOW, watch.monitor.every / 4):
             return
         watch.called = now
         self._arrange(watch, now)
