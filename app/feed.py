@@ -322,7 +322,7 @@ class Feed:
             for monitor, raw, at in zip(asked, standings, answered, strict=True):
                 standing = None if raw is None else _understand(_decode_standing, raw)
                 if standing is not None and at is not None and at.isdigit():
-                    known[monitor] = Known(standing, (now - int(at)) / 1000)
+                    known[monitor] = Known(standing, from_ms(int(at)), (now - int(at)) / 1000)
         return known
 
     async def alive(self, region: str) -> list[Beat]:

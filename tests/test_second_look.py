@@ -36,7 +36,7 @@ class Worker:
         self.looks = SecondLooks(self.feed)
         self.calls: list[SecondLook] = []
         self.patrol = Patrol(self.probes, self.outbox, region, region, self._call)
-        self.share = Share(self.feed, self.patrol, region, region, BEAT)
+        self.share = Share(self.feed, self.patrol, region, region, BEAT, self.outbox.begins)
 
     def _call(self, look: SecondLook, regions: object) -> None:
         self.calls.append(look)

@@ -20,6 +20,7 @@ from workers.probes import Probes
 from workers.probes.equipment import Equipment
 from workers.second_look import SecondLooks
 from workers.share import Share
+from workers.spool import Spool, left_behind
 
 # Together less than the second that a stop may take.
 _DRAIN_PATIENCE: Final = 0.5
@@ -60,10 +61,17 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     worker = f"{config.region}-{secrets.token_hex(4)}"
     feed = Feed(redis_url, beat=config.beat)
     probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
-    outbox = Outbox(feed, worker, on_new_log=lambda: patrol.retell())
+    spools = config.data / "spool"
+    outbox = Outbox(
+        feed,
+        worker,
+        on_new_log=lambda: patrol.retell(),
+        spool=Spool.create(spools, worker),
+        left_behind=left_behind(spools),
+    )
     looks = SecondLooks(feed)
     patrol = Patrol(probes, outbox, worker, config.region, looks.call)
-    share = Share(feed, patrol, worker, config.region, config.beat)
+    share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins)
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
 
@@ -86,6 +94,7 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     if not delivering.done() and not await outbox.drain(_DRAIN_PATIENCE):
         log.warning("the worker ends with events that the feed did not take", waiting=outbox.waiting)
     await end([delivering])
+    outbox.close()
     # Only now, when all that we know of our monitors is with the feed.
     for closing in (share.farewell, probes.close, feed.close):
         await _close(closing)

@@ -64,6 +64,8 @@ class Members:
 
 
 class Share:
+    """It begins when `begins` is set: what a worker before us had left to say is with the feed by then."""
+
     def __init__(
         self,
         feed: Feed,
@@ -71,8 +73,10 @@ class Share:
         worker: str,
         region: str,
         every: float,
+        begins: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._begins = begins
         self._feed = feed
         self._patrol = patrol
         self._worker = worker
@@ -88,6 +92,7 @@ class Share:
 
     async def hear_catalogs(self) -> None:
         """For ever."""
+        await self._begins.wait()
         async for catalog in self._feed.catalogs():
             self._catalog = catalog
             self._joining.set()

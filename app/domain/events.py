@@ -100,10 +100,11 @@ class SecondLook(Struct, frozen=True, kw_only=True, tag="look"):
 
 
 class Known(Struct, frozen=True):
-    """What the feed remembers of a monitor in a region, for whoever looks at it next: how it stands, and how
-    many seconds ago somebody had an answer, by the clock of Redis and that of whoever had it."""
+    """What the feed remembers of a monitor in a region, for whoever looks at it next: how it stands, when
+    somebody last had an answer, and how many seconds ago that was, by the clock of Redis."""
 
     standing: Standing
+    answered: Instant
     age: float
 
 
