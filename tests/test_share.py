@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 from app.domain.events import Beat, Logged, Samples, StateChange
 from app.domain.share import place, share_of
 from app.domain.standing import State
-from app.feed import Feed, Heard
+from app.feed import Feed, FeedDown, Heard
 from tests.conftest import eventually
-from tests.make import a_catalog, a_component, a_monitor
-from tests.services import Worker
+from tests.make import a_beat, a_catalog, a_component, a_monitor
+from tests.services import Valkey, Worker
 from tests.targets import OK, asking, listening, response
 from workers.main import end
+from workers.outbox import Outbox
+from workers.patrol import Patrol
+from workers.probes import Probes
+from workers.share import Share
 
 MONITORS = [f"part-{n}/http" for n in range(6000)]
 NAMES = st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=6, unique=True)
@@ -218,6 +222,43 @@ async def test_who_comes_and_who_leaves_in_peace_is_heeded_at_once(redis_url: st
         assert counted.missed(joined, until) <= share
         assert counted.longest(began, until) < 2 * EVERY + 0.4
         assert counted.doubled(began, until) == []
+
+
+async def test_a_redis_that_stands_still_or_restarts_makes_nobody_give_up_the_others() -> None:
+    with Valkey() as server:
+        feed = Feed(server.start().url, beat=0.4)
+        share = Share(feed, Patrol(Probes(), Outbox(feed, "a"), "a", "eu"), "a", "eu", 0.4, asyncio.Event())
+        seen: list[list[str]] = []
+
+        async def other() -> None:
+            while True:
+                with suppress(*FeedDown):
+                    await feed.beat(a_beat("b", region="eu", shares=True, every=0.4))
+                await asyncio.sleep(0.4)
+
+        async def look() -> None:
+            while True:
+                seen.append(share._members.names())
+                await asyncio.sleep(0.02)
+
+        activities = [share.hear_workers(), share.beat(), share.watch(), look()]
+        tasks = [asyncio.create_task(activity) for activity in (*activities, other())]
+        await eventually(lambda: share._members.names() == ["b"])
+        seen.clear()
+        for stop, go_on in ((server.pause, server.resume), (server.kill, server.start)):
+            stop()
+            await passed(1.2)
+            go_on()
+            await passed(1.2)
+        assert seen and {tuple(names) for names in seen} == {("b",)}
+
+        # And when it is gone in truth, that is noticed.
+        began = time.monotonic()
+        await end([tasks.pop()])
+        await eventually(lambda: share._members.names() == [])
+        assert time.monotonic() - began < 2 * 0.4
+        await end(tasks)
+        await feed.close()
 
 
 async def test_what_is_down_stays_down_when_another_worker_takes_it_over(redis_url: str) -> None:

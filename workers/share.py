@@ -157,15 +157,17 @@ class Share:
             self._knows_the_others.set()
 
     async def _look_for(self, silent: list[str]) -> None:
-        """Nobody is given up who is merely not heard by us: Redis must say so too."""
-        try:
+        """Nobody is given up who is merely not heard by us: Redis must say so too, and it must have heard us
+        in the same time, or it stood still itself."""
+        alive: list[Beat] = []
+        with suppress(*FeedDown):
             alive = await self._feed.alive(self._region)
-        except FeedDown:
+        names = {beat.worker for beat in alive}
+        if self._worker not in names:
             self._members.excuse(self._monotonic())
             return
         news = [self._members.hear(beat, self._monotonic()) for beat in alive]
-        gone = set(silent) - {beat.worker for beat in alive}
-        if gone:
+        if gone := set(silent) - names:
             self._members.remove(gone)
             log.warning("workers are heard no more; the others take over", workers=sorted(gone))
         if gone or any(news):
