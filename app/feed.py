@@ -11,7 +11,7 @@ import asyncio
 import random
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -28,9 +28,21 @@ from redis.exceptions import RedisError
 
 from app.domain.board import START
 from app.domain.clock import dated
-from app.domain.events import Beat, Event, Logged, order
+from app.domain.events import (
+    Beat,
+    Event,
+    Known,
+    Logged,
+    Retelling,
+    Samples,
+    SecondLook,
+    StateChange,
+    order,
+)
 from app.domain.instant import from_ms, to_ms
 from app.domain.monitor import Catalog
+from app.domain.result import Outcome
+from app.domain.standing import Standing, State
 from app.redis_nodes import nodes
 
 FeedDown: Final = (RedisError, OSError, TimeoutError)  # what to catch; nobody need know that it is Redis
@@ -53,6 +65,11 @@ CATALOG = "{statuswire}:catalog"
 ASSIGNED = "{statuswire}:assigned"
 BEATS = "{statuswire}:beats"
 BEATS_AT = "{statuswire}:beats:at"
+# Of each region: the channel of its workers; and by monitor its standing, and when there was last an answer.
+REGION = "{statuswire}:region:"
+STANDINGS = "{statuswire}:standings:"
+ANSWERED = "{statuswire}:answered:"
+ASKED_AT_A_TIME: Final = 5000  # monitors, of one round trip
 
 # The counter is compared and kept in the same step as the event is written: a retry after a time-out, when
 # nobody can know whether the first try was heard, finds it there and repeats nothing. One call for the whole
@@ -61,9 +78,12 @@ BEATS_AT = "{statuswire}:beats:at"
 #
 # A producer may also say which id it was last told. If that is not what stands here, the log has lost its
 # end, and nothing is written: what was lost must be said before it.
+#
+# The standings that the events tell of are kept in the same step, for the next worker that looks at these
+# monitors: so it knows no less than what has been heard, and no other order of the two could be.
 _ANNOUNCE = """
 local log, identity_key, new_identity, at_most, bell = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
-local known = ARGV[4]
+local known, count = ARGV[4], tonumber(ARGV[5])
 local prev = '0-0'
 local info = redis.pcall('XINFO', 'STREAM', log)
 if not info.err then
@@ -77,11 +97,11 @@ local identity = prev ~= '0-0' and redis.call('GET', identity_key)
 local ids = {}
 if known ~= '' and identity then
   local last = redis.call('HMGET', KEYS[3], 'counter', 'id')
-  local again = last[1] and tonumber(last[1]) >= tonumber(ARGV[5])
+  local again = last[1] and tonumber(last[1]) >= tonumber(ARGV[6])
   if not again and last[2] ~= known then return {identity, ids} end
 end
-for i = 3, #KEYS do
-  local counter, event = ARGV[2 * i - 1], ARGV[2 * i]
+for i = 3, count + 2 do
+  local counter, event = ARGV[2 * i], ARGV[2 * i + 1]
   local said = redis.call('HMGET', KEYS[i], 'counter', 'id')
   if said[1] and identity and tonumber(said[1]) >= tonumber(counter) then
     ids[#ids + 1] = said[2]
@@ -98,6 +118,10 @@ for i = 3, #KEYS do
     prev = id
   end
 end
+for i = 2 * count + 6, #ARGV, 3 do
+  redis.call('HSET', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+end
+for i = count + 3, #KEYS do redis.call('EXPIRE', KEYS[i], 86400) end
 return {identity, ids}
 """
 
@@ -111,6 +135,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], 0, ms - 60000)) do
   redis.call('ZREM', KEYS[2], gone)
 end
 redis.call('PUBLISH', ARGV[3], ARGV[2])
+redis.call('PUBLISH', ARGV[4], ARGV[2])
 """
 
 _RECENT_BEATS = """
@@ -179,6 +204,8 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 _decode_catalog = msgspec.json.Decoder(Catalog).decode
+_decode_standing = msgspec.json.Decoder(Standing).decode
+_decode_region: Callable[[bytes], Beat | SecondLook] = msgspec.json.Decoder(Beat | SecondLook).decode
 _ID = re.compile(rb"[0-9]+-[0-9]+")
 _RING = re.compile(rb"(\d{1,20}-\d{1,20}) (\d{1,20}-\d{1,20}) (.*)", re.DOTALL)
 _NO_LOG = b"none"
@@ -220,19 +247,38 @@ class Feed:
         if not events:
             return []
         keys = [LOG, LOG_IDENTITY]
-        args: list[str | bytes | int] = [token_hex(8), LOG_AT_MOST, BELL, known]
+        args: list[str | bytes | int] = [token_hex(8), LOG_AT_MOST, BELL, known, len(events)]
         for key, event in events:
             producer, _, counter = key.rpartition(":")
             keys.append(SAID + producer)
             args += [counter, _encode(event)]
+        for kept, fields in _kept(events).items():
+            keys.append(kept)
+            for monitor, value in fields.items():
+                args += [len(keys), monitor, value]
         identity, ids = await self._ask(self._announce(keys=keys, args=args))
         if not ids:
             raise Forgotten
         return [Announced(id.decode(), identity.decode()) for id in ids]
 
     async def beat(self, beat: Beat) -> None:
-        said = self._say_beat(keys=[BEATS, BEATS_AT], args=[beat.worker, _encode(beat), BELL])
-        await self._ask(said)
+        args: list[str | bytes] = [beat.worker, _encode(beat), BELL, REGION + beat.region]
+        await self._ask(self._say_beat(keys=[BEATS, BEATS_AT], args=args))
+
+    async def farewell(self, beat: Beat) -> None:
+        """A worker's last word, to those of its region alone: to all others it is no proof of life."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(BEATS, beat.worker)
+            pipe.zrem(BEATS_AT, beat.worker)
+            pipe.publish(REGION + beat.region, _encode(beat))
+            await self._ask(pipe.execute())
+
+    async def ask(self, looks: Sequence[tuple[str, SecondLook]]) -> None:
+        """Ring in other regions: (region, for what)."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for region, look in looks:
+                pipe.publish(REGION + region, _encode(look))
+            await self._ask(pipe.execute())
 
     async def assign(self, catalog: Catalog) -> None:
         """Tell the workers what to probe."""
@@ -251,7 +297,47 @@ class Feed:
         oldest = min(order(cursor), (to_ms(datetime.now(UTC) - keep), 0))
         await self._ask(self._redis.xtrim(LOG, minid=f"{oldest[0]}-{oldest[1]}", approximate=True))
 
+    async def forget(self, region: str, all_but: Collection[str]) -> None:
+        """Let go of the standings of monitors that are in the region no more."""
+        for key in (STANDINGS + region, ANSWERED + region):
+            fields: Any = await self._ask(self._redis.hkeys(key))
+            gone = [field for field in fields if field.decode(errors="replace") not in all_but]
+            for start in range(0, len(gone), ASKED_AT_A_TIME):
+                found: Any = self._redis.hdel(key, *gone[start : start + ASKED_AT_A_TIME])
+                await self._ask(found)
+
     # What is heard
+
+    async def standings(self, region: str, monitors: Sequence[str]) -> dict[str, Known]:
+        """What is remembered of these monitors; those are missing of which nothing is."""
+        known: dict[str, Known] = {}
+        for start in range(0, len(monitors), ASKED_AT_A_TIME):
+            asked = list(monitors[start : start + ASKED_AT_A_TIME])
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hmget(STANDINGS + region, asked)
+                pipe.hmget(ANSWERED + region, asked)
+                pipe.time()
+                standings, answered, (seconds, micros) = await self._ask(pipe.execute())
+            now = seconds * 1000 + micros // 1000
+            for monitor, raw, at in zip(asked, standings, answered, strict=True):
+                standing = None if raw is None else _understand(_decode_standing, raw)
+                if standing is not None and at is not None and at.isdigit():
+                    known[monitor] = Known(standing, from_ms(int(at)), (now - int(at)) / 1000)
+        return known
+
+    async def alive(self, region: str) -> list[Beat]:
+        """The last beats of the workers of a region that were heard within a beat and a half, by the clock
+        of Redis."""
+        return [beat for beat in await self._beats() if beat.region == region]
+
+    async def among(
+        self, region: str, on_link: Callable[[bool], None] = lambda up: None
+    ) -> AsyncGenerator[Beat | SecondLook, None]:
+        """What workers say to those of a region, from the last beats on; for ever."""
+        session = self._for_ever(lambda: self._hear_region(region, on_link), on_link)
+        async with aclosing(session) as items:
+            async for item in items:
+                yield item
 
     async def catalogs(self) -> AsyncGenerator[Catalog, None]:
         """The present catalog, then each new one, for ever."""
@@ -331,6 +417,18 @@ class Feed:
         if order(end) >= order(place.at):
             return place.at, False
         return place.before(end)
+
+    async def _hear_region(
+        self, region: str, on_link: Callable[[bool], None]
+    ) -> AsyncGenerator[Beat | SecondLook, None]:
+        async with self._listen(REGION + region) as bell:
+            for beat in await self.alive(region):
+                yield beat
+            on_link(True)
+            while True:
+                ring = await self._ring(bell)
+                if ring and (said := _understand(_decode_region, ring)) is not None:
+                    yield said
 
     async def _hear_catalogs(self, place: "_Place") -> AsyncGenerator[Catalog, None]:
         async with self._listen(ASSIGNED) as bell:
@@ -490,6 +588,25 @@ class _Place(Struct):
         if order(before) >= order(self.at):
             return before != self.at
         return bool(self.heard) and before not in self.heard
+
+
+def _kept(events: Sequence[tuple[str, Logged]]) -> dict[str, dict[str, bytes | int]]:
+    """By hash and monitor, what these events tell whoever looks next. The last word counts."""
+    kept: dict[str, dict[str, bytes | int]] = {}
+    for _, event in events:
+        match event:
+            case StateChange(standing=standing):
+                kept.setdefault(STANDINGS + standing.region, {})[standing.monitor] = _encode(standing)
+                kept.setdefault(ANSWERED + standing.region, {})[standing.monitor] = to_ms(event.at)
+            case Retelling():
+                for told in event.standings:
+                    kept.setdefault(STANDINGS + told.region, {})[told.monitor] = _encode(told)
+            case Samples():
+                answered = kept.setdefault(ANSWERED + event.region, {})
+                for sample in event.samples:
+                    if sample.outcome is not Outcome.INCONCLUSIVE and sample.state is not State.UNKNOWN:
+                        answered[sample.monitor] = to_ms(sample.at)
+    return kept
 
 
 def _event(payload: bytes) -> Event | None:

@@ -100,7 +100,7 @@ def a_catalog_change(catalog: Catalog, at: datetime = NOON) -> CatalogChange:
 
 
 def a_beat(worker: str = "w", at: datetime = NOON, region: str = DEFAULT_REGION, **other: object) -> Beat:
-    return Beat(at=at, worker=worker, region=region, every=5.0, **other)  # type: ignore[arg-type]
+    return Beat(at=at, worker=worker, region=region, **({"every": 5.0} | other))  # type: ignore[arg-type]
 
 
 def a_log(*events: Logged) -> list[tuple[str, Logged]]:

@@ -17,6 +17,7 @@ from app.domain.events import Logged, Retelling, Sample, Samples, StateChange
 from app.domain.instant import EPOCH
 from app.domain.monitor import Catalog, Component, Expect, Monitor
 from app.domain.result import Outcome, Phases, Result
+from app.domain.share import place
 from app.domain.standing import Standing, State
 from app.feed import Feed, Heard
 from tests.conftest import eventually
@@ -36,7 +37,7 @@ from tests.targets import (
 )
 from workers.main import end
 from workers.outbox import Outbox
-from workers.patrol import Patrol, _place, doubt, is_late, retry_after
+from workers.patrol import Patrol, doubt, is_late, retry_after
 from workers.probes import PROBES, Probes
 from workers.probes.equipment import Equipment, Probe
 from workers.probes.run import Run, Unfit
@@ -99,7 +100,12 @@ def monitor(key: str, target: Target | str, every: float = 0.2, **fields: object
 
 def early(name: str) -> str:
     """A key whose place in every interval is near its beginning, so that a test need not wait for it."""
-    return next(key for key in (f"{name}-{n}" for n in range(10_000)) if _place(key) < 0.05)
+    return next(key for key in (f"{name}-{n}" for n in range(10_000)) if place(key) < 0.05)
+
+
+def after_slot(visit: float, key: str, every: float) -> float:
+    """How long after its slot, which is laid out by the wall clock, a visit came."""
+    return (visit + time.time() - time.monotonic() - place(key) * every) % every
 
 
 # When
@@ -133,7 +139,7 @@ async def test_the_beat_does_not_drift(worker: Worker) -> None:
         worker.assign(monitor(key, target, every=0.1))
         await eventually(lambda: len(target.visits) >= 20)
         # Each is in its slot, up to the jitter of a twentieth; what one is late is not added to the next.
-        offsets = sorted((visit - _place(key) * 0.1) % 0.1 for visit in target.visits[2:])
+        offsets = sorted(after_slot(visit, key, 0.1) for visit in target.visits[2:])
         assert offsets[len(offsets) // 2] < 0.02
 
 
@@ -148,7 +154,7 @@ async def test_one_monitor_is_never_looked_at_twice_at_once_and_what_is_missed_i
     # It answers after 0.22 s and closes later still, so two are open for a moment, but never three.
     assert target.most_open <= 2
     # And those slots that are kept are still its own.
-    offsets = sorted((visit - _place(key) * 0.1) % 0.1 for visit in target.visits[1:])
+    offsets = sorted(after_slot(visit, key, 0.1) for visit in target.visits[1:])
     assert offsets[len(offsets) // 2] < 0.02
 
 
@@ -286,7 +292,7 @@ async def test_a_reload_keeps_standings_and_the_beat(worker: Worker) -> None:
             await asyncio.sleep(0.05)
         before = len(target.visits)
         await eventually(lambda: len(target.visits) >= before + 8)
-        regular = [visit for visit in target.visits if (visit - _place(key) * 0.2) % 0.2 < 0.03]
+        regular = [visit for visit in target.visits if after_slot(visit, key, 0.2) < 0.03]
         assert len(regular) >= 4
     assert worker.changes(key) == [State.UP]
 
@@ -506,10 +512,3 @@ def test_a_sample_taken_under_lag_is_marked(
 def test_a_retry_comes_quickly_but_not_at_once(bad: int, slow: int, every: float, seconds: float) -> None:
     standing = Standing(monitor="m", region="local", since=EPOCH, bad=bad, slow=slow)
     assert retry_after(standing, every) == seconds
-
-
-def test_the_place_of_a_monitor_is_the_same_for_ever_and_all_places_are_used() -> None:
-    assert _place("payments-api/http") == pytest.approx(0.99722, abs=1e-5)
-    places = [_place(f"m{n}") for n in range(1000)]
-    tenths = [sum(int(place * 10) == tenth for place in places) for tenth in range(10)]
-    assert min(tenths) > 60

@@ -30,6 +30,12 @@ def config(redis_url: str, **environ: str) -> Config:
     )
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker writes, it writes there."""
+    monkeypatch.chdir(tmp_path)
+
+
 def catalog(url: str, every: float = 0.1) -> Catalog:
     monitor = Monitor(key="web/http", kind="http", target=url, every=every, timeout=0.5, regions=("lab",))
     return Catalog(components=(Component(slug="web", name="Web", monitors=(monitor,)),))

@@ -18,6 +18,9 @@ from workers.outbox import Outbox
 from workers.patrol import Patrol
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
+from workers.second_look import SecondLooks
+from workers.share import Share
+from workers.spool import Spool, left_behind
 
 # Together less than the second that a stop may take.
 _DRAIN_PATIENCE: Final = 0.5
@@ -58,8 +61,17 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     worker = f"{config.region}-{secrets.token_hex(4)}"
     feed = Feed(redis_url, beat=config.beat)
     probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
-    outbox = Outbox(feed, worker, on_new_log=lambda: patrol.retell())
-    patrol = Patrol(probes, outbox, worker, config.region)
+    spools = config.data / "spool"
+    outbox = Outbox(
+        feed,
+        worker,
+        on_new_log=lambda: patrol.retell(),
+        spool=Spool.create(spools, worker),
+        left_behind=left_behind(spools),
+    )
+    looks = SecondLooks(feed)
+    patrol = Patrol(probes, outbox, worker, config.region, looks.call)
+    share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins)
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
 
@@ -67,8 +79,8 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     activities = [
         delivering,
         asyncio.create_task(patrol.patrol()),
-        asyncio.create_task(_listen(feed, patrol)),
-        asyncio.create_task(_beat(feed, patrol, config.beat)),
+        *map(asyncio.create_task, (share.hear_catalogs(), share.hear_workers(), share.beat())),
+        *map(asyncio.create_task, (share.watch(), share.settle(), looks.deliver())),
     ]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([stopping, *activities], return_when=asyncio.FIRST_COMPLETED)
@@ -82,7 +94,9 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     if not delivering.done() and not await outbox.drain(_DRAIN_PATIENCE):
         log.warning("the worker ends with events that the feed did not take", waiting=outbox.waiting)
     await end([delivering])
-    for closing in (probes.close, feed.close):
+    outbox.close()
+    # Only now, when all that we know of our monitors is with the feed.
+    for closing in (share.farewell, probes.close, feed.close):
         await _close(closing)
     log.info("the worker has ended", worker=worker)
     return 1 if failures else 0
@@ -98,21 +112,6 @@ def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
         for host, port in places(url, default_port)
         if not host.startswith("/")
     )
-
-
-async def _listen(feed: Feed, patrol: Patrol) -> None:
-    """For ever."""
-    async for catalog in feed.catalogs():
-        log.info("a catalog to watch", revision=catalog.revision, monitors=patrol.assign(catalog))
-
-
-async def _beat(feed: Feed, patrol: Patrol, every: float) -> None:
-    """For ever. That Redis is away is said by the feed and by the outbox; a beat that is not heard is
-    just missing."""
-    while True:
-        with suppress(*FeedDown):
-            await feed.beat(patrol.beat(every))
-        await asyncio.sleep(every)
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -3,6 +3,9 @@
 It is bounded. Measurements give way first, the oldest before the newer; state changes only when there are
 more of them than any outage should bring. Whatever is let go is counted.
 
+As long as the feed is away it is on disk as well (`spool.py`), so that the next worker can say it should this
+one be killed.
+
 A change that was heard is kept a little longer: a Redis that is killed while its disk is slow loses what it
 had taken in the last moments, and nobody is told. The feed notices, and then the last changes are said again;
 it knows their keys and takes only those it has lost.
@@ -12,13 +15,14 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import structlog
 
-from app.domain.events import Logged, Samples
+from app.domain.events import Known, Logged, Retelling, Samples, StateChange
 from app.feed import Announced, Feed, FeedDown, Forgotten
+from workers.spool import Spool
 
 # Of one round trip: the feed's patience must be enough for it on any line.
 AT_A_TIME: Final = 256
@@ -37,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 class Outbox:
     """`on_new_log` is called when the feed turns out to have another log than last time: what was told
-    before is forgotten there."""
+    before is forgotten there. What others have left behind is said before anything else."""
 
     def __init__(
         self,
@@ -45,15 +49,21 @@ class Outbox:
         worker: str,
         on_new_log: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
+        spool: Spool | None = None,
+        left_behind: Iterable[Spool] = (),
     ) -> None:
         self.dropped = 0
+        self._spool = spool
+        self._left_behind = list(left_behind)
+        self._is_spooling = False
+        self._syncing: asyncio.Future[None] | None = None
         self._feed = feed
         self._worker = worker
         self._on_new_log = on_new_log
         self._monotonic = monotonic
         self._counter = 0
         self._log = ""
-        self._last = ""
+        self._last = "", ""  # by which producer, and the id
         # What may still be dropped, by counter and so in order, and what is being said: a retry must say
         # the same again.
         self._waiting: dict[int, Logged] = {}
@@ -64,6 +74,7 @@ class Outbox:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
+        self.begins = asyncio.Event()  # what was left behind has been said
 
     @property
     def waiting(self) -> int:
@@ -78,26 +89,36 @@ class Outbox:
             self._sample_events.append(self._counter)
             self._samples += len(event.samples)
         self._drop_what_is_too_much()
+        if self._spool is not None and self._is_spooling:
+            self._spool.keep([(self._key(self._counter), event)])
         self._emptied.clear()
         self._filled.set()
 
     async def deliver(self) -> None:
         """For ever. All that is waiting goes in one round trip, so the next begins as soon as this one is
         back."""
+        while self._left_behind:
+            await self._say_what_was_left(self._left_behind[0])
+            self._left_behind.pop(0).close()
+        self.begins.set()
         while True:
             await self._filled.wait()
             self._take()
-            for announced in await self._until_heard():
-                if announced.log != self._log:
-                    known, self._log = self._log, announced.log
-                    if known:
-                        log.warning("the feed has a new log; telling it how everything stands")
-                        self._on_new_log()
-            self._keep_heard()
-            self._batch = []
+            await self._deliver_batch()
+            self._unspool()
             if not self._waiting:
                 self._filled.clear()
                 self._emptied.set()
+
+    def close(self) -> None:
+        """What has still not been heard is for the next worker, if there is a spool."""
+        if self._spool is not None:
+            if self.waiting:
+                self._begin_to_spool()
+                self._spool.sync()
+            self._spool.close()
+        for spool in self._left_behind:
+            spool.close()
 
     async def drain(self, within: float) -> bool:
         """False if something was still unheard after `within` seconds."""
@@ -124,6 +145,16 @@ class Outbox:
             del self._waiting[counter]
             self._batch.append((self._key(counter), event))
 
+    async def _deliver_batch(self) -> None:
+        for announced in await self._until_heard():
+            if announced.log != self._log:
+                known, self._log = self._log, announced.log
+                if known:
+                    log.warning("the feed has a new log; telling it how everything stands")
+                    self._on_new_log()
+        self._keep_heard()
+        self._batch = []
+
     def _keep_heard(self) -> None:
         """Changes that were heard of late, seen from now: a crash takes no more than that. Not seen from when
         they are missed, for the outage between may be long; and what is older is history, which a board would
@@ -142,7 +173,9 @@ class Outbox:
             except FeedDown as error:
                 if not failed:
                     log.warning("events are waiting for the feed", error=str(error) or "no answer in time")
+                    self._begin_to_spool()
                 failed = True
+                self._sync_soon()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
@@ -151,15 +184,93 @@ class Outbox:
                 return heard
 
     async def _say(self) -> list[Announced]:
+        producer = _producer(self._batch[0][0])
+        last = self._last[1] if self._last[0] == producer else ""
         try:
-            heard = await self._feed.announce(self._batch, self._last)
+            heard = await self._feed.announce(self._batch, last)
         except Forgotten:
             log.warning("the feed has lost what it had taken; saying it again")
             # In one step with what follows: nothing newer may overtake it.
             again = [(key, event) for _, key, event in self._heard]
             heard = (await self._feed.announce([*again, *self._batch]))[len(again) :]
-        self._last = heard[-1].id
+        self._last = producer, heard[-1].id
         return heard
+
+    # While the feed is away
+
+    def _begin_to_spool(self) -> None:
+        if self._spool is None or self._is_spooling:
+            return
+        self._is_spooling = True
+        own = [(key, event) for key, event in self._batch if _producer(key) == self._worker]
+        waiting = [(self._key(counter), event) for counter, event in self._waiting.items()]
+        self._spool.keep([*own, *waiting])
+
+    def _sync_soon(self) -> None:
+        """Not waited for, and not on this loop: nobody knows how long a disk takes."""
+        if self._spool is not None and (self._syncing is None or self._syncing.done()):
+            self._syncing = asyncio.get_running_loop().run_in_executor(None, self._spool.sync)
+
+    def _unspool(self) -> None:
+        if self._spool is None or not self._is_spooling:
+            return
+        if self._waiting:
+            self._spool.mark_heard(self._key(next(iter(self._waiting)) - 1))
+            return
+        if self._spool.unkept:
+            log.info(
+                "the spool had no room for some events, which were said all the same",
+                events=self._spool.unkept,
+            )
+        self._spool.clear()
+        self._is_spooling = False
+
+    async def _say_what_was_left(self, spool: Spool) -> None:
+        said, overtaken = 0, 0
+        for batch in _round_trips(spool.read()):
+            self._batch = await self._not_overtaken(batch)
+            said, overtaken = said + len(self._batch), overtaken + len(batch) - len(self._batch)
+            if self._batch:
+                await self._deliver_batch()
+            spool.mark_heard(batch[-1][0])
+        if said or overtaken or spool.broken:
+            words = {"said": said, "overtaken": overtaken, "broken": spool.broken}
+            log.warning("another worker left behind what it had not said", spool=spool.path.name, **words)
+        spool.clear()
+
+    async def _not_overtaken(self, batch: list[tuple[str, Logged]]) -> list[tuple[str, Logged]]:
+        """Without the changes of monitors that others have looked at since: they would be taken for news. How
+        things stood is not said again at all, that is for whoever looks now."""
+        by_region: dict[str, set[str]] = {}
+        for _, event in batch:
+            if isinstance(event, StateChange):
+                by_region.setdefault(event.standing.region, set()).add(event.standing.monitor)
+        answered = {
+            (monitor, region): known.answered
+            for region, monitors in by_region.items()
+            for monitor, known in (await self._known(region, sorted(monitors))).items()
+        }
+        return [
+            (key, event)
+            for key, event in batch
+            if not isinstance(event, Retelling)
+            and not (
+                isinstance(event, StateChange)
+                and (at := answered.get((event.standing.monitor, event.standing.region))) is not None
+                and at > event.at
+            )
+        ]
+
+    async def _known(self, region: str, monitors: list[str]) -> dict[str, Known]:
+        while True:
+            try:
+                return await self._feed.standings(region, monitors)
+            except FeedDown:
+                self._begin_to_spool()
+                self._sync_soon()
+                await asyncio.sleep(_LONGEST_PAUSE * random.uniform(0.5, 1.0))
+
+    # Bounds
 
     def _drop_what_is_too_much(self) -> None:
         while len(self._sample_events) > SAMPLE_EVENTS_AT_MOST or self._samples > SAMPLES_AT_MOST:
@@ -173,3 +284,21 @@ class Outbox:
             )
             del self._waiting[oldest]
             self.dropped += 1
+
+
+def _producer(key: str) -> str:
+    return key.rpartition(":")[0]
+
+
+def _round_trips(events: Iterator[tuple[str, Logged]]) -> Iterator[list[tuple[str, Logged]]]:
+    batch: list[tuple[str, Logged]] = []
+    samples = 0
+    for key, event in events:
+        size = len(event.samples) if isinstance(event, Samples) else 0
+        if batch and (len(batch) >= AT_A_TIME or (size and samples + size > SAMPLES_AT_A_TIME)):
+            yield batch
+            batch, samples = [], 0
+        batch.append((key, event))
+        samples += size
+    if batch:
+        yield batch

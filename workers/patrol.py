@@ -1,8 +1,9 @@
 """Which monitor is looked at when, and what becomes of the answer: probe, judge, put into the outbox.
 
-Each monitor has its own beat on the monotonic clock: slots `every` apart, at an offset that is a hash of its
-key, so that load is spread and a restart keeps it. A slot that was missed is skipped and counted, never made
-up for.
+Each monitor has its own beat: slots `every` apart, at an offset that is a hash of its key, so that load is
+spread, and a restart or another worker keeps it. They are laid out by the wall clock, once, and then walked
+by the monotonic one. The regions of a monitor have theirs evenly in between, so that together they look more
+often. A slot that was missed is skipped and counted, never made up for.
 """
 
 import asyncio
@@ -11,17 +12,19 @@ import random
 import re
 import time
 from collections import Counter
-from hashlib import blake2b
+from collections.abc import Callable, Collection, Mapping
 from itertools import count
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
-from app.domain.events import Beat, Retelling, Sample, Samples, StateChange
+from app.domain.clock import AHEAD
+from app.domain.events import Beat, Known, Retelling, Sample, Samples, SecondLook, StateChange
 from app.domain.instant import from_seconds
 from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome, Result
+from app.domain.share import place
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
 from workers.lag import Lag
 from workers.outbox import Outbox
@@ -36,6 +39,11 @@ FLUSH_EVERY: Final = 1.0
 # 500 in one.
 _FIRST_LOOK: Final = 2.0
 _FIRST_LOOKS_PER_SECOND: Final = 500
+# What another worker has left behind, and is overdue, is looked at within less.
+_FIRST_LOOK_AFTER_OTHERS: Final = 0.25
+
+# Seconds since our own last look, within which another region's call for a second one has had its answer.
+_JUST_NOW: Final = 1.0
 
 _JITTER: Final = 0.05  # of `every`, and a second at most: nobody shall be asked in step with anybody's clock
 _LONGEST_JITTER: Final = 1.0
@@ -59,12 +67,24 @@ class Watch:
         self.is_regular = False
         self.visited = False  # right now
         self.heard: float | None = None
+        self.looked = float("-inf")
+        self.called = float("-inf")  # when a second look was last called for, by us or by another region
         self.no_verdict = ""
 
 
 class Patrol:
-    def __init__(self, probes: Probes, outbox: Outbox, worker: str, region: str) -> None:
+    """`call` is how a second look is called for in other regions."""
+
+    def __init__(
+        self,
+        probes: Probes,
+        outbox: Outbox,
+        worker: str,
+        region: str,
+        call: Callable[[SecondLook, Collection[str]], None] = lambda look, regions: None,
+    ) -> None:
         self.missed = 0
+        self._call = call
         self._probes = probes
         self._outbox = outbox
         self._worker = worker
@@ -92,25 +112,57 @@ class Patrol:
                     visit.cancel()
                 await asyncio.gather(*self._running, return_exceptions=True)
 
-    def assign(self, catalog: Catalog) -> int:
-        """Watch what this catalog names, and say how much of it is ours. A monitor that stays keeps its
-        standing, and its beat unless `every` is another; one that is another now is looked at soon."""
+    def assign(
+        self, catalog: Catalog, ours: Collection[str] | None = None, known: Mapping[str, Known] | None = None
+    ) -> int:
+        """Watch what this catalog names, or as much of it as is in `ours`, and say how much that is. A
+        monitor that stays keeps its standing, and its beat unless `every` is another; one that is another now
+        is looked at soon. One that others have looked at until now goes on from what is `known` of it."""
         now, at = time.monotonic(), from_seconds(time.time())
-        monitors = {monitor.key: monitor for monitor in catalog.monitors() if self._is_ours(monitor)}
+        monitors = {
+            monitor.key: monitor
+            for monitor in catalog.monitors()
+            if self._is_ours(monitor) and (ours is None or monitor.key in ours)
+        }
         for key in self._watches.keys() - monitors.keys():
             self._drop(key)
-        window = _FIRST_LOOK + len(monitors) / _FIRST_LOOKS_PER_SECOND
         for key, monitor in monitors.items():
             watch = self._watches.get(key)
             if watch is None:
                 watch = self._watches[key] = Watch(monitor, unseen(monitor, self._region, at))
+                if (left := (known or {}).get(key)) is not None and is_fresh(left, monitor):
+                    self._take_over(watch, left, now)
+                    continue
             elif watch.monitor == monitor:
                 continue
+            window = _FIRST_LOOK + len(monitors) / _FIRST_LOOKS_PER_SECOND
             self._begin(watch, monitor, now, window)
         self._visits = [visit for visit in self._visits if visit[2].ticket == visit[1]]
         heapq.heapify(self._visits)
         self._alarm.set()
         return len(monitors)
+
+    def leave(self, keys: Collection[str]) -> None:
+        """Others look at these from now on, and are told at once what we had measured."""
+        if gone := self._watches.keys() & keys:
+            self.flush()
+        for key in gone:
+            self._drop(key)
+
+    @property
+    def watched(self) -> Collection[str]:
+        return self._watches.keys()
+
+    def look(self, key: str) -> None:
+        """Another region has seen it fail: look at once, unless that is what we are doing or have done."""
+        watch, now = self._watches.get(key), time.monotonic()
+        if watch is None or watch.visited:
+            return
+        if now - watch.looked < min(_JUST_NOW, watch.monitor.every / 4):
+            return
+        watch.called = now
+        self._arrange(watch, now)
+        self._alarm.set()
 
     def retell(self) -> None:
         """Say again how everything stands that was looked at lately."""
@@ -163,14 +215,29 @@ class Patrol:
     def _begin(self, watch: Watch, monitor: Monitor, now: float, window: float) -> None:
         """A first look soon, then the regular slots: from half an interval after it, so that one look does
         not follow upon the other."""
-        place = _place(monitor.key)
-        soon = now + place * min(monitor.every, window)
-        earliest = soon + monitor.every / 2
-        watch.due = earliest + (place * monitor.every - earliest) % monitor.every
+        soon = now + place(monitor.key) * min(monitor.every, window)
         watch.monitor = monitor
+        watch.due = self._slot_after(soon + monitor.every / 2, monitor)
         self._probes.forget(monitor.key)
         if not watch.visited:  # else it is arranged when that visit is over
             self._arrange(watch, soon)
+
+    def _take_over(self, watch: Watch, left: Known, now: float) -> None:
+        """In its next slot, as if we had always done so; soon, if its last one was not kept."""
+        monitor = watch.monitor
+        watch.standing = left.standing
+        watch.heard = now - left.age
+        if left.age > monitor.every:
+            self._begin(watch, monitor, now, _FIRST_LOOK_AFTER_OTHERS)
+        else:
+            watch.due = self._slot_after(now, monitor)
+            self._arrange(watch, watch.due, is_regular=True)
+
+    def _slot_after(self, earliest: float, monitor: Monitor) -> float:
+        regions = monitor.regions
+        turn = regions.index(self._region) / len(regions) if self._region in regions else 0.0
+        offset = (place(monitor.key) + turn) * monitor.every - (time.time() - time.monotonic())
+        return earliest + (offset - earliest) % monitor.every
 
     def _drop(self, key: str) -> None:
         # A probe under way is left to end; nobody will listen to it.
@@ -230,7 +297,8 @@ class Patrol:
     # What
 
     async def _visit(self, watch: Watch, when: float) -> None:
-        lag = max(time.monotonic() - when, 0.0)
+        watch.looked = time.monotonic()
+        lag = max(watch.looked - when, 0.0)
         self._latest_start = max(self._latest_start, lag)
         monitor = watch.monitor
         before = self._lag.stolen
@@ -251,16 +319,26 @@ class Patrol:
                     self._arrange(watch, time.monotonic())
 
     def _judge(self, watch: Watch, result: Result, late: bool) -> None:
-        was = watch.standing.state
-        watch.standing, changed = judge(watch.standing, result, watch.monitor.retries)
+        before = watch.standing
+        watch.standing, changed = judge(before, result, watch.monitor.retries)
         if changed:
-            self._announce(watch.standing, was, result)
+            self._announce(watch.standing, before.state, result)
+        if watch.standing.bad and not before.bad:
+            self._call_others(watch)
         self._note(watch, result)
         self._outcomes[result.outcome] += 1
         took = None if result.took is None else round(result.took * 1000, 3)
         self._samples.append(
             Sample(watch.monitor.key, result.at, result.outcome, watch.standing.state, took, late)
         )
+
+    def _call_others(self, watch: Watch) -> None:
+        """Once in an interval, and not if it was another region that called us."""
+        monitor, now = watch.monitor, time.monotonic()
+        others = [region for region in monitor.regions if region != self._region]
+        if others and now - watch.called >= monitor.every:
+            watch.called = now
+            self._call(SecondLook(monitor=monitor.key, region=self._region), others)
 
     def _announce(self, standing: Standing, was: State, result: Result) -> None:
         def create(key: str) -> StateChange:
@@ -304,6 +382,11 @@ def retry_after(standing: Standing, every: float) -> float:
     return min(every / 2, float(max(standing.bad, standing.slow)), _LONGEST_RETRY)
 
 
+def is_fresh(left: Known, monitor: Monitor) -> bool:
+    """Whether it still says how things stand. What comes from the future tells nobody when it was said."""
+    return -AHEAD.total_seconds() <= left.age <= monitor.best_before
+
+
 def doubt(result: Result, monitor: Monitor, stolen: float) -> Result:
     """A verdict that hangs on time is none if our own loop stole a good part of it."""
     if result.reason == "timeout":
@@ -321,11 +404,6 @@ def doubt(result: Result, monitor: Monitor, stolen: float) -> Result:
 def is_late(result: Result, lag: float, stolen: float) -> bool:
     """Whether what was measured may be our own slowness."""
     return lag > _LATE or (result.took is not None and stolen > _TOO_MUCH_STOLEN * result.took)
-
-
-def _place(key: str) -> float:
-    """Where in an interval a monitor has its slots, from 0 to 1; the same on every worker and for ever."""
-    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64
 
 
 def _log_change(standing: Standing, was: State, trace: str) -> None:

@@ -86,6 +86,26 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     lag: float = 0.0
     waiting: int = 0
     dropped: int = 0
+    # It takes its part of the region's monitors. Not before it has a catalog, and not any more in its last
+    # word, the farewell, which only the other workers of its region hear.
+    shares: bool = False
+
+
+class SecondLook(Struct, frozen=True, kw_only=True, tag="look"):
+    """A region has seen a monitor fail that did not fail before, and asks the others to look at once. Only
+    the bell says it, to workers: if it is lost, they look in their own time."""
+
+    monitor: str
+    region: str
+
+
+class Known(Struct, frozen=True):
+    """What the feed remembers of a monitor in a region, for whoever looks at it next: how it stands, when
+    somebody last had an answer, and how many seconds ago that was, by the clock of Redis."""
+
+    standing: Standing
+    answered: Instant
+    age: float
 
 
 Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange
