@@ -61,6 +61,7 @@ class Verdicts(RuleBasedStateMachine):
     @rule(place=st.sampled_from(PLACES), outcome=st.sampled_from(Outcome))
     def look(self, place: tuple[str, str], outcome: Outcome) -> None:
         """A worker looks, and says what it found. Inconclusive is what one says that is not well itself."""
+        self.pass_time(0.001)
         monitor, was = MONITORS[place[0]], self.judged[place]
         result = a_result(outcome, self.now, reason=outcome)
         self.judged[place], told = judge(was, result, monitor.retries, monitor.recoveries)
@@ -74,11 +75,7 @@ class Verdicts(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.001, 1, 20, 64, 66, 700]))
     def wait(self, seconds: float) -> None:
-        self.now = after(seconds, self.now)
-        for monitor, region, since in sorted(
-            self.board.past_best_before(self.now), key=lambda silence: silence[2]
-        ):
-            self.fold(a_silence(since, monitor, region))
+        self.pass_time(seconds)
 
     @rule(place=st.sampled_from(PLACES))
     def restart(self, place: tuple[str, str]) -> None:
@@ -140,6 +137,12 @@ class Verdicts(RuleBasedStateMachine):
                 self.board.shown[slug].status,
                 self.board.shown[slug].since,
             )
+
+    def pass_time(self, seconds: float) -> None:
+        self.now = after(seconds, self.now)
+        silences = sorted(self.board.past_best_before(self.now), key=lambda silence: silence[2])
+        for monitor, region, since in silences:
+            self.fold(a_silence(since, monitor, region))
 
     def fold(self, event: Logged) -> None:
         self.said.append(event)

@@ -171,8 +171,15 @@ class Board:
     def _hear_again(self, id: str, event: Retelling) -> Patch | None:
         # Who does not know yet takes no word back: after a restart every standing begins as unknown.
         known = [standing for standing in event.standings if standing.state is not State.UNKNOWN]
-        told = [change for standing in known for change in self._stand(standing, event.at)]
+        told = [change for standing in known for change in self._stand_as_seen(standing, event.at)]
         return self._patch(id, event.at, [standing.monitor for standing in known], told, trace=event.trace)
+
+    def _stand_as_seen(self, standing: Standing, said: datetime) -> list[Change]:
+        """To say it again makes no word younger."""
+        seen = standing.seen or said
+        heard = self.heard.get((standing.monitor, standing.region))
+        is_old = heard is not None and heard > seen and heard - said < SAID_AGAIN
+        return [] if is_old else self._stand(standing, seen)
 
     def _stand(self, standing: Standing, at: datetime) -> list[Change]:
         if not self._is_assigned(standing.monitor, standing.region):

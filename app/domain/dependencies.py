@@ -55,7 +55,7 @@ class Dependencies:
         )
 
     def loop(self) -> str | None:
-        """The key of a monitor that lies behind itself. None if all is well."""
+        """The key of a monitor that lies behind itself, and says behind what. None if all is well."""
         done: set[str] = set()
         for start in self._monitors:
             if (found := self._look_for_itself(start, done)) is not None:
@@ -96,7 +96,8 @@ class Dependencies:
             if following is None:
                 done.add(path.pop())
             elif following in on_the_way:
-                return following
+                # Members of groups lie behind nothing on that account: a loop has one that says so itself.
+                return next(each for each in path[path.index(following) :] if each in self._parents)
             else:
                 path.append(following)
         return None

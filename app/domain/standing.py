@@ -34,12 +34,13 @@ class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True):
     confirmation, and likewise for up. `bad` counts failures in a row and `bad_since` is when they began;
     `slow` and `slow_since` are the same for results that were slow or worse, `answered` for what is neither,
     while it is down, and `good` and `good_since` for those that were well, until it is up. `flips` are the
-    last changes, as many as make a monitor a flapping one."""
+    last changes, as many as make a monitor a flapping one. `seen` is when the last answer was had."""
 
     monitor: str
     region: str
     state: State = State.UNKNOWN
     since: Instant
+    seen: Instant | None = None
     reason: str = ""
     detail: str = ""
     bad: int = 0
@@ -96,10 +97,11 @@ def _count(standing: Standing, result: Result) -> Standing:
         case _:
             began = standing.bad_since or result.at
             counted = replace(_count_slow(standing, result), bad=standing.bad + 1, bad_since=began)
-    # What goes on as it was is not counted: a standing that is up stays equal to itself.
+    # What goes on as it was is not counted.
     is_down, is_up = standing.state is State.DOWN, standing.state is State.UP
     return replace(
         counted,
+        seen=result.at,
         answered=standing.answered + 1 if is_down and not counted.bad else 0,
         good=standing.good + 1 if not is_up and not counted.slow else 0,
         good_since=(standing.good_since or result.at) if not is_up and not counted.slow else None,
