@@ -234,6 +234,10 @@ def test_slow_answers_end_an_outage_as_slowly_as_good_ones() -> None:
     assert seen[1:] == [State.DOWN, State.DOWN, State.DEGRADED, State.UP]
 
 
+def test_what_is_well_and_slow_by_turns_is_degraded_and_not_unknown_for_ever() -> None:
+    assert states(OK, SLOW, OK, start=State.UNKNOWN, recoveries=2)[1:] == [State.DEGRADED] * 2
+
+
 def test_up_is_up_since_the_first_good_result_of_its_run_and_not_since_its_confirmation() -> None:
     [*_, (standing, _)] = judged([FAIL, FAIL, OK, INCONCLUSIVE, OK], 1, State.UP, recoveries=2)
     assert (standing.state, standing.since) == (State.UP, after(60))

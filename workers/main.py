@@ -6,15 +6,18 @@ import secrets
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 
 from app.config import SENTINEL_PORT, Config, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.outbox import Outbox
+from workers.own_health import OwnHealth
 from workers.patrol import Patrol
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
@@ -59,7 +62,8 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     feed = Feed(redis_url, beat=config.beat)
     probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
     outbox = Outbox(feed, worker, on_new_log=lambda: patrol.retell())
-    patrol = Patrol(probes, outbox, worker, config.region)
+    health = OwnHealth(canaries(config))
+    patrol = Patrol(probes, outbox, worker, config.region, health)
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
 
@@ -82,7 +86,7 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     if not delivering.done() and not await outbox.drain(_DRAIN_PATIENCE):
         log.warning("the worker ends with events that the feed did not take", waiting=outbox.waiting)
     await end([delivering])
-    for closing in (probes.close, feed.close):
+    for closing in (probes.close, health.close, feed.close):
         await _close(closing)
     log.info("the worker has ended", worker=worker)
     return 1 if failures else 0
@@ -98,6 +102,22 @@ def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
         for host, port in places(url, default_port)
         if not host.startswith("/")
     )
+
+
+def canaries(config: Config) -> tuple[tuple[str, int], ...]:
+    """Those of the settings, or else a Redis on another machine: whoever reaches nothing but his targets
+    cannot know whose fault it is."""
+    if config.canaries:
+        return tuple((host, port) for text in config.canaries for host, port in places(f"tcp://{text}", 443))
+    own = own_parts(msgspec.structs.replace(config, database_url="sqlite:///none"))
+    return tuple(place for place in own if not _is_here(place[0]))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 async def _listen(feed: Feed, patrol: Patrol) -> None:

@@ -25,6 +25,7 @@ from app.domain.result import Outcome, Result
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
 from workers.lag import Lag
 from workers.outbox import Outbox
+from workers.own_health import OwnHealth
 from workers.probes import UNPROBED, Probes
 
 IN_FLIGHT_AT_MOST: Final = 500
@@ -63,12 +64,15 @@ class Watch:
 
 
 class Patrol:
-    def __init__(self, probes: Probes, outbox: Outbox, worker: str, region: str) -> None:
+    def __init__(
+        self, probes: Probes, outbox: Outbox, worker: str, region: str, health: OwnHealth | None = None
+    ) -> None:
         self.missed = 0
         self._probes = probes
         self._outbox = outbox
         self._worker = worker
         self._region = region
+        self._health = health or OwnHealth()
         self._watches: dict[str, Watch] = {}
         self._visits: list[tuple[float, int, Watch]] = []
         self._tickets = count(1)
@@ -84,6 +88,7 @@ class Patrol:
         """For ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lag.watch())
+            group.create_task(self._health.watch(self._lag))
             group.create_task(self._flush_for_ever())
             try:
                 await self._walk()
@@ -140,6 +145,7 @@ class Patrol:
             lag=latest,
             waiting=self._outbox.waiting,
             dropped=self._outbox.dropped,
+            trouble=self._health.trouble,
         )
 
     def flush(self) -> None:
@@ -230,7 +236,8 @@ class Patrol:
     # What
 
     async def _visit(self, watch: Watch, when: float) -> None:
-        lag = max(time.monotonic() - when, 0.0)
+        began = time.monotonic()
+        lag = max(began - when, 0.0)
         self._latest_start = max(self._latest_start, lag)
         monitor = watch.monitor
         before = self._lag.stolen
@@ -238,6 +245,7 @@ class Patrol:
         try:
             result = await self._probes.probe(monitor)
             stolen = self._lag.stolen - before
+            result = await self._health.doubt(result, began)
             if self._watches.get(monitor.key) is watch and watch.monitor is monitor:
                 result = doubt(result, monitor, stolen)
                 self._judge(watch, result, late=is_late(result, lag, stolen))
@@ -252,7 +260,8 @@ class Patrol:
 
     def _judge(self, watch: Watch, result: Result, late: bool) -> None:
         was = watch.standing.state
-        watch.standing, changed = judge(watch.standing, result, watch.monitor.retries)
+        monitor = watch.monitor
+        watch.standing, changed = judge(watch.standing, result, monitor.retries, monitor.recoveries)
         if changed:
             self._announce(watch.standing, was, result)
         self._note(watch, result)
@@ -301,7 +310,7 @@ class Patrol:
 def retry_after(standing: Standing, every: float) -> float:
     """Seconds to the next look in a run that is not yet confirmed: one after the first bad answer, then
     two, then three. So a blip of a moment is over by then, and what is down is known to be down soon."""
-    return min(every / 2, float(max(standing.bad, standing.slow)), _LONGEST_RETRY)
+    return min(every / 2, float(max(standing.bad, standing.slow, 1)), _LONGEST_RETRY)
 
 
 def doubt(result: Result, monitor: Monitor, stolen: float) -> Result:

@@ -86,6 +86,7 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     lag: float = 0.0
     waiting: int = 0
     dropped: int = 0
+    trouble: str = ""  # why what it finds now is no verdict
 
 
 Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange

@@ -32,9 +32,10 @@ class State(StrEnum):
 class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`since` is when the state began: for down, the first failure of the run that led to it, not its
     confirmation, and likewise for up. `bad` counts failures in a row and `bad_since` is when they began;
-    `slow` and `slow_since` are the same for results that were slow or worse, `answered` for what is neither,
-    while it is down, and `good` and `good_since` for those that were well, until it is up. `flips` are the
-    last changes, as many as make a monitor a flapping one. `seen` is when the last answer was had."""
+    `slow` and `slow_since` are the same for results that were slow or worse, `answered` for what is no
+    failure, until it is known to be down no more, and `good` and `good_since` for those that were well, until
+    it is up. `flips` are the last changes, as many as make a monitor a flapping one. `seen` is when the last
+    answer was had."""
 
     monitor: str
     region: str
@@ -73,7 +74,7 @@ def judge(standing: Standing, result: Result, retries: int, recoveries: int = 1)
 def needs_retry(standing: Standing, retries: int) -> bool:
     """True while a run of results is under way that has not yet been confirmed: look again soon. A flapping
     monitor is not hurried to its next change."""
-    if standing.good or standing.answered:
+    if standing.good or (standing.answered and standing.state is State.DOWN):
         return not standing.flapping
     return (0 < standing.bad <= retries and standing.state is not State.DOWN) or (
         0 < standing.slow <= retries and standing.state not in (State.DEGRADED, State.DOWN)
@@ -98,11 +99,11 @@ def _count(standing: Standing, result: Result) -> Standing:
             began = standing.bad_since or result.at
             counted = replace(_count_slow(standing, result), bad=standing.bad + 1, bad_since=began)
     # What goes on as it was is not counted.
-    is_down, is_up = standing.state is State.DOWN, standing.state is State.UP
+    may_be_down, is_up = standing.state in (State.DOWN, State.UNKNOWN), standing.state is State.UP
     return replace(
         counted,
         seen=result.at,
-        answered=standing.answered + 1 if is_down and not counted.bad else 0,
+        answered=standing.answered + 1 if may_be_down and not counted.bad else 0,
         good=standing.good + 1 if not is_up and not counted.slow else 0,
         good_since=(standing.good_since or result.at) if not is_up and not counted.slow else None,
     )
@@ -120,6 +121,9 @@ def _state(counted: Standing, retries: int, recoveries: int) -> State:
         return State.DOWN
     # A slow answer is an answer: what was down is down no more, though it may not be well yet.
     if counted.slow > retries or counted.state is State.DOWN:
+        return State.DEGRADED
+    # Well and slow by turns, and neither ever often enough.
+    if counted.state is State.UNKNOWN and counted.answered >= max(recoveries, retries + 1):
         return State.DEGRADED
     return counted.state
 
