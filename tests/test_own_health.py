@@ -239,8 +239,8 @@ class Slow(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers()
         self.wfile.write(b"ok")
     def log_message(self, *_): pass
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True; request_queue_size = 100
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True; request_queue_size = 100; allow_reuse_address = True
 print("ready", flush=True)
 while True:
     try:
@@ -249,7 +249,7 @@ while True:
         time.sleep(0.02)
 """
 EVERY = 1.0
-TIMES = int(os.environ.get("STATUSWIRE_LINK_CUTS", "3"))
+TIMES = int(os.environ.get("STATUSWIRE_LINK_CUTS", "2"))
 
 
 class WorkerApart(Worker):
@@ -261,7 +261,8 @@ class WorkerApart(Worker):
         super().__init__(redis_url, folder / "none.yaml", **canary)
 
     def launch(self, command: list[str], **kwargs: object) -> None:
-        super().launch([shutil.which("unshare") or "", "--net", *command], **kwargs)
+        begin = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        super().launch([shutil.which("unshare") or "", "--net", *begin, *command], **kwargs)
 
     def connect(self, target: int) -> None:
         """By a link to the namespace of the process `target`."""
