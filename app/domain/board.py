@@ -146,6 +146,9 @@ class Board:
         found = (self._monitors.get(key) for key in members_of(group))
         return [each for each in found if each is not None and each.kind != "group"]
 
+    def parents(self, monitor: Monitor) -> Sequence[Parent]:
+        return self._dependencies.parents(monitor.key)
+
     def owner(self, monitor: str) -> Component:
         return self._owner[monitor]
 
