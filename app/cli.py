@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.config import Config, ConfigError
 from app.reach import Refused, greet_redis, reach
 
@@ -77,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
             _add_processes(single)
     probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
     probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
+    explain = command("explain", _explain, "say why a monitor stands as it does: results, votes and rules")
+    explain.add_argument("monitor", metavar="MONITOR", help="its key, such as payments-api/http")
+    _add_places(explain)
     config = command("config", _no_command, "work on a config file")
     checks = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = checks.add_parser("check", help="name every mistake in a config file with its line")
@@ -260,6 +265,27 @@ def _probe(arguments: argparse.Namespace) -> int:
     from workers.probes.once import probe_command
 
     return probe_command(arguments.url)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    from app.db.engine import DatabaseDown
+    from app.embedded import socket_url
+    from app.explain import Unexplained, explain_monitor
+
+    # One that `up` has started has no other address than its socket.
+    redis_url = config.redis_url or socket_url(config.data)
+    if redis_url is None:
+        raise Refused(
+            f"REDIS_URL is not set, and no `statuswire up` runs with its data in {config.data}; "
+            "set REDIS_URL, or name the folder with --data."
+        )
+    _redis_answers(msgspec.structs.replace(config, redis_url=redis_url))
+    try:
+        print(asyncio.run(explain_monitor(config, redis_url, arguments.monitor)))
+    except (DatabaseDown, Unexplained) as error:
+        raise Refused(str(error)) from None
+    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

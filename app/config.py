@@ -22,12 +22,23 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _PREFIX = "STATUSWIRE_"
 SENTINEL_PORT: Final = 26379
 PROCESSES_AT_MOST: Final = 64
+_CANARIES_AT_MOST: Final = 8
 # What may stand after redis+ and rediss+: one server, or several of which one takes writes.
 _KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
 _KNOWN = (
-    *("BEAT", "CONFIG", "DATA", "LOG", "LOG_LEVEL", "MAX_PER_ADDRESS", "MAX_VIEWERS", "METRICS_PORT"),
+    *(
+        "BEAT",
+        "CANARIES",
+        "CONFIG",
+        "DATA",
+        "LOG",
+        "LOG_LEVEL",
+        "MAX_PER_ADDRESS",
+        "MAX_VIEWERS",
+        "METRICS_PORT",
+    ),
     *("NO_UV", "PROCESS", "PROCESSES", "REGION", "SUPERVISED", "TRUSTED_PROXIES"),
 )
 
@@ -78,6 +89,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_per_address: int
     # Whose X-Forwarded-For counts, as networks.
     trusted_proxies: tuple[str, ...]
+    # host:port pairs by which a worker finds out whether it has a network itself.
+    canaries: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -105,6 +118,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 "STATUSWIRE_MAX_PER_ADDRESS", given.get("STATUSWIRE_MAX_PER_ADDRESS", "500")
             ),
             trusted_proxies=_networks(given.get("STATUSWIRE_TRUSTED_PROXIES", "127.0.0.0/8, ::1")),
+            canaries=_canaries(given.get("STATUSWIRE_CANARIES", "")),
         )
 
     def environ(self) -> dict[str, str]:
@@ -127,6 +141,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_MAX_VIEWERS": str(self.max_viewers),
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
+            "STATUSWIRE_CANARIES": ",".join(self.canaries),
         }
         return said
 
@@ -249,6 +264,22 @@ def _networks(value: str) -> tuple[str, ...]:
                 "between them, such as 10.0.0.5, 172.16.0.0/12."
             ) from None
     return tuple(found)
+
+
+def _canaries(value: str) -> tuple[str, ...]:
+    found = tuple(filter(None, (part.strip() for part in value.split(","))))
+    for given in found:
+        match = re.fullmatch(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})", given)
+        if not match or not 1 <= int(match[2]) <= 65535:
+            raise ConfigError(
+                f"STATUSWIRE_CANARIES has {given!r}; it must be up to eight of host:port with commas between "
+                "them, such as 192.0.2.1:443, dns.example.com:53."
+            )
+    if len(found) > _CANARIES_AT_MOST:
+        raise ConfigError(
+            f"STATUSWIRE_CANARIES has {len(found)} entries; it must be {_CANARIES_AT_MOST} at most."
+        )
+    return found
 
 
 def _log_format(value: str | None) -> LogFormat:

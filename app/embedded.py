@@ -66,6 +66,13 @@ def server_binary() -> str:
     )
 
 
+def socket_url(data: Path) -> str | None:
+    """Of the one that somebody has started with this folder. None if there is none, or if the folder's name
+    was too long for a socket, which then is where nobody finds it."""
+    socket = data.absolute() / "redis" / "valkey.sock"
+    return f"unix://{quote(str(socket))}" if socket.is_socket() else None
+
+
 class Embedded:
     """start() may be called again after the server died; stop() is final."""
 

@@ -606,3 +606,133 @@ def test_a_group_of_whom_some_or_all_are_gone_is_a_group_of_the_others() -> None
     assert board.shown["cluster"].status is Status.OPERATIONAL
     board.fold("9-0", a_catalog_change(a_catalog(cluster), after(2)))
     assert board.shown["cluster"].status is Status.UNKNOWN
+
+
+# What lies behind what
+
+
+BEHIND = a_catalog(
+    a_component("router", a_monitor("router/icmp", kind="icmp", target="192.0.2.1")),
+    a_component("shop", a_monitor("shop/http", depends_on=("router",))),
+    a_component("api", a_monitor(API, depends_on=("router/icmp",))),
+    a_component("all", a_monitor("all/group", kind="group", target="shop/http,api/http")),
+)
+
+
+def behind(*events: Logged) -> tuple[Board, list[tuple[str, str, str]]]:
+    """What became of whom, and why, after each was up at noon."""
+    up = [a_change(UP, monitor=key) for key in ("router/icmp", "shop/http", API)]
+    board, patches = folded([*up, *events], Board(BEHIND, NOON))
+    news = [patch for patch in patches if int(patch.id.partition("-")[0]) > 3]
+    return board, [(change.slug, change.status, change.reason) for change in changes(news)]
+
+
+def test_what_is_down_behind_a_parent_that_is_down_is_unknown_and_says_why() -> None:
+    board, told = behind(
+        a_change(DOWN, after(30), monitor="router/icmp", reason="timeout"),
+        a_change(DOWN, after(31), monitor="shop/http", reason="timeout"),
+        a_change(DOWN, after(32), reason="timeout"),
+    )
+    assert told == [
+        ("router", Status.MAJOR, "timeout"),
+        ("shop", Status.UNKNOWN, "behind router"),
+        ("all", Status.UNKNOWN, "behind router"),
+        ("api", Status.UNKNOWN, "behind router/icmp"),
+    ]
+    # As they are seen, they are down: nothing is lost of that.
+    assert board.standings[API, "local"].state is DOWN
+
+
+def test_a_child_that_was_found_first_gives_way_when_its_parent_is_found() -> None:
+    _, told = behind(
+        a_change(DOWN, after(30), monitor="shop/http", reason="timeout"),
+        a_change(DOWN, after(31), monitor="router/icmp", since=after(29), reason="timeout"),
+    )
+    assert [each for each in told if each[0] in ("router", "shop")] == [
+        ("shop", Status.MAJOR, "timeout"),
+        ("router", Status.MAJOR, "timeout"),
+        ("shop", Status.UNKNOWN, "behind router"),
+    ]
+
+
+def test_a_child_is_called_down_after_its_parent_only_when_it_was_looked_at_again() -> None:
+    """What it looked like through a broken network says nothing of it now."""
+    log: list[Logged] = [
+        a_change(DOWN, after(30), monitor="router/icmp", reason="timeout"),
+        a_change(DOWN, after(31), monitor="shop/http", reason="timeout"),
+        a_change(UP, after(60), monitor="router/icmp"),
+    ]
+    board, told = behind(*log)
+    assert told[-1] == ("router", Status.OPERATIONAL, "")
+    assert board.shown["shop"].status is Status.UNKNOWN
+    well, _ = behind(*log, a_change(UP, after(61), monitor="shop/http"))
+    assert well.shown["shop"].status is Status.OPERATIONAL
+    still, _ = behind(*log, a_batch(a_sample(DOWN, after(61), "shop/http", Outcome.UNREACHABLE, None)))
+    assert (still.shown["shop"].status, still.shown["shop"].since) == (Status.MAJOR, after(61))
+
+
+def test_a_parent_of_whom_nobody_knows_explains_nothing() -> None:
+    board, _ = behind(
+        a_silence(after(65), "router/icmp"), a_change(DOWN, after(66), monitor="shop/http", reason="timeout")
+    )
+    assert board.shown["shop"].status is Status.MAJOR
+
+
+def test_what_is_up_behind_a_parent_that_is_down_is_up() -> None:
+    board, told = behind(a_change(DOWN, after(30), monitor="router/icmp", reason="timeout"))
+    assert [slug for slug, _, _ in told] == ["router"]
+    assert board.shown["shop"].status is Status.OPERATIONAL
+
+
+def test_a_parent_with_several_monitors_is_down_when_all_are() -> None:
+    pair = a_component("router", a_monitor("router/icmp"), a_monitor("router/tcp"))
+    board = Board(a_catalog(pair, a_component("shop", a_monitor("shop/http", depends_on=("router",)))), NOON)
+    folded([a_change(DOWN, monitor="shop/http"), a_change(DOWN, monitor="router/icmp")], board)
+    assert board.shown["shop"].status is Status.MAJOR
+    folded([a_change(DOWN, after(1), monitor="router/tcp")], board)
+    assert board.shown["shop"].status is Status.UNKNOWN
+
+
+def test_a_chain_hides_all_but_its_first() -> None:
+    links = [
+        a_component(slug, a_monitor(f"{slug}/icmp", depends_on=() if n == 0 else (f"{'abc'[n - 1]}/icmp",)))
+        for n, slug in enumerate("abc")
+    ]
+    board = Board(a_catalog(*links), NOON)
+    folded([a_change(DOWN, after(n), monitor=f"{slug}/icmp") for n, slug in enumerate("cba")], board)
+    assert [board.shown[slug].status for slug in "abc"] == [Status.MAJOR, Status.UNKNOWN, Status.UNKNOWN]
+
+
+def test_a_parent_that_is_not_in_the_catalog_is_none() -> None:
+    board = Board(a_catalog(a_component("api", a_monitor(depends_on=("gone", "gone/icmp")))), NOON)
+    board.fold("1-0", a_change(DOWN))
+    assert board.shown["api"].status is Status.MAJOR
+
+
+# Flapping
+
+
+def test_that_a_monitor_flaps_is_told_with_its_component_and_changes_no_status() -> None:
+    board, patches = folded([a_change(UP), a_change(DOWN, after(1), flapping=True)])
+    assert [patch.flapping for patch in patches] == [{}, {"api": True}]
+    assert board.shown["api"].flapping
+    patch = board.fold("3-0", a_change(DOWN, after(700), since=after(1)))
+    assert patch is not None and patch.flapping == {"api": False}
+
+
+def test_a_sample_says_nothing_of_flapping() -> None:
+    board, _ = folded([a_change(DOWN, flapping=True), a_batch(a_sample(UP, after(30)))])
+    assert (board.shown["api"].status, board.shown["api"].flapping) == (Status.OPERATIONAL, True)
+
+
+# Old words
+
+
+def test_a_new_word_is_not_weighed_with_old_ones_of_other_regions() -> None:
+    """Nobody was there to call them silent."""
+    board = a_board(a_component("api", a_monitor(API, regions=EVERYWHERE)))
+    folded([a_change(DOWN, region="eu"), a_change(DOWN, after(600), region="us")], board)
+    assert board.shown["api"].status is Status.UNKNOWN
+    assert board.standings[API, "eu"].since == after(65)
+    folded([a_change(DOWN, after(601), region="ap")], board)
+    assert (board.shown["api"].status, board.shown["api"].since) == (Status.MAJOR, after(601))

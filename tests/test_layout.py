@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
+    "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
     "app/cli.py": ("app", "workers"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),

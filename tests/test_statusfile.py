@@ -270,6 +270,13 @@ MONITORS = [
     ("icmp: a\nevery: 2m\ntimeout: 61s", 6, "`timeout: 61s` is too long: at most 60s"),
     ("icmp: a\ntimeout: 40s", 5, "`timeout` (40s) must not be longer than `every` (30s)"),
     ("icmp: a\nretries: 11", 5, "`retries: 11` must be a whole number from 0 to 10"),
+    ("icmp: a\nrecoveries: 0", 5, "`recoveries: 0` must be a whole number from 1 to 10"),
+    ("icmp: a\nrecovery: 2", 5, "`recovery` is not a key of a monitor; did you mean `recoveries`?"),
+    ("icmp: a\nparents: b", 5, "`parents` is not a key of a monitor; did you mean `depends_on`?"),
+    ("icmp: a\ndepends_on: a/icmpp", 5, "no component or monitor is called `a/icmpp`; did you mean `a/icmp`?"),
+    ("icmp: a\ndepends_on: [x1, x1]", 5, "names the same thing twice"),
+    ("icmp: a\ndepends_on: [A B]", 5, "is no key of a monitor"),
+    ("icmp: a\ndepends_on: a", 5, "monitor `a/icmp` lies behind itself"),
     ("icmp: a\nretries: -1", 5, "from 0 to 10"),
     ("icmp: a\nretries: yes", 5, "from 0 to 10"),
     ("icmp: a\nregions: []", 5, "`regions` is an empty list"),
@@ -569,6 +576,33 @@ def test_keys_are_slugs_or_numbered_by_kind_and_a_slug_renames_no_other() -> Non
     assert ["a/icmp", "own", "a/icmp-3", "a/tcp"] == keys(", slug: own")
 
 
+def test_what_a_component_lies_behind_its_monitors_do() -> None:
+    catalog = parse(
+        "components:\n"
+        "- {name: B, depends_on: a, monitors: [{http: https://b, depends_on: [a/icmp, a]}, {tcp: b:1}]}\n"
+        "- {name: A, monitors: [{icmp: a}]}\n"
+    )
+    assert [("a/icmp", "a"), ("a",), ()] == [each.depends_on for each in catalog.monitors()]
+
+
+def test_a_loop_of_parents_is_told_with_the_line_of_one_of_them() -> None:
+    text = (
+        "components:\n"
+        "- {name: A, depends_on: c, monitors: [{icmp: a}]}\n"
+        "- {name: B, monitors: [{icmp: b, depends_on: a}]}\n"
+        "- {name: C, monitors: [{group: [b/icmp, d/icmp]}]}\n"
+        "- {name: D, monitors: [{icmp: d}]}\n"
+    )
+    [(line, message)] = problems(text)
+    assert line in (2, 3) and "lies behind itself" in message
+
+
+def test_a_chain_of_ten_thousand_is_no_loop_and_takes_no_time() -> None:
+    links = "".join(f"  - {{tcp: a:1, depends_on: m{n}, slug: m{n + 1}}}\n" for n in range(10_000))
+    catalog = parse(f"components:\n- name: A\n  monitors:\n  - {{tcp: a:1, slug: m0}}\n{links}")
+    assert 10_001 == sum(1 for _ in catalog.monitors())
+
+
 def test_two_monitors_with_one_slug_are_told_with_both_lines() -> None:
     text = "components:\n- name: A\n  monitors:\n  - {icmp: a, slug: x}\n- name: B\n  monitors:\n  - icmp: a\n    slug: x\n"
     assert [(8, "monitor slug `x` is already used on line 4: give one of them another `slug`")] == problems(
@@ -812,7 +846,7 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     catalogs = [parse(block) for block in blocks]
-    assert 3 == len(catalogs)
+    assert 4 == len(catalogs)
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)

@@ -6,15 +6,18 @@ import secrets
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 
 from app.config import SENTINEL_PORT, Config, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.outbox import Outbox
+from workers.own_health import OwnHealth
 from workers.patrol import Patrol
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
@@ -70,7 +73,8 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
         left_behind=left_behind(spools),
     )
     looks = SecondLooks(feed)
-    patrol = Patrol(probes, outbox, worker, config.region, looks.call)
+    health = OwnHealth(canaries(config))
+    patrol = Patrol(probes, outbox, worker, config.region, looks.call, health)
     share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins)
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
@@ -96,7 +100,7 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     await end([delivering])
     outbox.close()
     # Only now, when all that we know of our monitors is with the feed.
-    for closing in (share.farewell, probes.close, feed.close):
+    for closing in (share.farewell, probes.close, health.close, feed.close):
         await _close(closing)
     log.info("the worker has ended", worker=worker)
     return 1 if failures else 0
@@ -112,6 +116,22 @@ def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
         for host, port in places(url, default_port)
         if not host.startswith("/")
     )
+
+
+def canaries(config: Config) -> tuple[tuple[str, int], ...]:
+    """Those of the settings, or else a Redis on another machine: whoever reaches nothing but his targets
+    cannot know whose fault it is."""
+    if config.canaries:
+        return tuple((host, port) for text in config.canaries for host, port in places(f"tcp://{text}", 443))
+    own = own_parts(msgspec.structs.replace(config, database_url="sqlite:///none"))
+    return tuple(place for place in own if not _is_here(place[0]))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:

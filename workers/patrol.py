@@ -28,6 +28,7 @@ from app.domain.share import place
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
 from workers.lag import Lag
 from workers.outbox import Outbox
+from workers.own_health import OwnHealth
 from workers.probes import UNPROBED, Probes
 
 IN_FLIGHT_AT_MOST: Final = 500
@@ -82,6 +83,7 @@ class Patrol:
         worker: str,
         region: str,
         call: Callable[[SecondLook, Collection[str]], None] = lambda look, regions: None,
+        health: OwnHealth | None = None,
     ) -> None:
         self.missed = 0
         self._call = call
@@ -89,6 +91,7 @@ class Patrol:
         self._outbox = outbox
         self._worker = worker
         self._region = region
+        self._health = health or OwnHealth()
         self._watches: dict[str, Watch] = {}
         self._visits: list[tuple[float, int, Watch]] = []
         self._tickets = count(1)
@@ -104,6 +107,7 @@ class Patrol:
         """For ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lag.watch())
+            group.create_task(self._health.watch(self._lag))
             group.create_task(self._flush_for_ever())
             try:
                 await self._walk()
@@ -192,6 +196,7 @@ class Patrol:
             lag=latest,
             waiting=self._outbox.waiting,
             dropped=self._outbox.dropped,
+            trouble=self._health.trouble,
         )
 
     def flush(self) -> None:
@@ -297,8 +302,8 @@ class Patrol:
     # What
 
     async def _visit(self, watch: Watch, when: float) -> None:
-        watch.looked = time.monotonic()
-        lag = max(watch.looked - when, 0.0)
+        watch.looked = began = time.monotonic()
+        lag = max(began - when, 0.0)
         self._latest_start = max(self._latest_start, lag)
         monitor = watch.monitor
         before = self._lag.stolen
@@ -306,6 +311,7 @@ class Patrol:
         try:
             result = await self._probes.probe(monitor)
             stolen = self._lag.stolen - before
+            result = await self._health.doubt(result, began)
             if self._watches.get(monitor.key) is watch and watch.monitor is monitor:
                 result = doubt(result, monitor, stolen)
                 self._judge(watch, result, late=is_late(result, lag, stolen))
@@ -319,8 +325,8 @@ class Patrol:
                     self._arrange(watch, time.monotonic())
 
     def _judge(self, watch: Watch, result: Result, late: bool) -> None:
-        before = watch.standing
-        watch.standing, changed = judge(before, result, watch.monitor.retries)
+        before, monitor = watch.standing, watch.monitor
+        watch.standing, changed = judge(before, result, monitor.retries, monitor.recoveries)
         if changed:
             self._announce(watch.standing, before.state, result)
         if watch.standing.bad and not before.bad:
@@ -379,7 +385,7 @@ class Patrol:
 def retry_after(standing: Standing, every: float) -> float:
     """Seconds to the next look in a run that is not yet confirmed: one after the first bad answer, then
     two, then three. So a blip of a moment is over by then, and what is down is known to be down soon."""
-    return min(every / 2, float(max(standing.bad, standing.slow)), _LONGEST_RETRY)
+    return min(every / 2, float(max(standing.bad, standing.slow, 1)), _LONGEST_RETRY)
 
 
 def is_fresh(left: Known, monitor: Monitor) -> bool:

@@ -12,8 +12,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.domain.dependencies import Dependencies, Parent, members_of
 from app.domain.events import CatalogChange, Logged, Retelling, Sample, Samples, Silence, StateChange
-from app.domain.kinds.group import members_of, needed_of
+from app.domain.kinds.group import needed_of
 from app.domain.monitor import Catalog, Component, Monitor
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
@@ -23,6 +24,9 @@ START: Final = "0-0"  # the id before every event
 # A word that is older than one we have heard is an old one, said again. Older than this, it comes from a
 # clock that was set back, and is the newest there is.
 SAID_AGAIN: Final = timedelta(minutes=1)
+# After the best before of one region's word, until another region's word finds it too old to be weighed with:
+# their clocks may differ, and after an outage their words come one region after the other.
+BETWEEN_REGIONS: Final = timedelta(minutes=1)
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class Patch(Struct, frozen=True, kw_only=True):
     at: datetime
     changes: tuple[Change, ...] = ()
     latency: dict[str, float] = {}
+    flapping: dict[str, bool] = {}  # the components that began or ceased to flap
     catalog: bool = False  # components came or went: screens need a snapshot
     trace: str = ""
 
@@ -55,6 +60,7 @@ class Shown(Struct):
     since: datetime
     reason: str = ""
     latency: float | None = None
+    flapping: bool = False
 
 
 class Board:
@@ -70,8 +76,7 @@ class Board:
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
-        # The other components that have a group with this monitor in it.
-        self._above: dict[str, list[Component]] = {}
+        self._dependencies = Dependencies(self.catalog)
         if catalog is not None:
             if at is None:
                 raise ValueError("a board with a catalog needs the instant from which it is shown")
@@ -85,27 +90,20 @@ class Board:
         self.id = id
         match event:
             case StateChange():
-                changes = self._stand(event.standing, event.at)
-                return _patch(id, event.at, changes, trace=event.trace)
+                told = self._stand(event.standing, event.at)
+                return self._patch(id, event.at, [event.standing.monitor], told, trace=event.trace)
             case Retelling():
-                # Who does not know yet takes no word back: after a restart every standing begins as unknown.
-                changes = [
-                    change
-                    for standing in event.standings
-                    if standing.state is not State.UNKNOWN
-                    for change in self._stand(standing, event.at)
-                ]
-                return _patch(id, event.at, changes, trace=event.trace)
+                return self._hear_again(id, event)
             case Samples():
                 return self._measure(id, event)
             case Silence():
-                return _patch(id, event.at, self._fall_silent(event.monitor, event.region, event.since))
+                told = self._fall_silent(event.monitor, event.region, event.since)
+                return self._patch(id, event.at, [event.monitor], told)
             case CatalogChange():
                 if event.revision == self.catalog.revision:
                     return None
-                return Patch(
-                    id=id, at=event.at, changes=tuple(self._adopt(event.catalog, event.at)), catalog=True
-                )
+                changes = self._adopt(event.catalog, event.at)
+                return Patch(id=id, at=event.at, changes=tuple(changes), catalog=True)
 
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)
@@ -116,6 +114,43 @@ class Board:
     def best_before(self, monitor: str) -> float:
         """Seconds that a word on it is good for."""
         return self._monitors[monitor].best_before
+
+    def verdict(self, monitor: Monitor) -> State:
+        """What is held of it: what its regions say together, and unknown for what is down behind something
+        that is down itself."""
+        if monitor.kind == "group":
+            own = _verdict_of_group(monitor, [self.verdict(each) for each in self.members(monitor)])
+        else:
+            own = self._said_together(monitor)
+        hidden = own is State.DOWN and self.behind(monitor) is not None
+        return State.UNKNOWN if hidden else own
+
+    def behind(self, monitor: Monitor) -> Parent | None:
+        """The parent that explains why it is down: one that is down itself, or was when the monitor was last
+        looked at, so that nobody knows yet whether it is well again too."""
+        for parent in self._dependencies.parents(monitor.key):
+            if all(self.alone(each) is State.DOWN for each in parent.monitors):
+                return parent
+            if (since := self._recovered(parent)) is not None and not self._was_heard_after(monitor, since):
+                return parent
+        return None
+
+    def alone(self, monitor: Monitor) -> State:
+        """The verdict without regard to what lies behind what."""
+        if monitor.kind != "group":
+            return self._said_together(monitor)
+        return _verdict_of_group(monitor, [self._said_together(each) for each in self.members(monitor)])
+
+    def members(self, group: Monitor) -> list[Monitor]:
+        """Those that are in the catalog; none of what is no group. A group is no member of another."""
+        found = (self._monitors.get(key) for key in members_of(group))
+        return [each for each in found if each is not None and each.kind != "group"]
+
+    def parents(self, monitor: Monitor) -> Sequence[Parent]:
+        return self._dependencies.parents(monitor.key)
+
+    def owner(self, monitor: str) -> Component:
+        return self._owner[monitor]
 
     def past_best_before(self, now: datetime) -> Iterator[tuple[str, str, datetime]]:
         """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown."""
@@ -136,6 +171,19 @@ class Board:
         self.heard = {key: at for key, at in heard.items() if key in self.standings}
         self.shown |= {slug: state for slug, state in shown.items() if slug in self._components}
 
+    def _hear_again(self, id: str, event: Retelling) -> Patch | None:
+        # Who does not know yet takes no word back: after a restart every standing begins as unknown.
+        known = [standing for standing in event.standings if standing.state is not State.UNKNOWN]
+        told = [change for standing in known for change in self._stand_as_seen(standing, event.at)]
+        return self._patch(id, event.at, [standing.monitor for standing in known], told, trace=event.trace)
+
+    def _stand_as_seen(self, standing: Standing, said: datetime) -> list[Change]:
+        """To say it again makes no word younger."""
+        seen = standing.seen or said
+        heard = self.heard.get((standing.monitor, standing.region))
+        is_old = heard is not None and heard > seen and heard - said < SAID_AGAIN
+        return [] if is_old else self._stand(standing, seen)
+
     def _stand(self, standing: Standing, at: datetime) -> list[Change]:
         if not self._is_assigned(standing.monitor, standing.region):
             return []  # a worker that has not yet heard of the new catalog
@@ -147,14 +195,30 @@ class Board:
         if old is not None and old.state is standing.state:
             # Told again, perhaps by a worker that has restarted and counts `since` from then: the old word
             # stands.
-            return changes
+            if old.flapping is not standing.flapping:
+                self.standings[key] = replace(old, flips=standing.flips, flapping=standing.flapping)
+            # Behind a parent it matters that it was looked at.
+            hidden = self._dependencies.parents(standing.monitor) and old.state is State.DOWN
+            return changes + self._show(standing.monitor, at, old.reason) if hidden else changes
         if old is not None and old.state is State.UNKNOWN and self._best_before(*key) <= old.since:
             return changes  # it comes so late that it was past its best before the silence began
         if old is not None and standing.since <= old.since:
             # It cannot reach back behind the word it ends, least of all into a time when nobody knew.
             standing = replace(standing, since=max(at, old.since))
+        changes += self._silence_others(*key, at)
         self.standings[key] = standing
         return changes + self._show(standing.monitor, standing.since, standing.reason)
+
+    def _silence_others(self, monitor: str, region: str, at: datetime) -> list[Change]:
+        """A new word is not weighed with old ones of other regions, even if no server was alive to call
+        these silent."""
+        return [
+            change
+            for other in self._monitors[monitor].regions
+            if other != region and (monitor, other) in self.standings
+            if at - (best_before := self._best_before(monitor, other)) > BETWEEN_REGIONS
+            for change in self._fall_silent(monitor, other, best_before)
+        ]
 
     def _hear(self, key: tuple[str, str], at: datetime) -> list[Change]:
         """Note that `key` was probed at `at`; if that comes too late for its last word, nobody knew in
@@ -187,9 +251,8 @@ class Board:
     def _measure(self, id: str, event: Samples) -> Patch | None:
         changes: list[Change] = []
         latency: dict[str, float] = {}
-        for sample in event.samples:
-            if not self._is_assigned(sample.monitor, event.region):
-                continue
+        known = [sample for sample in event.samples if self._is_assigned(sample.monitor, event.region)]
+        for sample in known:
             owner = self._owner[sample.monitor]
             if sample.outcome is not Outcome.INCONCLUSIVE and sample.state is not State.UNKNOWN:
                 changes += self._heal(sample, event.region)
@@ -198,19 +261,28 @@ class Board:
                 latency[owner.slug] = sample.took
         for slug, took in latency.items():
             self.shown[slug].latency = took
-        return _patch(id, event.at, changes, latency)
+        return self._patch(id, event.at, (), changes, latency)
 
     def _heal(self, sample: Sample, region: str) -> list[Change]:
         """A sample newer than all we heard also says how things stand. Mostly that is no news."""
         heard = self.heard.get((sample.monitor, region))
         if heard is not None and sample.at <= heard:
             return []  # it was on its way while the change overtook it
-        standing = Standing(monitor=sample.monitor, region=region, state=sample.state, since=sample.at)
+        old = self.standings.get((sample.monitor, region))
+        standing = Standing(
+            monitor=sample.monitor,
+            region=region,
+            state=sample.state,
+            since=sample.at,
+            # Of that a sample knows nothing.
+            flips=old.flips if old is not None else (),
+            flapping=old is not None and old.flapping,
+        )
         return self._stand(standing, sample.at)
 
     def _show(self, monitor: str, since: datetime, reason: str) -> list[Change]:
         changes = self._repaint(self._owner[monitor], since, monitor, reason)
-        for component in self._above.get(monitor, ()):
+        for component in self._dependencies.reached_by(monitor):
             changes += self._repaint(component, since, monitor, reason)
         return changes
 
@@ -219,6 +291,8 @@ class Board:
         now = self.shown[component.slug]
         if status is now.status:
             return []
+        if status is Status.UNKNOWN and (parent := self._parent_of(component)) is not None:
+            reason = f"behind {parent.name}"
         change = Change(
             slug=component.slug,
             status=status,
@@ -231,44 +305,75 @@ class Board:
         return [change]
 
     def _status(self, component: Component) -> Status:
-        # Who is in a group of the same component counts through that alone.
-        within = {member for monitor in component.monitors for member in _members(monitor)}
-        verdicts = [self._verdict(each) for each in component.monitors if each.key not in within]
+        verdicts = [self.verdict(each) for each in self._dependencies.counted(component)]
         down = sum(verdict is State.DOWN for verdict in verdicts)
         if down:
             return Status.MAJOR if down == len(verdicts) else Status.PARTIAL
         return worst(_AS_STATUS[verdict] for verdict in verdicts)
 
-    def _verdict(self, monitor: Monitor) -> State:
+    def _parent_of(self, component: Component) -> Parent | None:
+        """What hides one of its monitors, or a member of one of its groups."""
+        counted = self._dependencies.counted(component)
+        leaves = (leaf for monitor in counted for leaf in (monitor, *self.members(monitor)))
+        down = (leaf for leaf in leaves if self.alone(leaf) is State.DOWN)
+        return next((parent for monitor in down if (parent := self.behind(monitor))), None)
+
+    def _said_together(self, monitor: Monitor) -> State:
         """What the assigned regions say together. Down takes a majority of all assigned, so does knowing
         at all: the regions that are silent are never counted for either side."""
-        if monitor.kind == "group":
-            return self._verdict_of_group(monitor)
-        states = [
-            standing.state
-            for region in monitor.regions
-            if (standing := self.standings.get((monitor.key, region))) and standing.state is not State.UNKNOWN
-        ]
-        quorum = len(monitor.regions) // 2 + 1
+        words = (self.standings.get((monitor.key, region)) for region in monitor.regions)
+        states = [word.state for word in words if word is not None and word.state is not State.UNKNOWN]
+        quorum = quorum_of(monitor)
         if len(states) < quorum:
             return State.UNKNOWN
         if states.count(State.DOWN) >= quorum:
             return State.DOWN
         return State.UP if all(state is State.UP for state in states) else State.DEGRADED
 
-    def _verdict_of_group(self, group: Monitor) -> State:
-        """Unknown as long as those of whom nobody knows could decide it."""
-        members = [self._monitors[key] for key in _members(group) if key in self._monitors]
-        verdicts = [self._verdict(each) for each in members if each.kind != "group"]
-        if not verdicts:
-            return State.UNKNOWN
-        needed = needed_of(group, len(verdicts))
-        up, degraded = verdicts.count(State.UP), verdicts.count(State.DEGRADED)
-        if up >= needed:
-            return State.UP
-        if up + degraded >= needed:
-            return State.DEGRADED
-        return State.DOWN if len(verdicts) - verdicts.count(State.DOWN) < needed else State.UNKNOWN
+    def _recovered(self, parent: Parent) -> datetime | None:
+        """The last time at which one of its monitors ceased to be down. None if none was ever heard."""
+        leaves = [leaf for each in parent.monitors for leaf in self.members(each) or [each]]
+        words = (self.standings.get((leaf.key, region)) for leaf in leaves for region in leaf.regions)
+        return max((word.since for word in words if word and word.state in _WELL), default=None)
+
+    def _was_heard_after(self, monitor: Monitor, since: datetime) -> bool:
+        """Whether it was looked at after that in so many regions that they could call it down."""
+        if monitor.kind == "group":
+            return True
+        heard = (self.heard.get((monitor.key, region)) for region in monitor.regions)
+        return sum(at is not None and at > since for at in heard) >= quorum_of(monitor)
+
+    def _patch(
+        self,
+        id: str,
+        at: datetime,
+        monitors: Iterable[str],
+        changes: list[Change],
+        latency: dict[str, float] | None = None,
+        trace: str = "",
+    ) -> Patch | None:
+        flapping = self._mark(monitors)
+        if not changes and not latency and not flapping:
+            return None
+        in_order = tuple(sorted(changes, key=lambda change: change.since))
+        return Patch(id=id, at=at, changes=in_order, latency=latency or {}, flapping=flapping, trace=trace)
+
+    def _mark(self, monitors: Iterable[str]) -> dict[str, bool]:
+        """Note which components of these monitors flap, and return those of which that is news."""
+        news = {}
+        for component in {key: self._owner[key] for key in monitors if key in self._owner}.values():
+            flapping = self._flaps(component)
+            if flapping is not self.shown[component.slug].flapping:
+                news[component.slug] = self.shown[component.slug].flapping = flapping
+        return news
+
+    def _flaps(self, component: Component) -> bool:
+        words = (
+            self.standings.get((monitor.key, region))
+            for monitor in component.monitors
+            for region in monitor.regions
+        )
+        return any(word is not None and word.flapping for word in words)
 
     def _adopt(self, catalog: Catalog, at: datetime) -> list[Change]:
         """Take over a catalog and keep every standing that is still about something in it."""
@@ -279,7 +384,7 @@ class Board:
         self._owner = {
             monitor.key: component for component in catalog.components for monitor in component.monitors
         }
-        self._above = _above(catalog)
+        self._dependencies = Dependencies(catalog)
         self.standings = {
             (key, region): standing
             for (key, region), standing in self.standings.items()
@@ -292,6 +397,7 @@ class Board:
                 self.heard[key, region] = max(heard, at)
         shown = self.shown
         self.shown = {slug: shown.get(slug) or Shown(Status.UNKNOWN, at) for slug in self._components}
+        self._mark(self._monitors)
         return [
             change
             for component in catalog.components
@@ -307,24 +413,22 @@ _AS_STATUS = {
 }
 
 
-def _members(monitor: Monitor) -> Sequence[str]:
-    return members_of(monitor.target) if monitor.kind == "group" else ()
+_WELL = (State.UP, State.DEGRADED)
 
 
-def _above(catalog: Catalog) -> dict[str, list[Component]]:
-    above: dict[str, list[Component]] = {}
-    for component in catalog.components:
-        own = {monitor.key for monitor in component.monitors}
-        members = {key for monitor in component.monitors for key in _members(monitor)}
-        for key in sorted(members - own):
-            above.setdefault(key, []).append(component)
-    return above
+def quorum_of(monitor: Monitor) -> int:
+    """How many of its regions must have news of a monitor for a verdict, and agree for it to be down."""
+    return len(monitor.regions) // 2 + 1
 
 
-def _patch(
-    id: str, at: datetime, changes: list[Change], latency: dict[str, float] | None = None, trace: str = ""
-) -> Patch | None:
-    if not changes and not latency:
-        return None
-    in_order = tuple(sorted(changes, key=lambda change: change.since))
-    return Patch(id=id, at=at, changes=in_order, latency=latency or {}, trace=trace)
+def _verdict_of_group(group: Monitor, verdicts: Sequence[State]) -> State:
+    """Unknown as long as those of whom nobody knows could decide it."""
+    if not verdicts:
+        return State.UNKNOWN
+    needed = needed_of(group, len(verdicts))
+    up, degraded = verdicts.count(State.UP), verdicts.count(State.DEGRADED)
+    if up >= needed:
+        return State.UP
+    if up + degraded >= needed:
+        return State.DEGRADED
+    return State.DOWN if len(verdicts) - verdicts.count(State.DOWN) < needed else State.UNKNOWN

@@ -31,7 +31,8 @@ def dated(event: Logged, latest: datetime) -> Logged:
 
 
 def _begun(standing: Standing, latest: datetime) -> Standing:
-    return replace(standing, since=min(standing.since, latest))
+    seen = None if standing.seen is None else min(standing.seen, latest)
+    return replace(standing, since=min(standing.since, latest), seen=seen)
 
 
 def _at_once(samples: tuple[Sample, ...], latest: datetime) -> tuple[Sample, ...]:

@@ -89,6 +89,7 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     # It takes its part of the region's monitors. Not before it has a catalog, and not any more in its last
     # word, the farewell, which only the other workers of its region hear.
     shares: bool = False
+    trouble: str = ""  # why what it finds now is no verdict
 
 
 class SecondLook(Struct, frozen=True, kw_only=True, tag="look"):

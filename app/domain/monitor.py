@@ -40,9 +40,12 @@ class Monitor(Struct, frozen=True, kw_only=True):
     every: float = 30.0
     timeout: float = 5.0
     retries: int = 1  # quick retries before down: retries=1 means two failures in a row
+    recoveries: int = 1  # good answers in a row before up
     regions: tuple[str, ...] = (DEFAULT_REGION,)
     expect: Expect = Expect()
     options: dict[str, Any] = {}  # the words of its own kind, as `app/domain/kinds/` has them
+    # What it lies behind: slugs of components, else keys of monitors.
+    depends_on: tuple[str, ...] = ()
 
     @property
     def best_before(self) -> float:

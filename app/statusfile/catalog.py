@@ -8,12 +8,14 @@ import difflib
 import gc
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import yaml
+from msgspec.structs import replace
 
+from app.domain.dependencies import Dependencies
 from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
 from app.statusfile import targets, values
@@ -88,6 +90,8 @@ class _Contents:
         self._keys: dict[str, int] = {}
         self._monitors = 0
         self._members: list[tuple[int, str]] = []
+        # What each monitor lies behind, with the line that says so: its own first, then its component's.
+        self._parents: dict[str, list[tuple[int, str]]] = {}
 
     def catalog(self, root: yaml.Node) -> Catalog:
         said = Mapping(self._problems, root, "the file")
@@ -107,7 +111,7 @@ class _Contents:
                     components += self._components(group, groups[-1])
         catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components))
         self._check_members(catalog)
-        return catalog
+        return self._with_parents(catalog)
 
     def _check_members(self, catalog: Catalog) -> None:
         """At the end: a group may name a monitor that comes after it."""
@@ -121,6 +125,35 @@ class _Contents:
                 self._problems.add(line, f"no monitor has the key {quote(member)}{hint}")
             elif kinds[member] == "group":
                 self._problems.add(line, f"{quote(member)} is a group itself: name its members instead")
+
+    def _with_parents(self, catalog: Catalog) -> Catalog:
+        """At the end, too. What a component lies behind, each of its monitors does."""
+        if not self._parents:
+            return catalog
+        self._check_parents({*(c.slug for c in catalog.components), *(m.key for m in catalog.monitors())})
+        components = tuple(
+            replace(component, monitors=tuple(self._with_its_parents(each) for each in component.monitors))
+            for component in catalog.components
+        )
+        whole = replace(catalog, components=components)
+        if (key := Dependencies(whole).loop()) is not None:
+            self._problems.add(
+                self._parents[key][0][0],
+                f"monitor {quote(key)} lies behind itself, by way of what it depends on: take one "
+                f"`depends_on` of these out",
+            )
+        return whole
+
+    def _check_parents(self, known: set[str]) -> None:
+        for line, name in dict.fromkeys(each for said in self._parents.values() for each in said):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean `{close[0]}`?" if close else "name one by its slug, or as web/http"
+                self._problems.add(line, f"no component or monitor is called {quote(name)}; {hint}")
+
+    def _with_its_parents(self, monitor: Monitor) -> Monitor:
+        said = self._parents.get(monitor.key, ())
+        return replace(monitor, depends_on=tuple(dict.fromkeys(name for _, name in said)))
 
     def _page(self, said: Mapping) -> Page:
         return Page(
@@ -144,13 +177,21 @@ class _Contents:
         name = said.need("name", values.name, "name: Website")
         slug = self._slug(said, name)
         kinds: Counter[str] = Counter()
+        monitors = tuple(self._monitor(entry, slug, kinds) for entry in said.entries("monitors"))
+        self._note_parents([monitor.key for monitor in monitors], said)
         return Component(
             slug=slug,
             name=name,
             description=said.take("description", values.description, ""),
             group=group,
-            monitors=tuple(self._monitor(entry, slug, kinds) for entry in said.entries("monitors")),
+            monitors=monitors,
         )
+
+    def _note_parents(self, keys: Iterable[str], said: Mapping) -> None:
+        none: list[str] = []
+        named = [(said.line("depends_on"), name) for name in said.take("depends_on", values.parents, none)]
+        for key in keys if named else ():
+            self._parents.setdefault(key, []).extend(named)
 
     def _slug(self, said: Mapping, name: str) -> str:
         if "slug" in said:
@@ -177,13 +218,16 @@ class _Contents:
         if kind == "group" and target:
             self._members += ((said.line(kind), member) for member in members_of(target))
         expected = said.mapping("expect") if "expect" in said else None
+        key = self._key(said, component, kind, kinds)
+        self._note_parents([key], said)
         return Monitor(
-            key=self._key(said, component, kind, kinds),
+            key=key,
             kind=kind,
             target=target,
             every=every,
             timeout=timeout,
             retries=said.take("retries", values.retries, 1),
+            recoveries=said.take("recoveries", values.recoveries, 1),
             regions=said.take("regions", values.regions, (DEFAULT_REGION,)),
             expect=self._expect(expected, kind, timeout) if expected is not None else Expect(),
             options=self._options(said, expected, kind, target) if kind else {},

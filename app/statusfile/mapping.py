@@ -23,7 +23,7 @@ from app.statusfile.values import CONTROL, Reading
 
 _PROBED: Final = tuple(kind for kind, words in KINDS.items() if words.probed)
 # Those that every kind has, or every kind that is probed.
-COMMON: Final = ("every", "timeout", "retries", "regions", "expect", "slug")
+COMMON: Final = ("every", "timeout", "retries", "recoveries", "regions", "depends_on", "expect", "slug")
 
 
 def _own(expected: bool) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "the file": ("page", "groups", "components"),
     "`page`": ("name", "url", "time_zone"),
     "a group": ("name", "components"),
-    "a component": ("name", "slug", "description", "monitors"),
+    "a component": ("name", "slug", "description", "depends_on", "monitors"),
     "a monitor": (*KINDS, *COMMON, *_own(expected=False)),
     "`expect`": tuple(dict.fromkeys((*Expect.__struct_fields__, *_own(expected=True)))),
     **dict(_inner(KINDS.values())),
@@ -51,7 +51,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
 
 # The kinds that a key of a monitor or of `expect` fits; those not named here fit every kind.
 FITS: Final[dict[str, tuple[str, ...]]] = {
-    **{key: _PROBED for key in ("timeout", "retries", "regions", "expect")},
+    **{key: _PROBED for key in ("timeout", "retries", "recoveries", "regions", "expect")},
     "every": tuple(kind for kind, words in KINDS.items() if words.every is not None),
     **{
         key: tuple(kind for kind, words in KINDS.items() if key in words.expects)
@@ -89,6 +89,10 @@ _ELSEWHERE: Final = {
     "heartbeat": "push",
     "type": "record",
     "latency": "slower_than",
+    "parents": "depends_on",
+    "parent": "depends_on",
+    "dependencies": "depends_on",
+    "behind": "depends_on",
     "headers": "header",
     "tz": "time_zone",
 }

@@ -103,6 +103,13 @@ def members(node: yaml.Node) -> list[str]:
     return found
 
 
+def parents(node: yaml.Node) -> list[str]:
+    found = _one_or_more(node, _key)
+    if len(set(found)) < len(found):
+        raise Wrong("names the same thing twice: keep one of the two")
+    return found
+
+
 def _key(node: yaml.Node) -> str:
     text = scalar(node)
     if not re.fullmatch(r"[a-z0-9]([a-z0-9/-]{0,98}[a-z0-9])?", text):
@@ -175,6 +182,13 @@ def retries(node: yaml.Node) -> int:
     text = scalar(node)
     if not re.fullmatch(r"[0-9]|10", text):
         raise Wrong("must be a whole number from 0 to 10")
+    return int(text)
+
+
+def recoveries(node: yaml.Node) -> int:
+    text = scalar(node)
+    if not re.fullmatch(r"[1-9]|10", text):
+        raise Wrong("must be a whole number from 1 to 10")
     return int(text)
 
 

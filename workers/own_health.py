@@ -1,0 +1,246 @@
+"""Whether this worker is fit to judge. A worker that has lost its own network must call nothing down.
+
+So a failure that a broken path could explain is believed only after a canary has answered: an address that
+has nothing to do with what is watched, asked after the failure was seen. What is found while the worker is
+not well itself is no verdict; the monitors turn unknown in time, and are right again with the next look.
+"""
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.domain.result import Outcome, Result
+from app.security.egress import Egress, NotResolved, Refused, Trail
+from workers.lag import Lag
+
+CANARY_PATIENCE: Final = 2.0
+LOOK_EVERY: Final = 1.0
+
+# Of one look; what single probes lost by less is `patrol.doubt`'s matter.
+_LAGGING: Final = 0.5
+# What a clock may be slewed in one look: NTP does half a millisecond.
+_STEP: Final = 1.0
+_SPARE_DESCRIPTORS: Final = 32
+
+# So many addresses, and half of all that were heard of in so many seconds, failing at once.
+_MANY: Final = 3
+_AT_ONCE: Final = 15.0
+_REMEMBERED: Final = 10_000
+
+# What a broken path looks like from here, besides every `unreachable`: it may break in mid-answer.
+_OF_THE_PATH: Final = frozenset({"timeout", "reset", "closed", "tls", "loss", "dns", "proxy"})
+_INTERFACES: Final = Path("/sys/class/net")
+
+log = structlog.get_logger(__name__)
+
+
+class _Seen(Struct):
+    """The last that was heard of an address."""
+
+    at: float
+    failed_since: float | None
+
+
+class OwnHealth:
+    """`canaries` are host:port pairs; that one refuses a connection is an answer. `trouble` says why what
+    is found now is no verdict; empty if all is well."""
+
+    def __init__(
+        self,
+        canaries: Sequence[tuple[str, int]] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        interfaces: Path = _INTERFACES,
+    ) -> None:
+        self.trouble = ""
+        self._canaries = canaries
+        self._monotonic = monotonic
+        self._wall_clock = wall_clock
+        self._interfaces = interfaces
+        # Its own gate: Redis may be a canary, and is out of bounds for probes.
+        self._egress = Egress()
+        self._process = ""
+        self._troubled = float("-inf")
+        self._seen: dict[str, _Seen] = {}
+        self._asking: asyncio.Task[bool] | None = None
+        self._asking_next: asyncio.Task[bool] | None = None
+        self._offset = wall_clock() - monotonic()
+
+    async def watch(self, lag: Lag) -> None:
+        """For ever."""
+        while True:
+            stolen = lag.stolen
+            await asyncio.sleep(LOOK_EVERY)
+            await self.look(lag.stolen - stolen)
+
+    async def look(self, stolen: float = 0.0) -> None:
+        """How this process is. The network is asked for only while it is lost: else each failure asks."""
+        self._process = self._of_this_process(stolen)
+        lost = (await self._of_the_network() or self._of_many_failures()) if self._lost_network else ""
+        self._say(lost or self._process)
+
+    async def doubt(self, result: Result, began: float) -> Result:
+        """The result of a probe that began at `began`; or no verdict, if it says that the target cannot be
+        reached, or not in time, and this worker was not well since then."""
+        if result.outcome is Outcome.INCONCLUSIVE:
+            return result
+        self._note(result)
+        if _may_be_the_path(result):
+            if not _is_near(result):
+                self._say(await self._of_the_network() or self._of_many_failures() or self._process)
+        elif result.reason != "slow":
+            return result  # an answer is an answer, whatever else is broken
+        if not self.trouble and self._troubled < began:
+            return result
+        if _is_near(result) and self._lost_network:
+            return result  # no network is needed for what is on this machine
+        detail = f"No verdict, because of this worker itself: {self.trouble or 'it was not well'}."
+        return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
+
+    async def close(self) -> None:
+        for asking in (self._asking_next, self._asking):
+            if asking is not None:
+                asking.cancel()
+        await self._egress.close()
+
+    @property
+    def _lost_network(self) -> bool:
+        return self.trouble.startswith(_NETWORK)
+
+    def _say(self, trouble: str) -> None:
+        now = self._monotonic()
+        if trouble:
+            self._troubled = now
+        if trouble and not self.trouble:
+            lost = trouble.startswith(_NETWORK)
+            notice = "worker lost its network" if lost else "this worker is not fit to judge"
+            log.warning(f"{notice}: what fails now is no verdict", why=trouble)
+        elif self.trouble and not trouble:
+            log.info("this worker is fit to judge again", was=self.trouble)
+        self.trouble = trouble
+
+    # The network
+
+    async def _of_the_network(self) -> str:
+        if not _has_link(self._interfaces):
+            return f"{_NETWORK}, no interface has a link"
+        if self._canaries and not await self._ask_anew():
+            return f"{_NETWORK}, no canary answers"
+        return ""
+
+    async def _ask_anew(self) -> bool:
+        """Whether a canary answers that was asked after this call. Whoever comes while one question is under
+        way waits for the next, all together: a thousand failures at once are two questions."""
+        if self._asking_next is None:
+            self._asking_next = asyncio.create_task(self._ask_after(self._asking))
+        return await asyncio.shield(self._asking_next)
+
+    async def _ask_after(self, before: asyncio.Task[bool] | None) -> bool:
+        if before is not None:
+            await asyncio.wait([before])
+        self._asking, self._asking_next = self._asking_next, None
+        asked = [asyncio.create_task(self._answers(host, port)) for host, port in self._canaries]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if await answer:
+                    return True
+            return False
+        finally:
+            for each in asked:
+                each.cancel()
+
+    async def _answers(self, host: str, port: int) -> bool:
+        try:
+            async with asyncio.timeout(CANARY_PATIENCE):
+                (await self._egress.connect(host, port, Trail(), CANARY_PATIENCE)).close()
+        except (OSError, NotResolved, Refused) as error:
+            return isinstance(error, ConnectionRefusedError)
+        return True
+
+    # Many failures at once
+
+    def _note(self, result: Result) -> None:
+        if result.address is None or _is_near(result):
+            return
+        now = self._monotonic()
+        before = self._seen.pop(result.address, None)
+        since = before.failed_since if before is not None else None
+        failed = _may_be_the_path(result)
+        self._seen[result.address] = _Seen(now, (since or now) if failed else None)
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+
+    def _of_many_failures(self) -> str:
+        """Where a canary has answered, the targets are to blame, however many they are."""
+        if self._canaries:
+            return ""
+        now = self._monotonic()
+        # What began to fail while all was lost counts until it answers, or most others do.
+        newest = float("inf") if self._lost_network else _AT_ONCE
+        recent = [each for each in self._seen.values() if each.failed_since or now - each.at <= _AT_ONCE]
+        failing = [s for s in recent if s.failed_since is not None and now - s.failed_since <= newest]
+        well = sum(seen.failed_since is None for seen in recent)
+        if len(failing) < _MANY or len(failing) < well:
+            return ""
+        return f"{_NETWORK}, {len(failing)} of {len(failing) + well} targets failed at once"
+
+    # This process
+
+    def _of_this_process(self, stolen: float) -> str:
+        offset = self._wall_clock() - self._monotonic()
+        step, self._offset = offset - self._offset, offset
+        if abs(step) > _STEP:
+            return f"its clock was set by {step:+.1f} s"
+        if stolen > _LAGGING:
+            return f"it stood still for {stolen:.1f} s"
+        if (free := _free_descriptors()) < _SPARE_DESCRIPTORS:
+            return f"only {free} file descriptors are left"
+        return ""
+
+
+_NETWORK: Final = "it lost its network"
+
+
+def _may_be_the_path(result: Result) -> bool:
+    return result.outcome is Outcome.UNREACHABLE or (
+        result.outcome is Outcome.FAIL and result.reason in _OF_THE_PATH
+    )
+
+
+def _is_near(result: Result) -> bool:
+    return result.address is not None and ip_address(result.address).is_loopback
+
+
+def _has_link(interfaces: Path) -> bool:
+    """True also where the kernel does not say."""
+    try:
+        others = [each for each in interfaces.iterdir() if each.name != "lo"]
+    except OSError:
+        return True
+    return any(_is_up(each) for each in others)
+
+
+def _is_up(interface: Path) -> bool:
+    # One that is switched off has no carrier to be read, and EINVAL says so.
+    with suppress(OSError):
+        return (interface / "carrier").read_text().strip() == "1"
+    return False
+
+
+def _free_descriptors() -> int:
+    """The soft limit is what counts. Where the kernel does not list those in use, plenty."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        return limit - len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return _SPARE_DESCRIPTORS
