@@ -459,7 +459,7 @@ class _Serving(Statuswire):
         super().__init__(command, *arguments, **environ)
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def start(self, within: float = 20.0) -> Self:
+    def start(self, within: float = 40.0) -> Self:
         """Returns once `/health/live` answers 200."""
         super().start()
         wait_until(self._live, within, lambda: f"{self.url}/health/live does not answer:\n{self.logs}")
@@ -486,7 +486,7 @@ class Web(_Serving):
         self.database_url = database_url or f"sqlite:///{self.folder}/statuswire.db"
         self._environ["DATABASE_URL"] = self.database_url
 
-    def start(self, within: float = 20.0, migrate: bool = True) -> Self:
+    def start(self, within: float = 40.0, migrate: bool = True) -> Self:
         if migrate:
             with Statuswire("migrate", **self._environ) as migration:
                 assert migration.run() == 0, migration.logs

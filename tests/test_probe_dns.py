@@ -165,7 +165,7 @@ async def test_without_a_server_the_machines_own_is_asked(
 async def test_many_at_once_do_not_wait_for_one_another(probes: Probes, zone: Zone) -> None:
     hanging = [asyncio.create_task(look(probes, f"silent.test@{zone.place}")) for _ in range(20)]
     result = await look(probes, f"site.test@{zone.place}")
-    assert result.outcome == "ok" and (result.took or 1) < 0.3
+    assert result.outcome == "ok" and (result.took or 9) < 1.0
     for task in hanging:
         task.cancel()
     await asyncio.gather(*hanging, return_exceptions=True)
