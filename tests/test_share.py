@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.events import Beat, Logged, Samples, StateChange
+from app.domain.instant import EPOCH, from_seconds
 from app.domain.share import place, share_of
 from app.domain.standing import State
 from app.feed import Feed, FeedDown, Heard
@@ -252,6 +254,13 @@ async def test_a_redis_that_stands_still_or_restarts_makes_nobody_give_up_the_ot
             await passed(1.2)
         assert seen and {tuple(names) for names in seen} == {("b",)}
 
+        # Who has not heard us either is no witness.
+        tasks.pop(1).cancel()  # our own beats
+        server.ask("DEL", "{statuswire}:beats", "{statuswire}:beats:at")
+        await share._look_for(["b"])
+        assert share._members.names() == ["b"]
+        tasks.insert(1, asyncio.create_task(share.beat()))
+
         # And when it is gone in truth, that is noticed.
         began = time.monotonic()
         await end([tasks.pop()])
@@ -259,6 +268,46 @@ async def test_a_redis_that_stands_still_or_restarts_makes_nobody_give_up_the_ot
         assert time.monotonic() - began < 2 * 0.4
         await end(tasks)
         await feed.close()
+
+
+async def test_who_stood_still_meanwhile_goes_on_from_what_the_others_have_seen(redis_url: str) -> None:
+    said = [OK]
+    feed = Feed(redis_url, beat=BEAT)
+    heard: list[Logged] = []
+
+    async def follow() -> None:
+        async for item in feed.follow("0-0"):
+            if isinstance(item, Heard) and not isinstance(item.event, Beat):
+                heard.append(item.event)
+
+    def states(worker: str, since: datetime = EPOCH) -> list[State]:
+        batches = [e for e in heard if isinstance(e, Samples) and e.worker == worker]
+        return [sample.state for batch in batches for sample in batch.samples if sample.at > since]
+
+    def changes() -> list[State]:
+        return [e.standing.state for e in heard if isinstance(e, StateChange)]
+
+    following = asyncio.create_task(follow())
+    async with listening(asking(lambda _: said[0])) as target:
+        monitors = [
+            a_monitor(f"m{n}", target=target.url, every=EVERY, timeout=3.0, retries=2) for n in range(20)
+        ]
+        await feed.assign(a_catalog(a_component("api", *monitors)))
+        with a_worker(redis_url) as first, a_worker(redis_url) as second:
+            first.start()
+            second.start()
+            await eventually(lambda: len(changes()) >= 20 and states(name(first)) and states(name(second)))
+            first.pause()
+            said[0] = response(status="500 Oops")
+            await eventually(lambda: changes().count(State.DOWN) == 20, within=15)
+            resumed = from_seconds(time.time())
+            first.resume()
+            await eventually(lambda: len(states(name(first), resumed)) >= 20)
+            # Not for a moment what it believed when it stood still.
+            assert set(states(name(first), resumed)) == {State.DOWN}
+            assert changes()[20:] == [State.DOWN] * 20
+    await end([following])
+    await feed.close()
 
 
 async def test_what_is_down_stays_down_when_another_worker_takes_it_over(redis_url: str) -> None:
