@@ -118,10 +118,18 @@ for i = 3, count + 2 do
     prev = id
   end
 end
-for i = 2 * count + 6, #ARGV, 3 do
-  redis.call('HSET', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+for i = count + 3, #KEYS do
+  local flat = {}
+  for monitor, value in pairs(cjson.decode(ARGV[count + 3 + i])) do
+    flat[#flat + 1], flat[#flat + 2] = monitor, value
+    if #flat == 1000 then
+      redis.call('HSET', KEYS[i], unpack(flat))
+      flat = {}
+    end
+  end
+  if #flat > 0 then redis.call('HSET', KEYS[i], unpack(flat)) end
+  redis.call('EXPIRE', KEYS[i], 86400)
 end
-for i = count + 3, #KEYS do redis.call('EXPIRE', KEYS[i], 86400) end
 return {identity, ids}
 """
 
@@ -252,10 +260,10 @@ class Feed:
             producer, _, counter = key.rpartition(":")
             keys.append(SAID + producer)
             args += [counter, _encode(event)]
-        for kept, fields in _kept(events).items():
+        for kept, by_monitor in _kept(events).items():
             keys.append(kept)
-            for monitor, value in fields.items():
-                args += [len(keys), monitor, value]
+            # In one piece: as arguments they would cost more than all the rest.
+            args.append(_encode(by_monitor))
         identity, ids = await self._ask(self._announce(keys=keys, args=args))
         if not ids:
             raise Forgotten
@@ -590,23 +598,27 @@ class _Place(Struct):
         return bool(self.heard) and before not in self.heard
 
 
-def _kept(events: Sequence[tuple[str, Logged]]) -> dict[str, dict[str, bytes | int]]:
+def _kept(events: Sequence[tuple[str, Logged]]) -> dict[str, dict[str, str]]:
     """By hash and monitor, what these events tell whoever looks next. The last word counts."""
-    kept: dict[str, dict[str, bytes | int]] = {}
+    kept: dict[str, dict[str, str]] = {}
     for _, event in events:
         match event:
             case StateChange(standing=standing):
-                kept.setdefault(STANDINGS + standing.region, {})[standing.monitor] = _encode(standing)
-                kept.setdefault(ANSWERED + standing.region, {})[standing.monitor] = to_ms(event.at)
+                kept.setdefault(STANDINGS + standing.region, {})[standing.monitor] = _text(standing)
+                kept.setdefault(ANSWERED + standing.region, {})[standing.monitor] = str(to_ms(event.at))
             case Retelling():
                 for told in event.standings:
-                    kept.setdefault(STANDINGS + told.region, {})[told.monitor] = _encode(told)
+                    kept.setdefault(STANDINGS + told.region, {})[told.monitor] = _text(told)
             case Samples():
                 answered = kept.setdefault(ANSWERED + event.region, {})
                 for sample in event.samples:
                     if sample.outcome is not Outcome.INCONCLUSIVE and sample.state is not State.UNKNOWN:
-                        answered[sample.monitor] = to_ms(sample.at)
+                        answered[sample.monitor] = str(to_ms(sample.at))
     return kept
+
+
+def _text(standing: Standing) -> str:
+    return _encode(standing).decode()
 
 
 def _event(payload: bytes) -> Event | None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Self
 
 import msgspec
@@ -21,9 +21,10 @@ from redis.asyncio import Redis
 from app import feed as feed_module
 from app.domain.board import START
 from app.domain.clock import dated
-from app.domain.events import Beat, Logged, order
-from app.domain.instant import from_ms
+from app.domain.events import Beat, Logged, SecondLook, order
+from app.domain.instant import from_ms, from_seconds
 from app.domain.monitor import Catalog
+from app.domain.result import Outcome
 from app.domain.standing import State
 from app.feed import (
     BEATS_AT,
@@ -39,7 +40,18 @@ from app.feed import (
     Heard,
 )
 from tests.conftest import eventually
-from tests.make import NOON, a_batch, a_beat, a_catalog, a_change, a_sample, after, keyed
+from tests.make import (
+    NOON,
+    a_batch,
+    a_beat,
+    a_catalog,
+    a_change,
+    a_retelling,
+    a_sample,
+    a_standing,
+    after,
+    keyed,
+)
 from tests.services import GenuineRedis, Valkey
 
 BEAT = 0.2
@@ -909,3 +921,75 @@ async def test_a_follower_is_closed_at_once_even_while_redis_is_away(server: Val
         began = monotonic()
     assert monotonic() - began < 0.5
     assert asyncio.all_tasks() == tasks
+
+
+# What is kept for the next worker
+
+
+async def test_how_a_monitor_stands_and_when_it_answered_is_kept_by_region(feed: Feed) -> None:
+    now = from_seconds(time())
+    down = a_change(State.DOWN, now, "m1", reason="status 500", bad=2)
+    elsewhere = a_change(State.UP, now, "m1", region="eu")
+    told = a_standing(State.UP, now, "m2")
+    samples = [a_sample(State.UP, now + timedelta(seconds=1), f"m{n}") for n in range(1, 1500)]
+    await feed.announce(keyed("p", [down, elsewhere, a_retelling(told), a_batch(*samples)]))
+
+    known = await feed.standings("local", ["m1", "m2", "m3", "m4"])
+
+    # Of those that were only measured nothing is known: their standing was never told.
+    assert {key: it.standing for key, it in known.items()} == {"m1": down.standing, "m2": told}
+    assert {it.answered for it in known.values()} == {now + timedelta(seconds=1)}
+    assert all(-1.1 < it.age < 5 for it in known.values())
+    assert (await feed.standings("eu", ["m1"]))["m1"].answered == now
+
+
+async def test_what_says_nothing_of_a_monitor_does_not_make_it_younger(feed: Feed) -> None:
+    await feed.announce(keyed("p", [a_change(State.UP, NOON, "m1")]))
+    inconclusive = a_sample(State.UP, after(9), "m1", outcome=Outcome.INCONCLUSIVE)
+    await feed.announce(keyed("p", [a_batch(inconclusive, a_sample(State.UNKNOWN, after(9), "m1"))], 2))
+    assert (await feed.standings("local", ["m1"]))["m1"].answered == NOON
+
+
+async def test_what_the_log_did_not_take_is_not_kept_either(feed: Feed) -> None:
+    events = keyed("p", [a_change(State.UP, NOON, "m1"), a_change(State.DOWN, after(1), "m1")])
+    await feed.announce(events[:1])
+    with pytest.raises(Forgotten):
+        await feed.announce(events[1:], known="1-1")
+    assert (await feed.standings("local", ["m1"]))["m1"].standing.state is State.UP
+
+
+async def test_monitors_that_are_gone_are_forgotten(feed: Feed) -> None:
+    await feed.announce(keyed("p", [a_change(State.UP, NOON, f"m{n}") for n in range(4)]))
+    await feed.forget("local", all_but={"m1", "m3", "other"})
+    assert sorted(await feed.standings("local", [f"m{n}" for n in range(4)])) == ["m1", "m3"]
+    await feed.forget("nowhere", all_but=set())
+
+
+# Among the workers of a region
+
+
+async def test_workers_hear_the_beats_of_their_region_and_a_farewell_that_nobody_else_hears(
+    feed: Feed, any_redis_url: str
+) -> None:
+    heard: list[object] = []
+
+    async def hear() -> None:
+        async with aclosing(feed.among("eu")) as among:
+            async for said in among:
+                heard.append(said)
+
+    async with Listener(any_redis_url) as listener:
+        await feed.beat(before := a_beat("a", region="eu", shares=True))
+        hearing = asyncio.create_task(hear())
+        await eventually(lambda: heard == [before])
+        await feed.beat(a_beat("b", region="us", shares=True))
+        await feed.beat(beat := a_beat("c", region="eu", shares=True))
+        await feed.farewell(farewell := a_beat("c", region="eu"))
+        await feed.ask([("eu", look := SecondLook(monitor="m", region="us"))])
+        await eventually(lambda: heard == [before, beat, farewell, look])
+        assert [it.worker for it in await feed.alive("eu")] == ["a"]
+        await eventually(lambda: len(listener.items) == 3)
+        said = [item.event for item in listener.items if isinstance(item, Heard)]
+        assert len(said) == 3 and farewell not in said
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)

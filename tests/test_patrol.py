@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from app.domain.events import Logged, Retelling, Sample, Samples, StateChange
+from app.domain.events import Known, Logged, Retelling, Sample, Samples, StateChange
 from app.domain.instant import EPOCH
 from app.domain.monitor import Catalog, Component, Expect, Monitor
 from app.domain.result import Outcome, Phases, Result
@@ -37,7 +38,7 @@ from tests.targets import (
 )
 from workers.main import end
 from workers.outbox import Outbox
-from workers.patrol import Patrol, doubt, is_late, retry_after
+from workers.patrol import Patrol, doubt, is_fresh, is_late, retry_after
 from workers.probes import PROBES, Probes
 from workers.probes.equipment import Equipment, Probe
 from workers.probes.run import Run, Unfit
@@ -384,6 +385,55 @@ async def test_what_was_heard_too_long_ago_is_not_told_again(worker: Worker) -> 
         worker.patrol.flush()
         await eventually(lambda: [s.outcome for s in worker.samples(key)].count(Outcome.INCONCLUSIVE) >= 6)
         assert worker.events(Retelling) == []
+
+
+# From other workers
+
+
+async def test_the_regions_of_a_monitor_have_their_slots_evenly_in_between(redis_url: str) -> None:
+    feed, regions, every = Feed(redis_url), ("eu", "us", "asia"), 30.0
+    patrols = [Patrol(Probes(), Outbox(feed, region), region, region) for region in regions]
+    shared = monitor("m", "http://127.0.0.1:1", every=every, regions=regions)
+    now = time.monotonic()
+    slots = [patrol._slot_after(now, shared) for patrol in patrols]
+    assert all(now <= slot < now + every for slot in slots)
+    apart = sorted((slot - slots[0]) % every for slot in slots)
+    assert apart == pytest.approx([0.0, 10.0, 20.0], abs=0.01)
+    # Another worker of the region finds the same.
+    assert Patrol(Probes(), Outbox(feed, "w"), "w", "us")._slot_after(now, shared) == pytest.approx(
+        slots[1], abs=0.01
+    )
+    await feed.close()
+
+
+async def test_what_is_taken_over_is_looked_at_in_its_slot_or_soon_if_that_was_not_kept(
+    worker: Worker,
+) -> None:
+    async with listening(saying(OK)) as target:
+        at = datetime.now(UTC)
+        standing = Standing(monitor="m", region="local", since=at, state=State.UP)
+        kept, overdue, old = (monitor(key, target, every=60.0) for key in ("kept", "overdue", "old"))
+        known = {
+            "kept": Known(replace(standing, monitor="kept"), at, 59.0),
+            "overdue": Known(replace(standing, monitor="overdue"), at, 61.0),
+            "old": Known(replace(standing, monitor="old"), at, 121.0),
+        }
+        began = time.monotonic()
+        worker.patrol.assign(catalog(kept, overdue, old), known=known)
+        await eventually(lambda: worker.samples("overdue") and worker.changes("old"), within=4.0)
+        assert target.visits[0] - began < 0.5
+        # What was known is no news; what is too old says nothing.
+        assert worker.events(StateChange)[0].standing.monitor == "old" and not worker.changes("overdue")
+        if (worker.patrol._watches["kept"].due - began) > 5.0:
+            assert len(target.visits) == 2
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"), [(0.0, True), (65.0, True), (65.1, False), (-4.9, True), (-5.1, False)]
+)
+def test_what_is_past_its_best_before_or_of_the_future_is_not_taken_over(age: float, fresh: bool) -> None:
+    watched = Monitor(key="m", kind="http", target="x", every=30.0, timeout=5.0)
+    assert is_fresh(Known(Standing(monitor="m", region="local", since=NOW), NOW, age), watched) is fresh
 
 
 # Our own faults

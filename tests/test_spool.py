@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -239,6 +240,31 @@ async def test_what_others_have_looked_at_since_is_not_said_any_more(server: Val
     ]
     await end([delivering])
     await feed.close()
+
+
+async def test_what_others_have_overtaken_in_a_long_outage_of_ours_alone_is_let_go(
+    server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.outbox.LONG_AWAY", 0.1)
+    gate = Feed(f"{server.url}x", beat=0.3)  # as if a cable were cut
+    feed = Feed(server.url, beat=0.3)
+    outbox = Outbox(gate, "w1")
+    delivering = asyncio.create_task(outbox.deliver())
+    outbox.put(change(1))
+    await eventually(lambda: outbox._batch)
+    for n in (1, 2, 3):
+        outbox.put(change(n))
+    outbox.put(samples(1))
+    await feed.announce([("w3:1", later(1))])
+    began = time.monotonic()
+    await eventually(lambda: time.monotonic() - began > 0.5)
+    gate._redis, gate._announce = feed._redis, feed._announce
+    assert await outbox.drain(5.0)
+    assert [event.get("trace", "samples") for event in await log_of(server)] == [
+        *("w3:3", "w1:3", "w1:4", "samples")
+    ]
+    await end([delivering])
+    await gate.close()
 
 
 def later(n: int) -> Logged:

@@ -32,6 +32,8 @@ SAMPLE_EVENTS_AT_MOST: Final = 3_000
 SAMPLES_AT_MOST: Final = 200_000  # some 40 MB
 SAID_AGAIN: Final = 256
 SAID_AGAIN_WITHIN: Final = 60.0  # seconds before the feed was last heard
+# Seconds of an outage after which a board may take an old word for news, should others have told a newer one.
+LONG_AWAY: Final = 30.0
 
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
@@ -56,6 +58,7 @@ class Outbox:
         self._spool = spool
         self._left_behind = list(left_behind)
         self._is_spooling = False
+        self._was_long_away = False
         self._syncing: asyncio.Future[None] | None = None
         self._feed = feed
         self._worker = worker
@@ -104,9 +107,12 @@ class Outbox:
         while True:
             await self._filled.wait()
             self._take()
+            if self._was_long_away:
+                self._batch = await self._not_overtaken(self._batch)
             await self._deliver_batch()
             self._unspool()
             if not self._waiting:
+                self._was_long_away = False
                 self._filled.clear()
                 self._emptied.set()
 
@@ -167,7 +173,8 @@ class Outbox:
     async def _until_heard(self) -> list[Announced]:
         pause = _PAUSE
         failed = False
-        while True:
+        began = self._monotonic()
+        while self._batch:
             try:
                 heard = await self._say()
             except FeedDown as error:
@@ -178,10 +185,14 @@ class Outbox:
                 self._sync_soon()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LONGEST_PAUSE)
+                if self._monotonic() - began > LONG_AWAY:
+                    self._was_long_away = True
+                    self._batch = await self._not_overtaken(self._batch)
             else:
                 if failed:
                     log.info("the feed takes events again", waiting=self.waiting, dropped=self.dropped)
                 return heard
+        return []
 
     async def _say(self) -> list[Announced]:
         producer = _producer(self._batch[0][0])
@@ -226,40 +237,37 @@ class Outbox:
         self._is_spooling = False
 
     async def _say_what_was_left(self, spool: Spool) -> None:
-        said, overtaken = 0, 0
+        said = 0
         for batch in _round_trips(spool.read()):
-            self._batch = await self._not_overtaken(batch)
-            said, overtaken = said + len(self._batch), overtaken + len(batch) - len(self._batch)
-            if self._batch:
-                await self._deliver_batch()
+            # How things stood is not said again: that is for whoever looks now.
+            self._batch = [(key, event) for key, event in batch if not isinstance(event, Retelling)]
+            self._batch = await self._not_overtaken(self._batch)
+            said += len(self._batch)
+            await self._deliver_batch()
             spool.mark_heard(batch[-1][0])
-        if said or overtaken or spool.broken:
-            words = {"said": said, "overtaken": overtaken, "broken": spool.broken}
-            log.warning("another worker left behind what it had not said", spool=spool.path.name, **words)
+        if not spool.is_empty:
+            words = {"spool": spool.path.name, "said": said, "broken": spool.broken}
+            log.warning("another worker left behind what it had not said", **words)
         spool.clear()
 
     async def _not_overtaken(self, batch: list[tuple[str, Logged]]) -> list[tuple[str, Logged]]:
-        """Without the changes of monitors that others have looked at since: they would be taken for news. How
-        things stood is not said again at all, that is for whoever looks now."""
+        """Without the changes of monitors that others have looked at since: they would be taken for news."""
         by_region: dict[str, set[str]] = {}
         for _, event in batch:
             if isinstance(event, StateChange):
                 by_region.setdefault(event.standing.region, set()).add(event.standing.monitor)
-        answered = {
-            (monitor, region): known.answered
-            for region, monitors in by_region.items()
-            for monitor, known in (await self._known(region, sorted(monitors))).items()
-        }
-        return [
-            (key, event)
-            for key, event in batch
-            if not isinstance(event, Retelling)
-            and not (
-                isinstance(event, StateChange)
-                and (at := answered.get((event.standing.monitor, event.standing.region))) is not None
-                and at > event.at
-            )
-        ]
+        known = {region: await self._known(region, sorted(keys)) for region, keys in by_region.items()}
+
+        def is_overtaken(event: Logged) -> bool:
+            if not isinstance(event, StateChange):
+                return False
+            newest = known[event.standing.region].get(event.standing.monitor)
+            return newest is not None and newest.answered > event.at
+
+        kept = [(key, event) for key, event in batch if not is_overtaken(event)]
+        if len(kept) < len(batch):
+            log.warning("others have looked since; old changes are let go", changes=len(batch) - len(kept))
+        return kept
 
     async def _known(self, region: str, monitors: list[str]) -> dict[str, Known]:
         while True:
