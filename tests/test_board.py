@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.board import Board, Change, Note, Patch
+from app.domain.board import Board, Change, Note, Patch, Shown
 from app.domain.events import Logged, Sample
 from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome
@@ -703,6 +703,14 @@ def test_a_chain_hides_all_but_its_first() -> None:
     board = Board(a_catalog(*links), NOON)
     folded([a_change(DOWN, after(n), monitor=f"{slug}/icmp") for n, slug in enumerate("cba")], board)
     assert [board.shown[slug].status for slug in "abc"] == [Status.MAJOR, Status.UNKNOWN, Status.UNKNOWN]
+
+
+def test_a_board_that_was_restored_knows_what_lies_behind_what() -> None:
+    one, _ = behind(a_change(DOWN, monitor="router/icmp"), a_change(DOWN, after(1), monitor="shop/http"))
+    other = Board(BEHIND, NOON)
+    remembered = {slug: Shown(shown.status, shown.since) for slug, shown in one.shown.items()}
+    other.restore(one.standings.values(), one.heard, remembered)
+    assert other.shown["shop"].note == one.shown["shop"].note == Note(behind="router", name="Router")
 
 
 def test_a_parent_that_is_not_in_the_catalog_is_none() -> None:

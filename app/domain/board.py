@@ -182,6 +182,7 @@ class Board:
         }
         self.heard = {key: at for key, at in heard.items() if key in self.standings}
         self.shown |= {slug: state for slug, state in shown.items() if slug in self._components}
+        self._mark(self._monitors)
 
     def _hear_again(self, id: str, event: Retelling) -> Patch | None:
         # Who does not know yet takes no word back: after a restart every standing begins as unknown.
