@@ -35,7 +35,8 @@ _SPARE_DESCRIPTORS: Final = 32
 # So many addresses, and half of all that were heard of in so many seconds, failing at once.
 _MANY: Final = 3
 _AT_ONCE: Final = 15.0
-_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = 10_000  # addresses
+_FORGOTTEN: Final = 600.0  # what was not looked at for so long may be in no file any more
 
 # What a broken path looks like from here, besides every `unreachable`: it may break in mid-answer.
 _OF_THE_PATH: Final = frozenset({"timeout", "reset", "closed", "tls", "loss", "dns", "proxy"})
@@ -187,8 +188,14 @@ class OwnHealth:
         now = self._monotonic()
         # What began to fail while all was lost counts until it answers, or most others do.
         newest = float("inf") if self._lost_network else _AT_ONCE
-        recent = [each for each in self._seen.values() if each.failed_since or now - each.at <= _AT_ONCE]
-        failing = [s for s in recent if s.failed_since is not None and now - s.failed_since <= newest]
+        failing = [
+            each
+            for each in self._seen.values()
+            if each.failed_since is not None
+            and now - each.failed_since <= newest
+            and now - each.at <= _FORGOTTEN
+        ]
+        recent = (each for each in self._seen.values() if now - each.at <= _AT_ONCE)
         well = sum(seen.failed_since is None for seen in recent)
         if len(failing) < _MANY or len(failing) < well:
             return ""
