@@ -76,12 +76,19 @@ class WorkersHeard(Collector):
             name: GaugeMetricFamily(f"statuswire_worker_{name}", text, labels=["worker", "region"])
             for name, text in figures.items()
         }
+        fit = GaugeMetricFamily(
+            "statuswire_worker_fit",
+            "0 while what the worker cannot reach is no verdict, because of the worker itself.",
+            labels=["worker", "region"],
+        )
         for beat in self.beats():
+            fit.add_metric([beat.worker, beat.region], not beat.trouble)
             for outcome, count in beat.probes.items():
                 probes.add_metric([beat.worker, beat.region, outcome], count)
             for name, family in families.items():
                 family.add_metric([beat.worker, beat.region], getattr(beat, name))
         yield probes
+        yield fit
         yield from families.values()
 
 

@@ -147,7 +147,7 @@ class Site:
         # JSON is YAML.
         (self.web.folder / "statuswire.yaml").write_text(json.dumps(file, ensure_ascii=False))
 
-    async def say(self, statuses: Mapping[str, Status], ago: float = 0.0) -> None:
+    async def say(self, statuses: Mapping[str, Status], ago: float = 0.0, flapping: bool = False) -> None:
         """How some components stand; `ago` is seconds since they began to."""
         now = _now()
         self.status |= statuses
@@ -162,6 +162,7 @@ class Site:
                     region="local",
                     state=state,
                     since=now - timedelta(seconds=ago),
+                    flapping=flapping,
                 ),
             )
             for slug, status in statuses.items()

@@ -245,3 +245,19 @@ def test_who_applies_every_patch_has_the_truth(log: list[tuple[str, Logged]], au
 @pytest.mark.parametrize("audience", [PUBLIC, SOME])
 def test_equal_audiences_are_the_same_audience(audience: Audience) -> None:
     assert {audience: 1}[Audience(audience.components)] == 1
+
+
+def test_what_a_component_lies_behind_is_named_to_those_alone_who_see_it() -> None:
+    router = a_component("router", Monitor(key="router/icmp", kind="icmp", target="192.0.2.1"))
+    shop = a_component("shop", Monitor(key="shop/http", kind="http", target="x", depends_on=("router",)))
+    board = a_board(router, shop)
+    board.fold("1-0", a_change(State.DOWN, monitor="router/icmp"))
+    patch = board.fold("2-0", a_change(State.DOWN, monitor="shop/http", flapping=True))
+    assert patch is not None
+    everybody, few = PUBLIC, Audience(frozenset({"shop"}))
+    for audience, note in ((everybody, "affected by Router, flapping"), (few, "flapping")):
+        body = narrow(patch, audience, None)
+        assert body is not None and body.notes == {"shop": note}
+        [*_, shown] = snapshot(board, audience, NOON, "first").components
+        assert (shown.slug, shown.note) == ("shop", note)
+    assert narrow(patch, Audience(frozenset({"router"})), None) is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.board import Board, Change, Patch
+from app.domain.board import Board, Change, Note, Patch, Shown
 from app.domain.events import Logged, Sample
 from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome
@@ -639,6 +639,7 @@ def test_what_is_down_behind_a_parent_that_is_down_is_unknown_and_says_why() -> 
         ("all", Status.UNKNOWN, "behind router"),
         ("api", Status.UNKNOWN, "behind router/icmp"),
     ]
+    assert board.shown["api"].note == board.shown["all"].note == Note(behind="router", name="Router")
     # As they are seen, they are down: nothing is lost of that.
     assert board.standings[API, "local"].state is DOWN
 
@@ -666,9 +667,10 @@ def test_a_child_is_called_down_after_its_parent_only_when_it_was_looked_at_agai
     assert told[-1] == ("router", Status.OPERATIONAL, "")
     assert board.shown["shop"].status is Status.UNKNOWN
     well, _ = behind(*log, a_change(UP, after(61), monitor="shop/http"))
-    assert well.shown["shop"].status is Status.OPERATIONAL
+    assert (well.shown["shop"].status, well.shown["shop"].note) == (Status.OPERATIONAL, Note())
     still, _ = behind(*log, a_batch(a_sample(DOWN, after(61), "shop/http", Outcome.UNREACHABLE, None)))
     assert (still.shown["shop"].status, still.shown["shop"].since) == (Status.MAJOR, after(61))
+    assert still.shown["shop"].note == Note()
 
 
 def test_a_parent_of_whom_nobody_knows_explains_nothing() -> None:
@@ -703,6 +705,14 @@ def test_a_chain_hides_all_but_its_first() -> None:
     assert [board.shown[slug].status for slug in "abc"] == [Status.MAJOR, Status.UNKNOWN, Status.UNKNOWN]
 
 
+def test_a_board_that_was_restored_knows_what_lies_behind_what() -> None:
+    one, _ = behind(a_change(DOWN, monitor="router/icmp"), a_change(DOWN, after(1), monitor="shop/http"))
+    other = Board(BEHIND, NOON)
+    remembered = {slug: Shown(shown.status, shown.since) for slug, shown in one.shown.items()}
+    other.restore(one.standings.values(), one.heard, remembered)
+    assert other.shown["shop"].note == one.shown["shop"].note == Note(behind="router", name="Router")
+
+
 def test_a_parent_that_is_not_in_the_catalog_is_none() -> None:
     board = Board(a_catalog(a_component("api", a_monitor(depends_on=("gone", "gone/icmp")))), NOON)
     board.fold("1-0", a_change(DOWN))
@@ -714,15 +724,15 @@ def test_a_parent_that_is_not_in_the_catalog_is_none() -> None:
 
 def test_that_a_monitor_flaps_is_told_with_its_component_and_changes_no_status() -> None:
     board, patches = folded([a_change(UP), a_change(DOWN, after(1), flapping=True)])
-    assert [patch.flapping for patch in patches] == [{}, {"api": True}]
-    assert board.shown["api"].flapping
+    assert [patch.notes for patch in patches] == [{}, {"api": Note(flapping=True)}]
+    assert board.shown["api"].note.flapping
     patch = board.fold("3-0", a_change(DOWN, after(700), since=after(1)))
-    assert patch is not None and patch.flapping == {"api": False}
+    assert patch is not None and patch.notes == {"api": Note()}
 
 
 def test_a_sample_says_nothing_of_flapping() -> None:
     board, _ = folded([a_change(DOWN, flapping=True), a_batch(a_sample(UP, after(30)))])
-    assert (board.shown["api"].status, board.shown["api"].flapping) == (Status.OPERATIONAL, True)
+    assert (board.shown["api"].status, board.shown["api"].note.flapping) == (Status.OPERATIONAL, True)
 
 
 # Old words

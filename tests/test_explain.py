@@ -1,6 +1,8 @@
 """What an operator is told when asked why."""
 
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import pytest
 
@@ -12,6 +14,7 @@ from app.domain.explanation import Found, explain
 from app.domain.monitor import Expect
 from app.domain.result import Outcome
 from app.domain.standing import State
+from app.embedded import Embedded, socket_url
 from app.explain import Unexplained, explain_monitor
 from app.feed import Feed
 from tests.make import (
@@ -146,3 +149,15 @@ def test_without_a_redis_it_says_what_is_missing(tmp_path: Path) -> None:
             f"statuswire: REDIS_URL is not set, and no `statuswire up` runs with its data in {tmp_path}; "
             "set REDIS_URL, or name the folder with --data.\n"
         )
+
+
+async def test_the_redis_that_up_has_started_is_found_by_its_folder() -> None:
+    folder = Path(mkdtemp(prefix="sw-"))  # short: a socket's path must fit into 107 bytes
+    assert socket_url(folder) is None
+    embedded = Embedded(folder)
+    try:
+        await embedded.start()
+        assert socket_url(folder) == embedded.url
+    finally:
+        await embedded.stop()
+        rmtree(folder)

@@ -9,7 +9,9 @@ import pytest
 from litestar import Litestar
 
 from app.api import health
+from app.metrics import WorkersHeard
 from tests.conftest import eventually
+from tests.make import a_beat
 from tests.services import Valkey, Web
 
 FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
@@ -158,3 +160,10 @@ async def test_a_proxy_beside_us_does_not_bring_the_public_near(
     async with asking("127.0.0.1") as asked:
         answer = await asked.get("/metrics", headers=headers)
     assert answer.status_code == (200 if seen else 404)
+
+
+def test_a_worker_that_is_not_fit_to_judge_is_in_the_metrics() -> None:
+    heard = WorkersHeard()
+    heard.beats = lambda: [a_beat("well"), a_beat("lost", trouble="it lost its network")]
+    [fit] = [metric for metric in heard.collect() if metric.name == "statuswire_worker_fit"]
+    assert {sample.labels["worker"]: sample.value for sample in fit.samples} == {"well": 1, "lost": 0}

@@ -128,6 +128,20 @@ async def test_without_a_link_no_canary_is_needed_to_know(tmp_path: Path) -> Non
     assert await health.doubt(found(), time.monotonic()) == found()
 
 
+async def test_a_link_that_was_gone_for_a_moment_is_known_by_the_kernels_count(tmp_path: Path) -> None:
+    changes = an_interface(tmp_path, "1") / "eth0" / "carrier_changes"
+    changes.write_text("2")
+    health = OwnHealth(interfaces=tmp_path)
+    began = time.monotonic()
+    assert await health.doubt(found(), began) == found()
+    changes.write_text("4")
+    result = await health.doubt(found(), began)
+    assert "for a moment, the link of eth0 was gone" in result.detail
+    # Of those that were under way then, all; and none that begins after it.
+    assert (await health.doubt(found(), began)).outcome is Outcome.INCONCLUSIVE
+    assert await health.doubt(found(), time.monotonic()) == found()
+
+
 async def test_that_the_network_is_lost_is_noticed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -373,10 +387,17 @@ async def test_a_worker_whose_link_goes_in_mid_probe_calls_nothing_down(
             began = time.monotonic()
             await eventually(lambda: screen.all_are(Status.OPERATIONAL))
             recovered.append(time.monotonic() - began)
+        long = apart.logs.count("worker lost its network")
+        for _ in range(3 * TIMES):  # too short for anybody to be asked meanwhile
+            apart.ip("link", "set", "here", "down")
+            await asyncio.sleep(random.random() * 0.1)
+            apart.ip("link", "set", "here", "up")
+            await asyncio.sleep(random.random())
+        await eventually(lambda: screen.all_are(Status.OPERATIONAL))
         assert {status for status, _ in screen.shown} == {Status.OPERATIONAL, Status.UNKNOWN}
         # Samples leave once a second; a machine that is busy takes its time.
         assert max(recovered) < EVERY + 1.0 + 1.0, recovered
-        assert apart.logs.count("worker lost its network") == TIMES, apart.logs
+        assert long == TIMES, apart.logs
         assert any("lost its network" in trouble for trouble in screen.troubles)
     finally:
         await end(tasks)

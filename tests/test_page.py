@@ -83,6 +83,28 @@ async def test_words_title_and_icon_follow_a_change(browser: Browser, calm: Site
         assert await page.inner_text(".freshness") == "Live \u2013 no need to reload"
 
 
+async def test_that_something_flaps_is_said_beside_its_status_until_it_is_calm(
+    browser: Browser, calm: Site
+) -> None:
+    row = '[data-slug="webhooks"]'
+    async with screen(browser, calm.web.url) as visit, screen(browser, f"{calm.web.url}/wall") as wall:
+        shown = ((visit.page, f"{row} .word"), (wall.page, f"{row} .name"))
+        await calm.say({"webhooks": Status.OPERATIONAL}, flapping=True)
+        for page, place in shown:
+            await page.wait_for_selector(f'{place}[data-note="flapping"]', state="attached")
+            seen = await page.evaluate(
+                f"getComputedStyle(document.querySelector('{place}'), '::after').content"
+            )
+            assert "flapping" in seen
+        await visit.page.reload()
+        assert await visit.page.get_attribute(f"{row} .word", "data-note") == "flapping"
+        await visit.until("live")
+
+        await calm.say({"webhooks": Status.OPERATIONAL})
+        for page, place in shown:
+            await page.wait_for_selector(f"{place}:not([data-note])", state="attached")
+
+
 async def test_a_hidden_tab_says_it_in_its_title(browser: Browser, calm: Site) -> None:
     async with screen(browser, "about:blank", live=False) as visit:
         # A browser paints nothing of a hidden tab, so it calls no animation frame either.

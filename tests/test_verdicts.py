@@ -176,7 +176,7 @@ class Verdicts(RuleBasedStateMachine):
         return event.at >= self.now
 
     def state(self) -> object:
-        shown = {slug: (s.status, s.since, s.flapping) for slug, s in self.board.shown.items()}
+        shown = {slug: (s.status, s.since, s.note) for slug, s in self.board.shown.items()}
         return deepcopy((self.board.standings, self.board.heard, shown))
 
 

@@ -35,10 +35,12 @@ _SPARE_DESCRIPTORS: Final = 32
 # So many addresses, and half of all that were heard of in so many seconds, failing at once.
 _MANY: Final = 3
 _AT_ONCE: Final = 15.0
-_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = 10_000  # addresses
+_FORGOTTEN: Final = 600.0  # what was not looked at for so long may be in no file any more
 
 # What a broken path looks like from here, besides every `unreachable`: it may break in mid-answer.
 _OF_THE_PATH: Final = frozenset({"timeout", "reset", "closed", "tls", "loss", "dns", "proxy"})
+_OF_CONTAINERS: Final = ("lo", "veth", "docker", "br-", "virbr", "cali", "cni", "flannel", "tap")
 _INTERFACES: Final = Path("/sys/class/net")
 
 log = structlog.get_logger(__name__)
@@ -75,6 +77,7 @@ class OwnHealth:
         self._asking: asyncio.Task[bool] | None = None
         self._asking_next: asyncio.Task[bool] | None = None
         self._offset = wall_clock() - monotonic()
+        self._links = _link_changes(interfaces)
 
     async def watch(self, lag: Lag) -> None:
         """For ever."""
@@ -86,7 +89,9 @@ class OwnHealth:
     async def look(self, stolen: float = 0.0) -> None:
         """How this process is. The network is asked for only while it is lost: else each failure asks."""
         self._process = self._of_this_process(stolen)
-        lost = (await self._of_the_network() or self._of_many_failures()) if self._lost_network else ""
+        lost = self._of_a_moment()
+        if not lost and self._lost_network:
+            lost = await self._of_the_network() or self._of_many_failures()
         self._say(lost or self._process)
 
     async def doubt(self, result: Result, began: float) -> Result:
@@ -134,9 +139,17 @@ class OwnHealth:
     async def _of_the_network(self) -> str:
         if not _has_link(self._interfaces):
             return f"{_NETWORK}, no interface has a link"
+        if lost := self._of_a_moment():
+            return lost
         if self._canaries and not await self._ask_anew():
             return f"{_NETWORK}, no canary answers"
         return ""
+
+    def _of_a_moment(self) -> str:
+        """A link that went and has come back meanwhile: the kernel counts, and no canary could tell."""
+        before, self._links = self._links, _link_changes(self._interfaces)
+        gone = [name for name, changes in self._links.items() if changes > before.get(name, changes)]
+        return f"{_NETWORK} for a moment, the link of {gone[0]} was gone" if gone else ""
 
     async def _ask_anew(self) -> bool:
         """Whether a canary answers that was asked after this call. Whoever comes while one question is under
@@ -187,8 +200,14 @@ class OwnHealth:
         now = self._monotonic()
         # What began to fail while all was lost counts until it answers, or most others do.
         newest = float("inf") if self._lost_network else _AT_ONCE
-        recent = [each for each in self._seen.values() if each.failed_since or now - each.at <= _AT_ONCE]
-        failing = [s for s in recent if s.failed_since is not None and now - s.failed_since <= newest]
+        failing = [
+            each
+            for each in self._seen.values()
+            if each.failed_since is not None
+            and now - each.failed_since <= newest
+            and now - each.at <= _FORGOTTEN
+        ]
+        recent = (each for each in self._seen.values() if now - each.at <= _AT_ONCE)
         well = sum(seen.failed_since is None for seen in recent)
         if len(failing) < _MANY or len(failing) < well:
             return ""
@@ -235,6 +254,18 @@ def _is_up(interface: Path) -> bool:
     with suppress(OSError):
         return (interface / "carrier").read_text().strip() == "1"
     return False
+
+
+def _link_changes(interfaces: Path) -> dict[str, int]:
+    """How often the link of each interface has come and gone. Those of containers come and go with them, and
+    are none of ours."""
+    found = {}
+    with suppress(OSError):
+        for interface in interfaces.iterdir():
+            if not interface.name.startswith(_OF_CONTAINERS):
+                with suppress(OSError, ValueError):
+                    found[interface.name] = int((interface / "carrier_changes").read_text())
+    return found
 
 
 def _free_descriptors() -> int:

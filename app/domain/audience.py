@@ -1,7 +1,8 @@
 """What an audience may see. An allow-list, and the only one: what is not named here reaches no page and no
 frame.
 
-A public viewer sees the name, description, group, status, since and speed of a component. No address,
+A public viewer sees the name, description, group, status, since and speed of a component, that it flaps,
+and the name of the component that it lies behind. No address,
 header, raw error, monitor, region, reason or worker leaves this room.
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.board import Board, Patch, Shown
+from app.domain.board import Board, Note, Patch, Shown
 from app.domain.instant import rfc3339
 from app.domain.monitor import Component
 from app.domain.status import Overall, Tally
@@ -39,6 +40,7 @@ class PublicComponent(Struct, frozen=True):
     group: str | None
     status: str
     since: str
+    note: str | UnsetType = UNSET
 
 
 class PublicChange(Struct, frozen=True):
@@ -78,6 +80,7 @@ class PublicPatch(Struct, frozen=True, kw_only=True):
     status: PublicStatus | UnsetType = UNSET
     components: list[PublicChange] | UnsetType = UNSET
     latency: dict[str, float] | UnsetType = UNSET
+    notes: dict[str, str] | UnsetType = UNSET
 
 
 def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown]]:
@@ -106,7 +109,12 @@ def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str 
         status=public_status(sum_up(board, audience)),
         components=[
             PublicComponent(
-                component.slug, component.name, component.group, shown.status, rfc3339(shown.since)
+                component.slug,
+                component.name,
+                component.group,
+                shown.status,
+                rfc3339(shown.since),
+                spell(shown.note, audience) or UNSET,
             )
             for component, shown in visible(board, audience)
         ],
@@ -122,7 +130,8 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
     # them.
     last = {change.slug: change for change in patch.changes if audience.sees(change.slug)}
     latency = {slug: took for slug, took in patch.latency.items() if audience.sees(slug)}
-    if not last and not latency and status is None:
+    notes = {slug: spell(note, audience) for slug, note in patch.notes.items() if audience.sees(slug)}
+    if not last and not latency and not notes and status is None:
         return None
     return PublicPatch(
         id=patch.id,
@@ -133,7 +142,15 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
         ]
         or UNSET,
         latency=latency or UNSET,
+        notes=notes or UNSET,
     )
+
+
+def spell(note: Note, audience: Audience) -> str:
+    """What an audience is told beside a status; empty if nothing. What it does not see has no name."""
+    affected = note.behind and audience.sees(note.behind)
+    said = [*([f"affected by {note.name}"] if affected else []), *(["flapping"] if note.flapping else [])]
+    return ", ".join(said)
 
 
 def public_status(status: Overall) -> PublicStatus:

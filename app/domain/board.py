@@ -41,6 +41,18 @@ class Change(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Note(Struct, frozen=True):
+    """What is to be said beside a status: that it flaps, and the slug and name of the component that it lies
+    behind."""
+
+    flapping: bool = False
+    behind: str = ""
+    name: str = ""
+
+
+NO_NOTE: Final = Note()
+
+
 class Patch(Struct, frozen=True, kw_only=True):
     """What one event changed. `changes` in order of time; `latency` in milliseconds by component."""
 
@@ -48,7 +60,7 @@ class Patch(Struct, frozen=True, kw_only=True):
     at: datetime
     changes: tuple[Change, ...] = ()
     latency: dict[str, float] = {}
-    flapping: dict[str, bool] = {}  # the components that began or ceased to flap
+    notes: dict[str, Note] = {}  # of the components whose note is another one now
     catalog: bool = False  # components came or went: screens need a snapshot
     trace: str = ""
 
@@ -60,7 +72,7 @@ class Shown(Struct):
     since: datetime
     reason: str = ""
     latency: float | None = None
-    flapping: bool = False
+    note: Note = NO_NOTE
 
 
 class Board:
@@ -170,6 +182,7 @@ class Board:
         }
         self.heard = {key: at for key, at in heard.items() if key in self.standings}
         self.shown |= {slug: state for slug, state in shown.items() if slug in self._components}
+        self._mark(self._monitors)
 
     def _hear_again(self, id: str, event: Retelling) -> Patch | None:
         # Who does not know yet takes no word back: after a restart every standing begins as unknown.
@@ -261,7 +274,7 @@ class Board:
                 latency[owner.slug] = sample.took
         for slug, took in latency.items():
             self.shown[slug].latency = took
-        return self._patch(id, event.at, (), changes, latency)
+        return self._patch(id, event.at, [change.monitor for change in changes], changes, latency)
 
     def _heal(self, sample: Sample, region: str) -> list[Change]:
         """A sample newer than all we heard also says how things stand. Mostly that is no news."""
@@ -352,20 +365,31 @@ class Board:
         latency: dict[str, float] | None = None,
         trace: str = "",
     ) -> Patch | None:
-        flapping = self._mark(monitors)
-        if not changes and not latency and not flapping:
+        notes = self._mark(monitors)
+        if not changes and not latency and not notes:
             return None
         in_order = tuple(sorted(changes, key=lambda change: change.since))
-        return Patch(id=id, at=at, changes=in_order, latency=latency or {}, flapping=flapping, trace=trace)
+        return Patch(id=id, at=at, changes=in_order, latency=latency or {}, notes=notes, trace=trace)
 
-    def _mark(self, monitors: Iterable[str]) -> dict[str, bool]:
-        """Note which components of these monitors flap, and return those of which that is news."""
+    def _mark(self, monitors: Iterable[str]) -> dict[str, Note]:
+        """Look after the notes of the components that these monitors reach, and return the new ones."""
         news = {}
-        for component in {key: self._owner[key] for key in monitors if key in self._owner}.values():
-            flapping = self._flaps(component)
-            if flapping is not self.shown[component.slug].flapping:
-                news[component.slug] = self.shown[component.slug].flapping = flapping
+        for key in dict.fromkeys(monitors):
+            if key not in self._owner:
+                continue
+            for component in (self._owner[key], *self._dependencies.reached_by(key)):
+                note, shown = self._note(component), self.shown[component.slug]
+                if note != shown.note:
+                    news[component.slug] = shown.note = note
         return news
+
+    def _note(self, component: Component) -> Note:
+        flapping = self._flaps(component)
+        is_unknown = self.shown[component.slug].status is Status.UNKNOWN
+        if not is_unknown or (parent := self._parent_of(component)) is None:
+            return Note(flapping) if flapping else NO_NOTE
+        behind = self._owner[parent.monitors[0].key]
+        return Note(flapping, behind.slug, behind.name)
 
     def _flaps(self, component: Component) -> bool:
         words = (
@@ -397,12 +421,13 @@ class Board:
                 self.heard[key, region] = max(heard, at)
         shown = self.shown
         self.shown = {slug: shown.get(slug) or Shown(Status.UNKNOWN, at) for slug in self._components}
-        self._mark(self._monitors)
-        return [
+        changes = [
             change
             for component in catalog.components
             for change in self._repaint(component, at, "", "catalog")
         ]
+        self._mark(self._monitors)
+        return changes
 
 
 _AS_STATUS = {

@@ -60,7 +60,7 @@ def _head(board: Board, monitor: Monitor) -> Iterator[str]:
     yield f"  page       {component.name} is {shown.status} since {rfc3339(shown.since)}{why}"
     if others := _others(board, component, monitor):
         yield f"  with       {others}"
-    if shown.flapping:
+    if shown.note.flapping:
         yield f"  flapping   {FLAPS} changes or more within {FLAPS_WITHIN / timedelta(minutes=1):g} minutes"
 
 

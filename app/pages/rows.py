@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from app.domain.audience import PUBLIC, visible
+from app.domain.audience import PUBLIC, spell, visible
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status, worst
@@ -42,6 +42,7 @@ class Row(Struct, frozen=True, kw_only=True):
     status: Status
     since: datetime
     latency: float | None
+    note: str = ""  # what is to be said beside the status
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -99,7 +100,8 @@ class Sight:
         states: list[object] = [catalog.page, catalog.groups]
         for component, shown in visible(board, PUBLIC):
             # The component itself: the next catalog has new ones, whether they have changed or not.
-            states += (component, shown.status, shown.since, shown.latency if self._speed else None)
+            speed = shown.latency if self._speed else None
+            states += (component, shown.status, shown.since, shown.note, speed)
         if self._seen is None or not _same(states, self._states):
             self._seen = _see(board, self._speed)
         self._board, self._id, self._states = board, board.id, states
@@ -124,6 +126,7 @@ def _see(board: Board, speed: bool) -> Seen:
             status=shown.status,
             since=shown.since,
             latency=shown.latency,
+            note=spell(shown.note, PUBLIC),
         )
         for component, shown in visible(board, PUBLIC)
     )
@@ -131,7 +134,9 @@ def _see(board: Board, speed: bool) -> Seen:
     shown = (
         rows
         if speed
-        else [(row.group, row.slug, row.name, row.description, row.status, row.since) for row in rows]
+        else [
+            (row.group, row.slug, row.name, row.description, row.status, row.since, row.note) for row in rows
+        ]
     )
     mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown))).digest()
     return Seen(page=catalog.page, rows=rows, groups=_grouped(catalog.groups, rows), mark=mark)

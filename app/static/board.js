@@ -30,6 +30,7 @@ export class Board {
   #draw;
   #changes = new Map();
   #latency = new Map();
+  #notes = new Map();
   #waiting = 0;
 
   // `elements` have data-slug, data-status, a .name and a <time> since when. `draw` is given what one paint is to
@@ -56,7 +57,9 @@ export class Board {
     if (frame.type === 'snapshot') {
       if (describe(frame.components) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
       else reloadOnce(frame.components);
+      for (const { slug, note } of frame.components) this.#note(slug, note ?? '');
     }
+    for (const [slug, note] of Object.entries(frame.notes ?? {})) this.#note(slug, note);
     for (const change of frame.components ?? []) {
       if (this.components.has(change.slug) && change.status in STATUSES) this.#changes.set(change.slug, change);
     }
@@ -66,6 +69,10 @@ export class Board {
     if (frame.status) this.sentence = frame.status.description;
     if (document.hidden) this.#apply();
     else this.#waiting ||= requestAnimationFrame(() => this.#apply());
+  }
+
+  #note(slug, note) {
+    if (this.components.has(slug)) this.#notes.set(slug, note);
   }
 
   #apply() {
@@ -81,6 +88,14 @@ export class Board {
     }
     const measured = [];
     for (const [slug, ms] of this.#latency) measured.push({ component: this.components.get(slug), ms });
+    // What is said beside a status: CSS shows it behind the word, or where there is none, behind the name.
+    for (const [slug, note] of this.#notes) {
+      const { element } = this.components.get(slug);
+      const before = element.querySelector('.word') ?? element.querySelector('.name');
+      if (note) before.dataset.note = note;
+      else delete before.dataset.note;
+    }
+    this.#notes.clear();
     this.#changes.clear();
     this.#latency.clear();
     this.#draw({ changed, measured });
