@@ -26,7 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from app.live import handshake
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
-from app.live.peer import BAD_FRAME, PINGS, UNSENT_BYTES, narrow
+from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings, narrow
 
 RELEASE = "statuswire.release"
 CUT = "statuswire.cut"
@@ -34,7 +34,10 @@ CUT = "statuswire.cut"
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 30.0
 HEAD_BYTES = 16 * 1024
-PING_SECONDS = 10.0  # in which a viewer may ping PINGS times where uvicorn answers
+# After a refusal. TLS waits half a minute for the other side to agree, and reads on meanwhile, as fast as
+# that one can write.
+FAREWELL_SECONDS = 0.1
+FED_AT_ONCE = 4096  # bytes: what one read brings may be 40,000 frames, all of which uvicorn takes apart first
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
@@ -217,14 +220,20 @@ class HttpDoor(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(answer)
         self.transport.close()
+        if self.scheme == "https":
+            self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
     """WebSockets as uvicorn speaks them, for those whose TLS ends here, and as unwilling to listen as
     a Peer is."""
 
-    _pings = 0
-    _pings_since = 0.0
+    _pings: Pings | None = None
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), FED_AT_ONCE):
+            if not self.transport.is_closing():
+                super().data_received(data[start : start + FED_AT_ONCE])
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -248,12 +257,22 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         super().handle_ping()
+        self._count()
+
+    def handle_pong(self, event: Any) -> None:
+        super().handle_pong(event)
+        self._count()
+
+    def _count(self) -> None:
         now = self.loop.time()
-        if now - self._pings_since > PING_SECONDS:
-            self._pings, self._pings_since = 0, now
-        self._pings += 1
-        if self._pings > PINGS:
+        self._pings = self._pings or Pings(now)
+        if self._pings.one_too_many(now):
             self._refuse()
+
+    def handle_parser_exception(self) -> None:
+        """Called for whatever must not be said, by uvicorn and by us."""
+        super().handle_parser_exception()
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _refuse(self) -> bool:
         """False before the answer: what comes so early, uvicorn keeps for the route, which refuses it."""

@@ -102,9 +102,6 @@ class Stage:
             self._murmur(frames.patch(body), walls, caster)
 
     def beat(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
-        for peers in self._peers.values():
-            for peer in peers:
-                peer.forgive()
         self._murmur(frame, walls, caster)
 
     def _murmur(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
