@@ -7,8 +7,9 @@ import inspect
 import socket
 import struct
 import textwrap
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -70,6 +71,22 @@ async def closing_code(web: Web, frames: bytes) -> int | None:
         writer.write(frames)
         received = await reader.read(-1)
     return last_close(received)
+
+
+def until_cut(web: Web, asked: bytes, more: bytes) -> None:
+    """Says `more` again and again, and reads nothing behind the answer. An AssertionError if the server has
+    not cut it off after three seconds."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=5) as plain, ExitStack() as stack:
+        tls = web.tls if isinstance(web, Elsewhere) else None
+        sock = stack.enter_context(tls.wrap_socket(plain, server_hostname="127.0.0.1")) if tls else plain
+        sock.sendall(asked)
+        assert sock.recv(15)[9:12] in (b"101", b"200")
+        deadline, sent = time.monotonic() + 3, 0
+        with suppress(OSError):
+            while time.monotonic() < deadline:
+                sock.sendall(more)
+                sent += len(more)
+            raise AssertionError(f"not cut off after {sent} bytes")
 
 
 def last_close(received: bytes) -> int | None:
@@ -172,12 +189,7 @@ async def test_who_says_pongs_without_end_is_cut_and_holds_up_nobody(
     request: pytest.FixtureRequest, which: str
 ) -> None:
     web: Web = request.getfixturevalue(which)
-    async with connection(web, HANDSHAKE) as (reader, writer), asyncio.timeout(5):
-        await reader.readuntil(b"\r\n\r\n")
-        with suppress(OSError):
-            while True:
-                writer.write(masked(10) * 42_000)
-                await writer.drain()
+    await asyncio.to_thread(until_cut, web, HANDSHAKE, masked(10) * 42_000)
     began = asyncio.get_running_loop().time()
     assert (await asyncio.to_thread(web.get, "/health/live"))[0] == 200
     assert asyncio.get_running_loop().time() - began < 1
@@ -367,6 +379,17 @@ async def test_what_is_said_behind_the_request_for_a_stream_is_not_answered(web:
         writer.write(said * 100)
         received = await reader.readuntil(b"event: beat")
     assert b"HTTP/1.1" not in received
+
+
+@pytest.mark.parametrize(
+    ("which", "head"),
+    [("web", "host: x"), ("web", "host: x\r\ncontent-length: 100000000"), ("tls_web", "host: x")],
+)
+async def test_who_uploads_without_end_behind_the_request_for_a_stream_is_cut(
+    request: pytest.FixtureRequest, which: str, head: str
+) -> None:
+    web: Web = request.getfixturevalue(which)
+    await asyncio.to_thread(until_cut, web, asking(head, first="GET /events HTTP/1.1"), b"x" * 65_536)
 
 
 async def test_a_released_socket_is_counted_and_forgotten(web: Web) -> None:

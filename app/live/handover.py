@@ -220,6 +220,13 @@ class HttpDoor(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(answer)
         self.transport.close()
+        self._hang_up()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self.scheme == "https":
             self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 

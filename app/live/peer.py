@@ -71,6 +71,7 @@ class Peer(asyncio.Protocol):
         "_inbox",
         "_pings",
         "_registry",
+        "_said",
         "_transport",
         "fd",
         "line",
@@ -90,6 +91,7 @@ class Peer(asyncio.Protocol):
         self._home = home
         self._registry = registry
         self._inbox = b""
+        self._said = 0  # bytes behind the request for a stream
         self._pings: Pings | None = None  # few viewers ever ping
         sock = transport.get_extra_info("socket")
         self.fd: int = sock.fileno()
@@ -145,8 +147,14 @@ class Peer(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._home.drained, self)
 
     def data_received(self, data: bytes) -> None:
-        if self.line is Line.RAW_SSE or self._transport.is_closing():
-            return  # a request behind the request: nobody will answer it
+        if self._transport.is_closing():
+            return
+        if self.line is Line.RAW_SSE:
+            # A request behind the request, or its body: nobody will answer it, and little of it is borne.
+            self._said += len(data)
+            if self._said > INBOX_BYTES:
+                self.cut()
+            return
         self._inbox += data
         code: int | None = 0
         while code == 0 and not self._transport.is_closing():
