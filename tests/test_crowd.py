@@ -1,6 +1,6 @@
 import pytest
 
-from app.live.crowd import LOOPBACK, Crowd, Crowded, visitor
+from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, visitor
 
 PROXIES = (*LOOPBACK,)
 
@@ -51,12 +51,30 @@ def test_viewers_behind_a_proxy_that_says_nothing_are_not_one_customer() -> None
     crowd.admit("127.0.0.1")
 
 
+def test_one_address_may_not_take_all_the_filters() -> None:
+    crowd = Crowd(most=100, most_per_address=100)
+    for n in range(FILTERS_PER_ADDRESS):
+        crowd.admit_filter("192.0.2.1", f"filter {n}")
+        crowd.enter("192.0.2.1", f"filter {n}")
+    with pytest.raises(Crowded) as greedy:
+        crowd.admit_filter("192.0.2.1", "one more")
+    assert (greedy.value.code, greedy.value.status) == (4429, 429)
+    crowd.admit_filter("192.0.2.1", "filter 3")
+    crowd.admit_filter("192.0.2.2", "one more")
+
+    crowd.leave("192.0.2.1", "filter 3")
+
+    crowd.admit_filter("192.0.2.1", "one more")
+
+
 def test_nothing_is_kept_of_those_who_left() -> None:
     crowd = Crowd(most=100, most_per_address=2)
-    crowd.enter("192.0.2.1")
-    crowd.leave("192.0.2.1")
+    for _ in range(2):
+        crowd.enter("192.0.2.1", "a filter")
+    for _ in range(2):
+        crowd.leave("192.0.2.1", "a filter")
     assert crowd.count == 0
-    assert crowd._from == {}
+    assert crowd._from == crowd._filters == {}
 
 
 @pytest.mark.parametrize(
