@@ -1,6 +1,6 @@
 import pytest
 
-from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, visitor
+from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, Doorstep, visitor
 
 PROXIES = (*LOOPBACK,)
 
@@ -75,6 +75,17 @@ def test_nothing_is_kept_of_those_who_left() -> None:
         crowd.leave("192.0.2.1", "a filter")
     assert crowd.count == 0
     assert crowd._from == crowd._filters == {}
+
+
+def test_one_address_may_not_fill_the_doorstep_and_a_proxy_may() -> None:
+    doorstep = Doorstep(2, PROXIES)
+    assert [doorstep.enter(a) for a in ("2001:db8::1", "2001:db8::2", "2001:db8::3")] == [True, True, False]
+    assert all([doorstep.enter("127.0.0.1") for _ in range(5)])
+    doorstep.leave("2001:db8::1")
+    assert doorstep.enter("2001:db8::4")
+    for address in ["2001:db8::1"] * 2 + ["127.0.0.1"] * 5:
+        doorstep.leave(address)
+    assert doorstep._from == {}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import struct
 import textwrap
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from app.live import handover
+from app.server import SPARE_PER_ADDRESS
 from tests.conftest import eventually
 from tests.elsewhere import Elsewhere
 from tests.services import Valkey, Web
@@ -193,6 +195,82 @@ async def test_who_says_pongs_without_end_is_cut_and_holds_up_nobody(
     began = asyncio.get_running_loop().time()
     assert (await asyncio.to_thread(web.get, "/health/live"))[0] == 200
     assert asyncio.get_running_loop().time() - began < 1
+
+
+@pytest.fixture(scope="module")
+def strict_web() -> Iterator[Web]:
+    """One that takes nobody for its proxy."""
+    given = {"STATUSWIRE_BEAT": "0.4", "STATUSWIRE_TRUSTED_PROXIES": "192.0.2.0/24"}
+    with Valkey() as valkey, Web(valkey.start().url, **given, STATUSWIRE_MAX_VIEWERS="20") as server:
+        (server.folder / "statuswire.yaml").write_text(FILE)
+        yield server.start()
+
+
+async def test_one_address_cannot_shut_out_the_others_with_connections_that_say_nothing(
+    strict_web: Web,
+) -> None:
+    async with AsyncExitStack() as open:
+        watching, _ = await open.enter_async_context(connection(strict_web, HANDSHAKE))
+        await watching.readuntil(b"snapshot")
+        silent = [
+            await open.enter_async_context(connection(strict_web, b"")) for _ in range(SPARE_PER_ADDRESS)
+        ]
+        async with connection(strict_web, b"") as (reader, _), asyncio.timeout(4):
+            # It is cut at once, and not after the five seconds that it may take its time for.
+            with suppress(ConnectionResetError):
+                assert await reader.read(-1) == b""
+        # Who watches, watches on, and does not count.
+        await watching.readuntil(b'"type":"beat"')
+        silent[0][1].close()
+        await eventually(strict_web._live)
+
+
+async def says_ok(scope: Any, receive: Any, send: Any) -> None:
+    """Behind a door: reads what it is sent, and then answers."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def behind_the_door(**settings: Any) -> AsyncIterator[int]:
+    """The port of a server that is but the door."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        given = {"http": handover.HttpDoor, "lifespan": "off", "log_config": None} | settings
+        server = uvicorn.Server(uvicorn.Config(says_ok, **given))
+        task = asyncio.create_task(server._serve([listening]))
+        await eventually(lambda: server.started)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = server.force_exit = True
+            await task
+
+
+async def answer_to(port: int, said: bytes, drip: bytes = b"") -> bytes:
+    """All that is answered, until the connection ends; while `drip` is said again and again."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    answer = asyncio.create_task(reader.read(-1))
+    async with asyncio.timeout(5):
+        while drip and not answer.done():
+            writer.write(drip)
+            await asyncio.wait([answer], timeout=0.02)
+        try:
+            return await answer
+        finally:
+            writer.close()
+
+
+async def test_a_server_with_as_many_connections_as_it_may_have_is_still_alive() -> None:
+    async with behind_the_door(limit_concurrency=3) as port, AsyncExitStack() as open:
+        for _ in range(3):
+            silent = socket.create_connection(("127.0.0.1", port))
+            open.enter_context(silent)
+        for path, status in (("/", b" 503 "), ("/health/live", b" 200 ")):
+            said = asking("host: x", "connection: close", first=f"GET {path} HTTP/1.1")
+            assert status in await answer_to(port, said), path
 
 
 KEY = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="

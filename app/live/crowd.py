@@ -76,6 +76,31 @@ class Crowd:
                 del self._filters[customer]
 
 
+class Doorstep:
+    """Connections that are not yet viewers, or never will be; with TLS that ends here, `/events` too. Behind
+    a proxy all come from one place, so that `proxies` may have as many as they like."""
+
+    def __init__(self, most_per_address: int, proxies: Iterable[Network] = LOOPBACK) -> None:
+        self._most_per_address = most_per_address
+        self._proxies = tuple(proxies)
+        self._from: dict[str, int] = {}
+
+    def enter(self, address: str) -> bool:
+        """False if there is no room for one more from there."""
+        customer = _customer(address)
+        count = self._from.get(customer, 0)
+        if count >= self._most_per_address and not _is_in(address, self._proxies):
+            return False
+        self._from[customer] = count + 1
+        return True
+
+    def leave(self, address: str) -> None:
+        customer = _customer(address)
+        self._from[customer] -= 1
+        if not self._from[customer]:
+            del self._from[customer]
+
+
 def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
     """Who is behind `client`. `forwarded` is X-Forwarded-For: each proxy appends whom it heard, so the
     last one that is no proxy of ours is the visitor, and what stands before it anybody may have made up."""

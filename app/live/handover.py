@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.live import handshake
+from app.live.crowd import Doorstep
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
 from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings, narrow
 
@@ -51,6 +52,10 @@ Release = Callable[[bytes], Released | None]
 class HttpDoor(HttpToolsProtocol):
     """HTTP as uvicorn speaks it, with deadlines, and a way out for sockets."""
 
+    # Set by `door`, for the servers that are to count.
+    doorstep: Doorstep | None = None
+    _stands_on: str | None = None  # the address it is counted under
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if self.scheme == "https":
@@ -66,8 +71,21 @@ class HttpDoor(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         # From the first moment: a client may connect and say nothing.
         self._set_deadline(HEAD_SECONDS)
+        if self.doorstep is not None:
+            address = self.client[0] if self.client else ""
+            if self.doorstep.enter(address):
+                self._stands_on = address
+            else:
+                # Without a word: whoever has that many open at once does not read one.
+                transport.abort()
+
+    def _step_off(self) -> None:
+        if self.doorstep is not None and self._stands_on is not None:
+            self.doorstep.leave(self._stands_on)
+            self._stands_on = None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._step_off()
         self._forget_deadline()
         super().connection_lost(exc)
 
@@ -97,6 +115,9 @@ class HttpDoor(HttpToolsProtocol):
             self._refuse(_TOO_LARGE)
             return
         before = self.cycle
+        # Whoever restarts a server that does not answer must not do so because it is busy.
+        is_health = self.url.startswith(b"/health/")
+        self.limit_concurrency = None if is_health else self.config.limit_concurrency
         super().on_headers_complete()
         if (cycle := self.cycle) is not before:
             # Of this request and no other: more may stand behind it already.
@@ -128,6 +149,7 @@ class HttpDoor(HttpToolsProtocol):
             self._refuse(refusal)
         else:
             self._gone = True
+            self._step_off()
             self._forget_deadline()
             if self.scheme == "https":
                 super().handle_websocket_upgrade()
@@ -173,6 +195,7 @@ class HttpDoor(HttpToolsProtocol):
 
     def _release(self, cycle: RequestResponseCycle, lines: bytes) -> Released | None:
         self._gone = True
+        self._step_off()
         cycle.disconnected = True  # so that uvicorn ends quietly and leaves the socket alone
         self._unset_keepalive_if_required()
         self._forget_deadline()
@@ -229,6 +252,11 @@ class HttpDoor(HttpToolsProtocol):
     def _hang_up(self) -> None:
         if self.scheme == "https":
             self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+
+def door(doorstep: Doorstep) -> type[HttpDoor]:
+    """The door of one server: uvicorn makes one of it for each connection, and gives it nothing of ours."""
+    return type("HttpDoor", (HttpDoor,), {"doorstep": doorstep})
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
