@@ -384,6 +384,18 @@ async def test_one_address_has_so_many_streams_and_no_more(web: Web, feed: Feed)
         await frame(socket, "snapshot")
 
 
+async def test_each_line_of_a_proxy_counts_and_the_last_one_is_nearest(
+    webs: dict[str, Web], feed: Feed
+) -> None:
+    lines = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "127.0.0.1:80")]
+    async with AsyncExitStack() as open:
+        for _ in range(MOST_PER_ADDRESS):
+            await open.enter_async_context(ws(webs[HANDED_OVER], additional_headers=lines))
+        async with client_of(webs[HANDED_OVER]) as client:
+            answer = await client.get(f"{webs[HANDED_OVER].url}/events", headers=lines)
+    assert answer.status_code == 429
+
+
 async def test_a_server_that_is_full_says_when_to_come_back(web: Web, feed: Feed) -> None:
     await eventually(lambda: viewers(web) == 0)
     async with AsyncExitStack() as open:

@@ -108,10 +108,17 @@ def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
         return client
     known = tuple(proxies)
     address = client
-    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    hops = [_bare(hop.strip()) for hop in forwarded.split(",") if hop.strip()]
     while hops and _is_in(address, known):
         address = hops.pop()
     return address if _parse(address) is not None else client
+
+
+def _bare(hop: str) -> str:
+    """Some proxies write the port too, and IPv6 in brackets."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 @lru_cache(4096)
