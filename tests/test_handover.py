@@ -424,6 +424,25 @@ async def until_shut_out(web: Web, first: bytes, drip: bytes) -> tuple[bytes, fl
         return answer, asyncio.get_running_loop().time() - began
 
 
+DRIPS = {
+    "a body of a length": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n", b"x"),
+    "a body in chunks": (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "a body of a GET": (b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("case", DRIPS)
+async def test_a_body_that_drips_has_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr(handover, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(handover, "BODY_SECONDS", 0.5)
+    async with behind_the_door() as port:
+        began = time.monotonic()
+        answer = await answer_to(port, *DRIPS[case])
+        took = time.monotonic() - began
+    assert b" 408 " in answer
+    assert 0.4 < took < 2
+
+
 @pytest.mark.parametrize(
     "head",
     [
