@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from ipaddress import ip_network
 from types import FrameType
 
 import structlog
@@ -17,7 +18,8 @@ import uvicorn
 from app import metrics
 from app.config import Config
 from app.db.engine import DatabaseDown
-from app.live.handover import HttpDoor, WebSocketDoor
+from app.live.crowd import Doorstep
+from app.live.handover import WebSocketDoor, door
 from app.live.hub import Hub
 from app.main import opened
 
@@ -26,6 +28,7 @@ log = structlog.get_logger("server")
 COME_BACK_WITHIN = 5.0  # seconds over which viewers are spread when the server stops
 GRACE = 2
 SPARE_CONNECTIONS = 1000
+SPARE_PER_ADDRESS = 200  # that are no streams: a large office behind one address asks for the page at once
 BACKLOG = 4096
 # The kernel resets a viewer that acknowledges nothing for this long. uvicorn itself would hold it for ever.
 UNACKNOWLEDGED_MS = 30_000
@@ -52,10 +55,11 @@ def web(config: Config) -> int:
 async def serve(config: Config) -> None:
     _allow_files(config.max_viewers + 2 * SPARE_CONNECTIONS)
     sockets = _sockets(config)
+    proxies = [ip_network(given) for given in config.trusted_proxies]
     async with opened(config) as server:
         settings = uvicorn.Config(
             server.app,
-            http=HttpDoor,
+            http=door(Doorstep(SPARE_PER_ADDRESS, proxies)),
             ws=WebSocketDoor,
             lifespan="on",
             # 46 KiB a connection and twice the CPU, for nothing at 300 bytes a frame.

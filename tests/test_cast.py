@@ -1,8 +1,10 @@
 """One thing to many sockets, on real socket pairs."""
 
 import asyncio
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -125,5 +127,44 @@ async def test_a_full_socket_gets_the_whole_frame_it_had_begun_and_nothing_else(
         pass
 
     assert received == big.on(Line.RAW_SSE)
+    peer.cut()
+    theirs.close()
+
+
+async def test_who_reads_before_its_rest_is_written_misses_none_of_the_frames_behind_it() -> None:
+    """Its socket was full when the cast came by, and is not any more when the cast comes back to it: no
+    transport calls that full."""
+    home, turns = Home(), Turns()
+    peer, theirs = await a_peer(home)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(peer.fd, b"x" * 512)
+    received = b""
+
+    def read() -> None:
+        nonlocal received
+        with suppress(BlockingIOError):
+            while True:
+                received += theirs.recv(1 << 20)
+
+    class Reading(list[Peer]):
+        """A slice in which the viewer reads while others have their turn."""
+
+        def __getitem__(self, part):  # type: ignore[no-untyped-def]
+            def peers() -> Iterator[Peer]:
+                yield from super(Reading, self).__getitem__(part)
+                read()
+
+            return peers()
+
+    caster = Caster(turns.soon, lambda: None)
+    said = [frame(text) for text in (b"one", b"two", b"three")]
+    caster.cast(Cast(Reading([peer]), 1, 4, said, Line.RAW_SSE))
+    caster.cast(Cast([peer], 4, 5, [frame(b"four")], Line.RAW_SSE))
+    read()
+
+    assert home.now_full == []
+    assert received.lstrip(b"x") == b"".join([frame.on(Line.RAW_SSE) for frame in (*said, frame(b"four"))])
+    assert peer.missed == 4
     peer.cut()
     theirs.close()

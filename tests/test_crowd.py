@@ -1,6 +1,6 @@
 import pytest
 
-from app.live.crowd import LOOPBACK, Crowd, Crowded, visitor
+from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, Doorstep, visitor
 
 PROXIES = (*LOOPBACK,)
 
@@ -51,12 +51,41 @@ def test_viewers_behind_a_proxy_that_says_nothing_are_not_one_customer() -> None
     crowd.admit("127.0.0.1")
 
 
+def test_one_address_may_not_take_all_the_filters() -> None:
+    crowd = Crowd(most=100, most_per_address=100)
+    for n in range(FILTERS_PER_ADDRESS):
+        crowd.admit_filter("192.0.2.1", f"filter {n}")
+        crowd.enter("192.0.2.1", f"filter {n}")
+    with pytest.raises(Crowded) as greedy:
+        crowd.admit_filter("192.0.2.1", "one more")
+    assert (greedy.value.code, greedy.value.status) == (4429, 429)
+    crowd.admit_filter("192.0.2.1", "filter 3")
+    crowd.admit_filter("192.0.2.2", "one more")
+
+    crowd.leave("192.0.2.1", "filter 3")
+
+    crowd.admit_filter("192.0.2.1", "one more")
+
+
 def test_nothing_is_kept_of_those_who_left() -> None:
     crowd = Crowd(most=100, most_per_address=2)
-    crowd.enter("192.0.2.1")
-    crowd.leave("192.0.2.1")
+    for _ in range(2):
+        crowd.enter("192.0.2.1", "a filter")
+    for _ in range(2):
+        crowd.leave("192.0.2.1", "a filter")
     assert crowd.count == 0
-    assert crowd._from == {}
+    assert crowd._from == crowd._filters == {}
+
+
+def test_one_address_may_not_fill_the_doorstep_and_a_proxy_may() -> None:
+    doorstep = Doorstep(2, PROXIES)
+    assert [doorstep.enter(a) for a in ("2001:db8::1", "2001:db8::2", "2001:db8::3")] == [True, True, False]
+    assert all([doorstep.enter("127.0.0.1") for _ in range(5)])
+    doorstep.leave("2001:db8::1")
+    assert doorstep.enter("2001:db8::4")
+    for address in ["2001:db8::1"] * 2 + ["127.0.0.1"] * 5:
+        doorstep.leave(address)
+    assert doorstep._from == {}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +101,12 @@ def test_nothing_is_kept_of_those_who_left() -> None:
         ("::1", "2001:db8::1", "2001:db8::1"),
         ("::ffff:127.0.0.1", "198.51.100.7", "198.51.100.7"),
         ("", "198.51.100.7", ""),
+        ("127.0.0.1", "198.51.100.7:4711", "198.51.100.7"),
+        ("127.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("127.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("127.0.0.1", "198.51.100.7, [::1]:80", "198.51.100.7"),
+        ("127.0.0.1", "[rubbish]:80", "127.0.0.1"),
+        ("127.0.0.1", "[", "127.0.0.1"),
     ],
 )
 def test_only_our_own_proxies_may_say_who_is_behind_them(client: str, forwarded: str, expected: str) -> None:

@@ -7,8 +7,10 @@ import inspect
 import socket
 import struct
 import textwrap
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from app.live import handover
+from app.server import SPARE_PER_ADDRESS
 from tests.conftest import eventually
 from tests.elsewhere import Elsewhere
 from tests.services import Valkey, Web
@@ -70,6 +73,22 @@ async def closing_code(web: Web, frames: bytes) -> int | None:
         writer.write(frames)
         received = await reader.read(-1)
     return last_close(received)
+
+
+def until_cut(web: Web, asked: bytes, more: bytes) -> None:
+    """Says `more` again and again, and reads nothing behind the answer. An AssertionError if the server has
+    not cut it off after three seconds."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=5) as plain, ExitStack() as stack:
+        tls = web.tls if isinstance(web, Elsewhere) else None
+        sock = stack.enter_context(tls.wrap_socket(plain, server_hostname="127.0.0.1")) if tls else plain
+        sock.sendall(asked)
+        assert sock.recv(15)[9:12] in (b"101", b"200")
+        deadline, sent = time.monotonic() + 3, 0
+        with suppress(OSError):
+            while time.monotonic() < deadline:
+                sock.sendall(more)
+                sent += len(more)
+            raise AssertionError(f"not cut off after {sent} bytes")
 
 
 def last_close(received: bytes) -> int | None:
@@ -126,6 +145,8 @@ MATRIX = {
     "a close without a code": (masked(8), 1000),
     "a close of an application": (masked(8, struct.pack("!H", 4000)), 4000),
     "eleven pings": (masked(9, b"x") * 11, 4400),
+    "eleven pongs": (masked(10) * 11, 4400),
+    "pings and pongs": (masked(9, b"x") * 6 + masked(10, b"x") * 5, 4400),
     "HTTP": (b"GET / HTTP/1.1\r\n\r\n", 1002),
     "all ones": (b"\xff" * 64, 1002),
     "all zeros": (b"\x00" * 64, 1002),
@@ -165,19 +186,91 @@ async def test_a_ping_is_answered_with_its_own_words(web: Web) -> None:
             received += await reader.read(4096)
 
 
-async def test_many_pings_are_no_rudeness_over_many_beats(web: Web) -> None:
-    async with connection(web, HANDSHAKE) as (reader, writer), asyncio.timeout(10):
-        await reader.readuntil(b"\r\n\r\n")
-        received = b""
-        for n in range(20):
-            writer.write(masked(9, b"%d" % n))
-            while b"\x8a" + bytes((len(b"%d" % n),)) + b"%d" % n not in received:
-                received += await reader.read(4096)
-            if n % 5 == 4:
-                beats = received.count(b'"type":"beat"')
-                while received.count(b'"type":"beat"') < beats + 1:
-                    received += await reader.read(4096)
-        assert last_close(received) is None
+@pytest.mark.parametrize("which", ["web", "tls_web"])
+async def test_who_says_pongs_without_end_is_cut_and_holds_up_nobody(
+    request: pytest.FixtureRequest, which: str
+) -> None:
+    web: Web = request.getfixturevalue(which)
+    await asyncio.to_thread(until_cut, web, HANDSHAKE, masked(10) * 42_000)
+    began = asyncio.get_running_loop().time()
+    assert (await asyncio.to_thread(web.get, "/health/live"))[0] == 200
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+@pytest.fixture(scope="module")
+def strict_web() -> Iterator[Web]:
+    """One that takes nobody for its proxy."""
+    given = {"STATUSWIRE_BEAT": "0.4", "STATUSWIRE_TRUSTED_PROXIES": "192.0.2.0/24"}
+    with Valkey() as valkey, Web(valkey.start().url, **given, STATUSWIRE_MAX_VIEWERS="20") as server:
+        (server.folder / "statuswire.yaml").write_text(FILE)
+        yield server.start()
+
+
+async def test_one_address_cannot_shut_out_the_others_with_connections_that_say_nothing(
+    strict_web: Web,
+) -> None:
+    async with AsyncExitStack() as open:
+        watching, _ = await open.enter_async_context(connection(strict_web, HANDSHAKE))
+        await watching.readuntil(b"snapshot")
+        silent = [
+            await open.enter_async_context(connection(strict_web, b"")) for _ in range(SPARE_PER_ADDRESS)
+        ]
+        async with connection(strict_web, b"") as (reader, _), asyncio.timeout(4):
+            # It is cut at once, and not after the five seconds that it may take its time for.
+            with suppress(ConnectionResetError):
+                assert await reader.read(-1) == b""
+        # Who watches, watches on, and does not count.
+        await watching.readuntil(b'"type":"beat"')
+        silent[0][1].close()
+        await eventually(strict_web._live)
+
+
+async def says_ok(scope: Any, receive: Any, send: Any) -> None:
+    """Behind a door: reads what it is sent, and then answers."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def behind_the_door(**settings: Any) -> AsyncIterator[int]:
+    """The port of a server that is but the door."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        given = {"http": handover.HttpDoor, "lifespan": "off", "log_config": None} | settings
+        server = uvicorn.Server(uvicorn.Config(says_ok, **given))
+        task = asyncio.create_task(server._serve([listening]))
+        await eventually(lambda: server.started)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = server.force_exit = True
+            await task
+
+
+async def answer_to(port: int, said: bytes, drip: bytes = b"") -> bytes:
+    """All that is answered, until the connection ends; while `drip` is said again and again."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    answer = asyncio.create_task(reader.read(-1))
+    async with asyncio.timeout(5):
+        while drip and not answer.done():
+            writer.write(drip)
+            await asyncio.wait([answer], timeout=0.02)
+        try:
+            return await answer
+        finally:
+            writer.close()
+
+
+async def test_a_server_with_as_many_connections_as_it_may_have_is_still_alive() -> None:
+    async with behind_the_door(limit_concurrency=3) as port, AsyncExitStack() as open:
+        for _ in range(3):
+            silent = socket.create_connection(("127.0.0.1", port))
+            open.enter_context(silent)
+        for path, status in (("/", b" 503 "), ("/health/live", b" 200 ")):
+            said = asking("host: x", "connection: close", first=f"GET {path} HTTP/1.1")
+            assert status in await answer_to(port, said), path
 
 
 KEY = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA=="
@@ -331,6 +424,25 @@ async def until_shut_out(web: Web, first: bytes, drip: bytes) -> tuple[bytes, fl
         return answer, asyncio.get_running_loop().time() - began
 
 
+DRIPS = {
+    "a body of a length": (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n", b"x"),
+    "a body in chunks": (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "a body of a GET": (b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("case", DRIPS)
+async def test_a_body_that_drips_has_its_time_and_no_more(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr(handover, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(handover, "BODY_SECONDS", 0.5)
+    async with behind_the_door() as port:
+        began = time.monotonic()
+        answer = await answer_to(port, *DRIPS[case])
+        took = time.monotonic() - began
+    assert b" 408 " in answer
+    assert 0.4 < took < 2
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -364,6 +476,17 @@ async def test_what_is_said_behind_the_request_for_a_stream_is_not_answered(web:
         writer.write(said * 100)
         received = await reader.readuntil(b"event: beat")
     assert b"HTTP/1.1" not in received
+
+
+@pytest.mark.parametrize(
+    ("which", "head"),
+    [("web", "host: x"), ("web", "host: x\r\ncontent-length: 100000000"), ("tls_web", "host: x")],
+)
+async def test_who_uploads_without_end_behind_the_request_for_a_stream_is_cut(
+    request: pytest.FixtureRequest, which: str, head: str
+) -> None:
+    web: Web = request.getfixturevalue(which)
+    await asyncio.to_thread(until_cut, web, asking(head, first="GET /events HTTP/1.1"), b"x" * 65_536)
 
 
 async def test_a_released_socket_is_counted_and_forgotten(web: Web) -> None:

@@ -15,7 +15,7 @@ from app.domain.standing import Standing, State
 from app.feed import Gap, Heard
 from app.live import hub as hub_module
 from app.live import stage as stage_module
-from app.live.crowd import Crowded
+from app.live.crowd import FILTERS_PER_ADDRESS, Crowded
 from app.live.frames import Line
 from app.live.hub import Hub
 
@@ -214,6 +214,50 @@ def test_a_new_audience_is_replayed_what_it_would_have_been_sent(hub: Hub) -> No
     assert again.of("patch") == filtered.of("patch")
     assert [patch["id"] for patch in again.of("patch")] == ["2-0", "4-0", "6-0"]
     assert joined(hub, since="1-0").of("patch") == everybody.of("patch")
+
+
+def test_who_comes_with_a_filter_of_its_own_costs_no_more_than_it_asks_for(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    whole = stage_module.frames.patch
+    monkeypatch.setattr(stage_module.frames, "patch", lambda body: encoded.append(body.id) or whole(body))
+    for n in range(2, 42):
+        hub.hear(change(n, state=State.DOWN if n % 2 else State.UP))
+    encoded.clear()
+
+    own = Audience(frozenset({"api"}))
+    hub.leave(joined(hub, audience=own))
+    assert encoded == []
+    back = joined(hub, since="38-0", audience=own)
+    assert sorted(encoded) == ["39-0", "40-0", "41-0"]
+    earlier = joined(hub, since="36-0", audience=own)
+
+    assert sorted(encoded) == ["37-0", "38-0", "39-0", "40-0", "41-0"]
+    assert [patch["id"] for patch in back.of("patch")] == ["39-0", "40-0", "41-0"]
+    assert [patch["id"] for patch in earlier.of("patch")] == ["37-0", "38-0", "39-0", "40-0", "41-0"]
+
+
+def test_what_is_looked_up_for_one_who_comes_back_is_bounded_in_bytes(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_module, "RESUME_BYTES", 1000)
+    for n in range(2, 30):
+        hub.hear(change(n, state=State.DOWN if n % 2 else State.UP))
+
+    assert joined(hub, since="2-0").frames[0]["type"] == "snapshot"
+    assert [patch["id"] for patch in joined(hub, since="27-0").of("patch")] == ["28-0", "29-0"]
+    assert joined(hub, since="2-0").frames[0]["type"] == "snapshot"
+
+
+def test_one_address_may_not_take_all_the_filters(hub: Hub) -> None:
+    for n in range(FILTERS_PER_ADDRESS):
+        hub.join(Screen(), Audience(frozenset({f"c{n}"})), None, "192.0.2.1")
+    with pytest.raises(Crowded):
+        hub.join(Screen(), Audience(frozenset({"one-more"})), None, "192.0.2.1")
+    hub.join(Screen(), Audience(frozenset({"c1"})), None, "192.0.2.1")
+    hub.join(Screen(), PUBLIC, None, "192.0.2.1")
+    hub.join(Screen(), Audience(frozenset({"one-more"})), None, "192.0.2.2")
 
 
 def test_a_filter_sees_its_components_alone_and_sums_up_those(hub: Hub) -> None:

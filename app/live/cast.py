@@ -93,10 +93,14 @@ def write(cast: Cast, begin: int, end: int) -> None:
             pass  # it is gone, and connection_lost follows
     ends = list(accumulate(map(len, framed))) if late else []
     for peer, sent in late:
-        # The frame that it stopped in, and no more, stays in the transport, which says that it is full.
-        whole = bisect_right(ends, sent)
-        peer.missed = min(first + whole + 1, cast.after)
-        peer.write(data[sent : ends[whole]])
+        # The frame that it stopped in, and no more, stays in the transport, which says that it is full. Or
+        # the viewer has read by now and takes it at once: then it is not full, and is due the others too.
+        for whole in range(bisect_right(ends, sent), len(ends)):
+            peer.missed = min(first + whole + 1, cast.after)
+            peer.write(data[sent : ends[whole]])
+            if not peer.has_room:
+                break
+            sent = ends[whole]
     for peer in newcomers:
         # It came, or caught up, while this waited, and has had some of it: the rest alone. None if it is
         # full.

@@ -4,9 +4,12 @@ An address is what a network gives to one customer: one IPv4 address, or the /64
 proxy it is what the proxy says it is, if the proxy is on our list; anybody may write a header.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+FILTERS_PER_ADDRESS = 16
 
 Network = IPv4Network | IPv6Network
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -21,10 +24,14 @@ class Crowded(Exception):
 
 
 class Crowd:
+    """A filter is whatever tells audiences apart; who asked for all components has none. Each costs an
+    encoding per patch, so that one address may have but some."""
+
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = most_per_address
         self._from: dict[str, int] = {}
+        self._filters: dict[str, Counter[Hashable]] = {}
         self.count = 0
 
     def admit(self, address: str) -> None:
@@ -39,14 +46,56 @@ class Crowd:
                 4429, 429, 60, "There are too many open streams from your address; close some of them."
             )
 
-    def enter(self, address: str) -> None:
+    def admit_filter(self, address: str, asked: Hashable) -> None:
+        """Crowded if one more filter that nobody else has is too many from there."""
+        filters = self._filters.get(_customer(address), ())
+        if len(filters) >= FILTERS_PER_ADDRESS and asked not in filters and not is_local(address):
+            raise Crowded(
+                4429, 429, 60, "There are too many different filters from your address; use fewer of them."
+            )
+
+    def enter(self, address: str, asked: Hashable = None) -> None:
         customer = _customer(address)
         self._from[customer] = self._from.get(customer, 0) + 1
         self.count += 1
+        if asked is not None:
+            self._filters.setdefault(customer, Counter())[asked] += 1
+
+    def leave(self, address: str, asked: Hashable = None) -> None:
+        customer = _customer(address)
+        self.count -= 1
+        self._from[customer] -= 1
+        if not self._from[customer]:
+            del self._from[customer]
+        if asked is not None:
+            filters = self._filters[customer]
+            filters[asked] -= 1
+            if not filters[asked]:
+                del filters[asked]
+            if not filters:
+                del self._filters[customer]
+
+
+class Doorstep:
+    """Connections that are not yet viewers, or never will be; with TLS that ends here, `/events` too. Behind
+    a proxy all come from one place, so that `proxies` may have as many as they like."""
+
+    def __init__(self, most_per_address: int, proxies: Iterable[Network] = LOOPBACK) -> None:
+        self._most_per_address = most_per_address
+        self._proxies = tuple(proxies)
+        self._from: dict[str, int] = {}
+
+    def enter(self, address: str) -> bool:
+        """False if there is no room for one more from there."""
+        customer = _customer(address)
+        count = self._from.get(customer, 0)
+        if count >= self._most_per_address and not _is_in(address, self._proxies):
+            return False
+        self._from[customer] = count + 1
+        return True
 
     def leave(self, address: str) -> None:
         customer = _customer(address)
-        self.count -= 1
         self._from[customer] -= 1
         if not self._from[customer]:
             del self._from[customer]
@@ -59,10 +108,17 @@ def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
         return client
     known = tuple(proxies)
     address = client
-    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    hops = [_bare(hop.strip()) for hop in forwarded.split(",") if hop.strip()]
     while hops and _is_in(address, known):
         address = hops.pop()
     return address if _parse(address) is not None else client
+
+
+def _bare(hop: str) -> str:
+    """Some proxies write the port too, and IPv6 in brackets."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 @lru_cache(4096)

@@ -25,8 +25,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.live import handshake
+from app.live.crowd import Doorstep
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
-from app.live.peer import BAD_FRAME, PINGS, UNSENT_BYTES, narrow
+from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings, narrow
 
 RELEASE = "statuswire.release"
 CUT = "statuswire.cut"
@@ -34,7 +35,10 @@ CUT = "statuswire.cut"
 HEAD_SECONDS = 5.0
 BODY_SECONDS = 30.0
 HEAD_BYTES = 16 * 1024
-PING_SECONDS = 10.0  # in which a viewer may ping PINGS times where uvicorn answers
+# After a refusal. TLS waits half a minute for the other side to agree, and reads on meanwhile, as fast as
+# that one can write.
+FAREWELL_SECONDS = 0.1
+FED_AT_ONCE = 4096  # bytes: what one read brings may be 40,000 frames, all of which uvicorn takes apart first
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
@@ -47,6 +51,10 @@ Release = Callable[[bytes], Released | None]
 
 class HttpDoor(HttpToolsProtocol):
     """HTTP as uvicorn speaks it, with deadlines, and a way out for sockets."""
+
+    # Set by `door`, for the servers that are to count.
+    doorstep: Doorstep | None = None
+    _stands_on: str | None = None  # the address it is counted under
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -63,8 +71,21 @@ class HttpDoor(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         # From the first moment: a client may connect and say nothing.
         self._set_deadline(HEAD_SECONDS)
+        if self.doorstep is not None:
+            address = self.client[0] if self.client else ""
+            if self.doorstep.enter(address):
+                self._stands_on = address
+            else:
+                # Without a word: whoever has that many open at once does not read one.
+                transport.abort()
+
+    def _step_off(self) -> None:
+        if self.doorstep is not None and self._stands_on is not None:
+            self.doorstep.leave(self._stands_on)
+            self._stands_on = None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._step_off()
         self._forget_deadline()
         super().connection_lost(exc)
 
@@ -94,6 +115,9 @@ class HttpDoor(HttpToolsProtocol):
             self._refuse(_TOO_LARGE)
             return
         before = self.cycle
+        # Whoever restarts a server that does not answer must not do so because it is busy.
+        is_health = self.url.startswith(b"/health/")
+        self.limit_concurrency = None if is_health else self.config.limit_concurrency
         super().on_headers_complete()
         if (cycle := self.cycle) is not before:
             # Of this request and no other: more may stand behind it already.
@@ -125,6 +149,7 @@ class HttpDoor(HttpToolsProtocol):
             self._refuse(refusal)
         else:
             self._gone = True
+            self._step_off()
             self._forget_deadline()
             if self.scheme == "https":
                 super().handle_websocket_upgrade()
@@ -170,6 +195,7 @@ class HttpDoor(HttpToolsProtocol):
 
     def _release(self, cycle: RequestResponseCycle, lines: bytes) -> Released | None:
         self._gone = True
+        self._step_off()
         cycle.disconnected = True  # so that uvicorn ends quietly and leaves the socket alone
         self._unset_keepalive_if_required()
         self._forget_deadline()
@@ -217,14 +243,32 @@ class HttpDoor(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(answer)
         self.transport.close()
+        self._hang_up()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.scheme == "https":
+            self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+
+def door(doorstep: Doorstep) -> type[HttpDoor]:
+    """The door of one server: uvicorn makes one of it for each connection, and gives it nothing of ours."""
+    return type("HttpDoor", (HttpDoor,), {"doorstep": doorstep})
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
     """WebSockets as uvicorn speaks them, for those whose TLS ends here, and as unwilling to listen as
     a Peer is."""
 
-    _pings = 0
-    _pings_since = 0.0
+    _pings: Pings | None = None
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), FED_AT_ONCE):
+            if not self.transport.is_closing():
+                super().data_received(data[start : start + FED_AT_ONCE])
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -248,12 +292,22 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         super().handle_ping()
+        self._count()
+
+    def handle_pong(self, event: Any) -> None:
+        super().handle_pong(event)
+        self._count()
+
+    def _count(self) -> None:
         now = self.loop.time()
-        if now - self._pings_since > PING_SECONDS:
-            self._pings, self._pings_since = 0, now
-        self._pings += 1
-        if self._pings > PINGS:
+        self._pings = self._pings or Pings(now)
+        if self._pings.one_too_many(now):
             self._refuse()
+
+    def handle_parser_exception(self) -> None:
+        """Called for whatever must not be said, by uvicorn and by us."""
+        super().handle_parser_exception()
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _refuse(self) -> bool:
         """False before the answer: what comes so early, uvicorn keeps for the route, which refuses it."""

@@ -269,8 +269,12 @@ class Hub:
         """Crowded if there is no room for one more viewer, for one more from there, or for one more
         audience."""
         self._crowd.admit(address)
-        if audience not in self._stages and len(self._stages) >= AUDIENCES:
-            raise Crowded(1013, 503, 10, "There are too many different filters; try without `components`.")
+        if audience != PUBLIC and audience not in self._stages:
+            if len(self._stages) >= AUDIENCES:
+                raise Crowded(
+                    1013, 503, 10, "There are too many different filters; try without `components`."
+                )
+            self._crowd.admit_filter(address, audience)
 
     def join(
         self,
@@ -285,13 +289,14 @@ class Hub:
         all of it."""
         self.admit(audience, address)
         if (stage := self._stages.get(audience)) is None:
-            stage = Stage(audience, self.board, self._complete_since, self._past)
-            self._stages[audience] = stage
-        missed = None if since is None else stage.missed(since, self.board.id)
+            stage = self._stages[audience] = Stage(audience, self.board, self._complete_since)
+        missed = None
+        if since is not None:
+            missed = stage.missed(since, self.board, self._past, self._complete_since)
         why = "first" if since is None else "resume"
         self._stage_of[viewer] = stage
         self._address_of[viewer] = address
-        self._crowd.enter(address)
+        self._crowd.enter(address, None if audience == PUBLIC else audience)
         _resumes(why if missed is None else "replayed").inc()
         _viewers(viewer.line.kind).inc()
         beat, now = self._beat_frame(), self.now()
@@ -320,7 +325,7 @@ class Hub:
         if (stage := self._stage_of.pop(viewer, None)) is None:
             return
         stage.leave(viewer)
-        self._crowd.leave(self._address_of.pop(viewer))
+        self._crowd.leave(self._address_of.pop(viewer), None if stage.audience == PUBLIC else stage.audience)
         _viewers(viewer.line.kind).dec()
         if stage.audience != PUBLIC and stage.is_empty:
             self._stages.pop(stage.audience, None)

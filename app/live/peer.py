@@ -17,7 +17,8 @@ from app.live.frames import LAST_CHUNK, Line, websocket_frame
 UNSENT_BYTES = 16 * 1024  # that the kernel may hold of a viewer before it counts as slow; else it were 4 MiB
 SEND_BUFFER = 64 * 1024
 INBOX_BYTES = 4096  # the largest message that is read to its end before it is refused
-PINGS = 10  # that are answered between two beats; more is rudeness
+PINGS = 10  # and pongs that nobody asked for; more of them within PING_SECONDS is rudeness
+PING_SECONDS = 10.0
 
 NEVER = 1 << 62
 
@@ -34,6 +35,22 @@ def narrow(sock: socket.socket) -> None:
     """Let the kernel hold little of what a viewer does not read, so that we hear of it soon."""
     for option, value in _TCP_OPTIONS:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+class Pings:
+    """How often a viewer has lately said what it may say. By the clock and not by our beats, which may be a
+    minute apart."""
+
+    __slots__ = ("_count", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._count, self._since = 0, now
+
+    def one_too_many(self, now: float) -> bool:
+        if now - self._since > PING_SECONDS:
+            self._count, self._since = 0, now
+        self._count += 1
+        return self._count > PINGS
 
 
 class Home(Protocol):
@@ -54,6 +71,7 @@ class Peer(asyncio.Protocol):
         "_inbox",
         "_pings",
         "_registry",
+        "_said",
         "_transport",
         "fd",
         "line",
@@ -73,7 +91,8 @@ class Peer(asyncio.Protocol):
         self._home = home
         self._registry = registry
         self._inbox = b""
-        self._pings = 0
+        self._said = 0  # bytes behind the request for a stream
+        self._pings: Pings | None = None  # few viewers ever ping
         sock = transport.get_extra_info("socket")
         self.fd: int = sock.fileno()
         narrow(sock)
@@ -128,8 +147,14 @@ class Peer(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._home.drained, self)
 
     def data_received(self, data: bytes) -> None:
-        if self.line is Line.RAW_SSE or self._transport.is_closing():
-            return  # a request behind the request: nobody will answer it
+        if self._transport.is_closing():
+            return
+        if self.line is Line.RAW_SSE:
+            # A request behind the request, or its body: nobody will answer it, and little of it is borne.
+            self._said += len(data)
+            if self._said > INBOX_BYTES:
+                self.cut()
+            return
         self._inbox += data
         code: int | None = 0
         while code == 0 and not self._transport.is_closing():
@@ -179,17 +204,15 @@ class Peer(asyncio.Protocol):
     def _obey(self, opcode: int, payload: bytes) -> int:
         if opcode == 0x8:
             return _closing(payload)
+        if opcode not in (0x9, 0xA):
+            return BAD_FRAME  # data of any kind: nothing that a viewer could say is understood here
+        now = asyncio.get_running_loop().time()
+        self._pings = self._pings or Pings(now)
+        if self._pings.one_too_many(now):
+            return BAD_FRAME
         if opcode == 0x9:
-            self._pings += 1
-            if self._pings > PINGS:
-                return BAD_FRAME
             self.write(websocket_frame(payload, 0xA))
-            return 0
-        # Data of any kind: nothing that a viewer could say is understood here.
-        return 0 if opcode == 0xA else BAD_FRAME
-
-    def forgive(self) -> None:
-        self._pings = 0
+        return 0
 
 
 def _is_wrong(first: int, second: int) -> int | None:

@@ -5,7 +5,7 @@ joins, casts and full sockets happen in.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
@@ -50,9 +50,11 @@ class Full(Struct):
 
 
 class Stage:
-    """`complete_since` is the id from which on what we keep to be replayed lacks nothing."""
+    """`complete_since` is the id from which on what we can replay lacks nothing. What was said before the
+    stage stood is not looked up until somebody asks for it: most come with no id, and a filter that nobody
+    else has is gone with its viewer."""
 
-    def __init__(self, audience: Audience, board: Board, complete_since: str, past: Iterable[Patch]) -> None:
+    def __init__(self, audience: Audience, board: Board, complete_since: str) -> None:
         self.audience = audience
         self.complete_since = complete_since
         self._tally = views.count(board, audience)
@@ -60,15 +62,13 @@ class Stage:
         self._last_id = board.id
         self._replay: deque[tuple[tuple[int, int], Frame]] = deque()
         self._replay_bytes = 0
+        self._kept_since = order(board.id)  # what was said before is not looked up yet
         self._snapshots: dict[str, tuple[tuple[str, int], Frame]] = {}
         self._said = 0
         self._pending: list[Frame] = []
         self._streams: set[Viewer] = set()
         self._peers: dict[Line, set[Peer]] = {Line.RAW_WEBSOCKET: set(), Line.RAW_SSE: set()}
         self._full: dict[Peer, Full] = {}
-        for patch, status in _retrace(past, board, audience):
-            if (body := views.narrow(patch, audience, status)) is not None:
-                self._keep(frames.patch(body))
 
     # What is said
 
@@ -90,6 +90,7 @@ class Stage:
         self._replay.clear()
         self._replay_bytes = 0
         self.complete_since = complete_since
+        self._kept_since = order(board.id)
         self._tally = views.count(board, self.audience)
         self._overall = self._tally.overall()
         self._last_id = board.id
@@ -102,9 +103,6 @@ class Stage:
             self._murmur(frames.patch(body), walls, caster)
 
     def beat(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
-        for peers in self._peers.values():
-            for peer in peers:
-                peer.forgive()
         self._murmur(frame, walls, caster)
 
     def _murmur(self, frame: Frame, walls: bool | None, caster: Caster) -> None:
@@ -210,18 +208,38 @@ class Stage:
 
     # What is kept
 
-    def missed(self, since: str, last: str) -> list[Frame] | None:
-        """What was sent after the id `since`; None if that cannot be said in full."""
+    def missed(self, since: str, board: Board, past: Sequence[Patch], past_since: str) -> list[Frame] | None:
+        """What was sent after the id `since`; None if that cannot be said in full. `past` are the last
+        patches of all, which lack nothing after the id `past_since`."""
         # Nobody was ever sent the id before all others, and patches from there on would lack the names.
         place = order(since)
-        if since == START or not order(self.complete_since) <= place <= order(last):
+        if since == START or not order(self.complete_since) <= place <= order(board.id):
             return None
+        if place < self._kept_since:
+            if place < order(past_since):
+                return None
+            self._look_up(place, board, past)
+            if place < order(self.complete_since):
+                return None
         found = []
         for at, frame in reversed(self._replay):
             if at <= place:
                 break
             found.append(frame)
         return found[::-1]
+
+    def _look_up(self, place: tuple[int, int], board: Board, past: Sequence[Patch]) -> None:
+        """Keep also what was said between `place` and all that is kept already."""
+        for at, patch, status in _retrace(past, place, board, self.audience):
+            if at > self._kept_since or (body := views.narrow(patch, self.audience, status)) is None:
+                continue
+            frame = frames.patch(body)
+            if len(self._replay) >= RESUME_PATCHES or self._replay_bytes + len(frame) > RESUME_BYTES:
+                self.complete_since, self._kept_since = patch.id, at
+                return
+            self._replay.appendleft((at, frame))
+            self._replay_bytes += len(frame)
+        self._kept_since = place
 
     def _draw(self, board: Board, now: datetime, why: str) -> Frame:
         """Encoded once a second at the most, so that ten thousand who come back at once cost one encoding.
@@ -243,17 +261,17 @@ class Stage:
 
 
 def _retrace(
-    past: Iterable[Patch], board: Board, audience: Audience
-) -> Iterator[tuple[Patch, Overall | None]]:
-    """Past patches, each with the page's status if it changed it: what was sent then, found by walking back
-    from now."""
+    past: Sequence[Patch], place: tuple[int, int], board: Board, audience: Audience
+) -> Iterator[tuple[tuple[int, int], Patch, Overall | None]]:
+    """The patches after `place`, the last one first, each with the page's status if it changed it: what was
+    sent then, found by walking back from now."""
     tally = views.count(board, audience)
     after = tally.overall()
-    steps: list[tuple[Patch, Overall | None]] = []
-    for patch in reversed(list(past)):
+    for patch in reversed(past):
+        if (at := order(patch.id)) <= place:
+            return
         for change in reversed(patch.changes):
             tally.move(change.slug, change.was)
         before = tally.overall()
-        steps.append((patch, None if before == after else after))
+        yield at, patch, None if before == after else after
         after = before
-    return reversed(steps)

@@ -51,7 +51,7 @@ SSE_HEADERS = [
 ]
 
 
-_READ = frozenset((b"host", b"last-event-id", b"origin", b"x-forwarded-for"))
+_READ = frozenset((b"host", b"last-event-id", b"origin"))
 
 
 class Refused(Exception):
@@ -75,7 +75,9 @@ class Request:
         self.wall = asked.get("wall", [""])[-1] == "1"
         self.audience = _audience(asked.get("components", []))
         client = scope.get("client")
-        self.address = visitor(client[0] if client else "", headers.get(b"x-forwarded-for", ""), proxies)
+        # Each proxy may have added a line of its own.
+        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
+        self.address = visitor(client[0] if client else "", forwarded.decode("latin-1"), proxies)
         self._origin = headers.get(b"origin")
         self._host = headers.get(b"host", "")
         if asked.get("page", [""])[-1]:
