@@ -162,7 +162,7 @@ class Board:
         changes: list[Change] = []
         if key in self.standings and at > (best_before := self._best_before(*key)):
             changes = self._fall_silent(*key, best_before)
-        if (before := self.heard.get(key)) is None or at > before:
+        if (before := self.heard.get(key)) is None or at > before or before - at >= SAID_AGAIN:
             self.heard[key] = at
         return changes
 
@@ -203,7 +203,7 @@ class Board:
     def _heal(self, sample: Sample, region: str) -> list[Change]:
         """A sample newer than all we heard also says how things stand. Mostly that is no news."""
         heard = self.heard.get((sample.monitor, region))
-        if heard is not None and sample.at <= heard:
+        if heard is not None and timedelta(0) <= heard - sample.at < SAID_AGAIN:
             return []  # it was on its way while the change overtook it
         standing = Standing(monitor=sample.monitor, region=region, state=sample.state, since=sample.at)
         return self._stand(standing, sample.at)
