@@ -18,7 +18,7 @@ from playwright.async_api import Browser, WebSocketRoute
 from app.domain.status import Status
 from app.pages.drawing import BAD_FILE
 from app.pages.public import LEGEND
-from tests.browser import ACME, BEAT, PAGE_STALE, Screen, Site, chromium, screen
+from tests.browser import ACME, BEAT, PAGE_STALE, WALL_STALE, Screen, Site, chromium, screen
 from tests.conftest import eventually
 
 SLACK = 1.0  # of a busy machine, on top of what is promised
@@ -358,6 +358,24 @@ async def test_a_screen_that_wakes_from_sleep_is_stale_at_once_and_soon_live(
             "stale ◷ Not live: connection lost · Acme Status",
             "live ✓ All systems operational · Acme Status",
         ]
+
+
+@pytest.mark.parametrize("path", ["/", "/wall"])
+async def test_a_page_that_is_gone_back_to_is_stale_until_it_hears_that_it_is_not(
+    browser: Browser, calm: Site, path: str
+) -> None:
+    """From its history a browser shows what it has kept, and asks nobody: that may be of yesterday."""
+    async with screen(browser, calm.web.url + path) as visit:
+        await visit.page.goto("about:blank")
+        await visit.page.context.set_offline(True)
+        await visit.page.go_back()
+        assert visit.page.url == calm.web.url + path
+        # By its own clock it has not been silent for long enough.
+        await visit.until("stale", within=WALL_STALE / 2)
+        await _is_colourless(visit)
+
+        await visit.page.context.set_offline(False)
+        await visit.until("live")
 
 
 # Ways for frames to come, and not to.

@@ -59,7 +59,8 @@ export class Live {
     document.addEventListener('visibilitychange', () => this.#return());
     addEventListener('pageshow', (event) => (event.persisted ? this.#wake() : this.#return()));
     addEventListener('online', () => this.#return());
-    this.#connect();
+    if (isFromHistory()) this.#wake();
+    else this.#connect();
   }
 
   // Milliseconds, by the server's clock: that of a kiosk may be off by hours.
@@ -183,7 +184,7 @@ export class Live {
     this.#decide();
   }
 
-  // What happened while this machine slept, nobody here knows.
+  // What happened while this machine slept, or this page was in a history, nobody here knows.
   #wake() {
     this.#lastOk = -Infinity;
     this.#feed = null;
@@ -224,6 +225,12 @@ function stream(query, take, lose) {
   // It would reconnect by itself, but always to the same id and without our patience.
   stream.onerror = () => lose(0);
   return stream;
+}
+
+// A page that is gone back to, or restored with its tab, comes from what the browser has kept, however old, and
+// without a question to the server.
+function isFromHistory() {
+  return performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
 }
 
 // That something is unknown by now is not heard from a worker: it is what the server makes of their silence.
