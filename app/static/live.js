@@ -9,6 +9,8 @@ const STALE_AFTER = 2.5; // beats without a frame
 const ANSWER_WITHIN = 10e3; // milliseconds in which a new link must bring its first frame
 const IMPATIENT = 120e3; // milliseconds of an outage, or since somebody came to look, in which we ask often
 const FINAL = [4400, 4403, 4404]; // close codes that would only come again
+// Seconds after which a server asks those back for whom it has no room, by close code, as app/live/crowd.py does.
+const FULL = { 1013: 30, 4429: 60 };
 // Why a page is stale, to people. What a beat may say of the feed, WHY of app/pages/stale.py says as well.
 const REASONS = {
   stale: 'no word from the probes',
@@ -125,6 +127,8 @@ export class Live {
   }
 
   #lose(code) {
+    // Spread, or all whom it has sent away would be there again in the same instant.
+    if (code in FULL) return this.#again(FULL[code] * (1 + Math.random() / 2));
     if (!FINAL.includes(code)) return this.#again();
     this.refused = true;
     this.#link = null;
@@ -134,7 +138,7 @@ export class Live {
   // Come back after `after` seconds, or when our patience ends.
   #again(after) {
     if (this.connected) this.#hurry();
-    else {
+    else if (after === undefined) {
       this.#failures += 1;
       this.#open = this.#open === socket ? stream : socket;
     }
