@@ -7,12 +7,12 @@ that is `settle`.
 
 import asyncio
 from pathlib import Path
+from secrets import token_hex
 
 import structlog
 
 from app import metrics
 from app.domain.events import CatalogChange
-from app.domain.instant import to_ms
 from app.domain.monitor import Catalog
 from app.feed import Feed, FeedDown
 from app.live.hub import Hub
@@ -32,6 +32,8 @@ class Assignment:
         self._hub = hub
         self.problem: str | None = None
         self._wanted: Catalog | None = None
+        self._name = token_hex(8)
+        self._read = 0  # good versions of the file, so far
 
     async def read(self) -> None:
         """Take over each good version of the file, for ever. A bad one changes nothing but `problem`."""
@@ -49,6 +51,7 @@ class Assignment:
             for warning in warnings(said):
                 log.warning("a word on the config file", warning=warning)
             self._wanted = said
+            self._read += 1
             if self._hub.linked.is_set():
                 await self._tell()
 
@@ -80,7 +83,9 @@ class Assignment:
         if wanted.revision != self._hub.board.catalog.revision:
             now = self._hub.now()
             event = CatalogChange(at=now, revision=wanted.revision, catalog=wanted)
-            await self._feed.announce([(f"catalog/{wanted.revision}:{to_ms(now)}", event)])
+            # Counted, and not dated: by a clock that was set back, a file that comes back would be taken for
+            # a retry, and be dropped.
+            await self._feed.announce([(f"catalog/{self._name}:{self._read}", event)])
             log.info("the catalog has changed", components=len(wanted.components))
         await self._feed.assign(wanted)
         if self._wanted is wanted:

@@ -149,9 +149,14 @@ redis.call('PUBLISH', ARGV[4], ARGV[2])
 _RECENT_BEATS = """
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local fresh = redis.call('ZRANGEBYSCORE', KEYS[2], ms - ARGV[1], '+inf')
-if #fresh == 0 then return {} end
-return redis.call('HMGET', KEYS[1], unpack(fresh))
+local found = {}
+-- One that bears a later date is passed over: this clock was set back, and nobody knows how old it is.
+local fresh = redis.call('ZRANGEBYSCORE', KEYS[2], ms - ARGV[1], ms, 'WITHSCORES')
+for i = 1, #fresh, 2 do
+  local beat = redis.call('HGET', KEYS[1], fresh[i])
+  if beat then found[#found + 1] = {beat, ms - fresh[i + 1]} end
+end
+return found
 """
 
 
@@ -197,6 +202,7 @@ class Heard(Struct, frozen=True):
 
     id: str
     event: Event
+    ago: float = 0.0  # seconds since a beat was said that was not heard but found
 
 
 class Gap(Struct, frozen=True):
@@ -376,8 +382,8 @@ class Feed:
     ) -> AsyncGenerator[Heard | Gap, None]:
         """Listen first and read second, so that nothing can fall between the two."""
         async with self._listen(BELL) as bell:
-            for beat in await self._beats():
-                yield Heard("", beat)
+            for found in await self._beats():
+                yield found
             ring, behind = b"", True
             while True:
                 if behind:
@@ -450,11 +456,11 @@ class Feed:
                             yield catalog
                 await self._ring(bell)
 
-    async def _beats(self) -> list[Beat]:
+    async def _beats(self) -> list[Heard]:
         """What a newcomer would otherwise wait a whole beat for."""
         window = int(1.5 * self._beat * 1000)
         found = await self._ask(self._recent(keys=[BEATS, BEATS_AT], args=[window]))
-        return [beat for raw in found if raw and isinstance(beat := _event(raw), Beat)]
+        return [Heard("", beat, ms / 1000) for raw, ms in found if isinstance(beat := _event(raw), Beat)]
 
     # The connection
 

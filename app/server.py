@@ -36,12 +36,14 @@ UNACKNOWLEDGED_MS = 30_000
 
 def web(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 after a sentence on why it could not."""
-    # uvicorn raises the signal again when it has stopped; by then we are done and mean to end with 0.
+    start = _Start()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _already_stopping)
+        signal.signal(number, start.give_up)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(config))
+            runner.run(serve(config, start))
+    except asyncio.CancelledError:
+        log.info("told to stop before it served")
     except DatabaseDown as error:
         log.error("the server cannot start", problem=str(error))
         return 1
@@ -52,7 +54,8 @@ def web(config: Config) -> int:
     return 0
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, start: "_Start") -> None:
+    start.begin()
     _allow_files(config.max_viewers + 2 * SPARE_CONNECTIONS)
     sockets = _sockets(config)
     proxies = [ip_network(given) for given in config.trusted_proxies]
@@ -75,13 +78,49 @@ async def serve(config: Config) -> None:
             # Beyond all viewers some are just asking for the page.
             limit_concurrency=config.max_viewers + SPARE_CONNECTIONS,
         )
-        await _Uvicorn(settings, server.hub).serve(sockets=sockets)
+        await _Uvicorn(settings, server.hub, start).serve(sockets=sockets)
+
+
+class _Start:
+    """From our first handler of signals to uvicorn's. Told to stop meanwhile, it is given up, whatever it
+    waits for: a database, or a Redis, for up to two and a half beats."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._is_given_up = False
+
+    def begin(self) -> None:
+        self._task = asyncio.current_task()
+        if self._is_given_up:
+            self._cancel(self._task)
+
+    def end(self) -> None:
+        self._task = None
+
+    def give_up(self, number: int, frame: FrameType | None) -> None:
+        # Once: a second signal must not cut short how the first one is obeyed. And not when the start is
+        # over: uvicorn raises its signal again when it has stopped, and by then we are done and mean to end
+        # with 0.
+        if not self._is_given_up:
+            self._is_given_up = True
+            self._cancel(self._task)
+
+    def _cancel(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None and not task.done():
+            # A loop that waits is woken by this alone.
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, settings: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, settings: uvicorn.Config, hub: Hub, start: _Start) -> None:
         super().__init__(settings)
         self._hub = hub
+        self._start = start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # It listens to signals by now.
+        self._start.end()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Bye first: uvicorn closes what is open without a word."""
@@ -137,7 +176,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _already_stopping(number: int, frame: FrameType | None) -> None:
-    pass

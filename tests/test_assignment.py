@@ -1,14 +1,21 @@
 """The config file on its way to the page and to the workers, with a real server in between."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 
+from app.assignment import Assignment
+from app.domain.board import Board
 from app.domain.monitor import Catalog
 from app.feed import Feed
+from app.live.hub import Hub
+from app.live.watch import listen
 from tests.conftest import eventually
 from tests.services import Valkey, Web
 
@@ -95,6 +102,35 @@ async def test_a_server_without_its_file_goes_on_with_what_the_database_knows(
     assert b"Website" in web.get("/")[1]
     await eventually(lambda: config_state(web) == BAD_FILE)
     await eventually(lambda: "statuswire.yaml" in web.logs)
+
+
+async def test_a_file_that_comes_back_is_taken_over_though_the_clock_was_set_back(
+    redis_url: str, tmp_path: Path
+) -> None:
+    ahead = 0.0
+    hub = Hub(BEAT, wall_clock=lambda: time.time() + ahead)
+    feed, log = Feed(redis_url, beat=BEAT), Feed(redis_url, beat=BEAT)
+    file = tmp_path / "statuswire.yaml"
+    assignment = Assignment(file, feed, hub)
+
+    async def none() -> Board:
+        return hub.board
+
+    running = [asyncio.create_task(listen(log, hub, none))]
+    try:
+        await eventually(hub.linked.is_set)
+        running.append(asyncio.create_task(assignment.read()))
+        for text, names in ((FILE, ["website"]), (BIGGER, ["website", "shop"]), (FILE, ["website"])):
+            file.write_text(text)
+            await eventually(lambda names=names: list(hub.board.shown) == names, within=5)  # type: ignore[misc]
+            ahead -= 10.0
+        assert await feed.assigned() == hub.board.catalog.revision
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await feed.close()
+        await log.close()
 
 
 async def snapshot(socket: Any) -> dict[str, Any]:

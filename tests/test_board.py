@@ -379,6 +379,23 @@ def test_a_sample_heals_a_change_that_was_lost(state: State) -> None:
     assert lost.shown["api"].since == whole.shown["api"].since
 
 
+@pytest.mark.parametrize("word", [a_batch(a_sample(UP, after(30))), a_change(UP, after(30))])
+def test_a_clock_that_is_set_back_keeps_nobody_green_until_its_old_future(word: Logged) -> None:
+    """Nor deaf: by the clock that is right, the last word is thirty seconds old."""
+    hour = 3600.0
+    board, _ = folded([a_change(UP, after(hour)), word])
+    assert board.heard[API, "local"] == after(30)
+    assert list(board.past_best_before(after(95))) == []
+    assert list(board.past_best_before(after(95.001))) == [(API, "local", after(95))]
+
+
+@pytest.mark.parametrize("state", KNOWN)
+def test_after_a_clock_was_set_back_a_sample_heals_a_change_that_was_lost(state: State) -> None:
+    board, _ = folded([a_change(DOWN if state is UP else UP, after(3600)), a_batch(a_sample(state, NOON))])
+    whole, _ = folded([a_change(state)])
+    assert board.shown["api"].status is whole.shown["api"].status
+
+
 def test_an_inconclusive_sample_says_nothing_not_even_that_somebody_looked() -> None:
     sample = a_sample(DOWN, after(30), outcome=Outcome.INCONCLUSIVE, took=None)
     board, patches = folded([a_change(UP), a_batch(sample)])

@@ -18,6 +18,7 @@ from app.live import stage as stage_module
 from app.live.crowd import FILTERS_PER_ADDRESS, Crowded
 from app.live.frames import Line
 from app.live.hub import Hub
+from tests.make import a_beat
 
 NOON = from_ms(1_795_000_000_000)
 CATALOG = Catalog(
@@ -374,6 +375,19 @@ def test_a_beat_tells_when_each_region_was_heard(hub: Hub, clock: Clock) -> None
     clock.seconds += 3
 
     assert joined(hub).of("beat")[0]["regions"] == {"local": 3.0}
+
+
+def test_a_beat_that_was_only_found_is_as_old_as_it_is(hub: Hub, clock: Clock) -> None:
+    hub.link(True)
+    hub.hear(Heard("", a_beat(region="far"), ago=7.0))
+    assert hub.regions == {"far": 7.0}
+
+    clock.seconds += 5.6  # two and a half beats since it was said
+    assert hub.feed_state == "stale"
+
+    hub.hear(Heard("", a_beat(region="far")))
+    hub.hear(Heard("", a_beat("another", region="far"), ago=7.0))
+    assert hub.regions == {"far": 0.0}
 
 
 def test_a_worker_that_is_no_longer_heard_is_forgotten(hub: Hub, clock: Clock) -> None:

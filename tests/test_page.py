@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, WebSocketRoute
+from playwright.async_api import Browser, Route, WebSocketRoute
 
 from app.domain.status import Status
 from app.pages.drawing import BAD_FILE
 from app.pages.public import LEGEND
-from tests.browser import ACME, BEAT, PAGE_STALE, Screen, Site, chromium, screen
+from tests.browser import ACME, BEAT, PAGE_STALE, WALL_STALE, Screen, Site, chromium, screen
 from tests.conftest import eventually
 
 SLACK = 1.0  # of a busy machine, on top of what is promised
@@ -382,6 +382,24 @@ async def test_a_screen_that_wakes_from_sleep_is_stale_at_once_and_soon_live(
         ]
 
 
+@pytest.mark.parametrize("path", ["/", "/wall"])
+async def test_a_page_that_is_gone_back_to_is_stale_until_it_hears_that_it_is_not(
+    browser: Browser, calm: Site, path: str
+) -> None:
+    """From its history a browser shows what it has kept, and asks nobody: that may be of yesterday."""
+    async with screen(browser, calm.web.url + path) as visit:
+        await visit.page.goto("about:blank")
+        await visit.page.context.set_offline(True)
+        await visit.page.go_back()
+        assert visit.page.url == calm.web.url + path
+        # By its own clock it has not been silent for long enough.
+        await visit.until("stale", within=WALL_STALE / 2)
+        await _is_colourless(visit)
+
+        await visit.page.context.set_offline(False)
+        await visit.until("live")
+
+
 # Ways for frames to come, and not to.
 
 
@@ -453,6 +471,21 @@ async def test_a_page_tries_often_for_two_minutes_and_whenever_somebody_comes_to
             assert await visit.page.evaluate("tried.length") >= after + 3, come
 
 
+@pytest.mark.parametrize(("code", "after"), [(1013, 30), (4429, 60)])
+async def test_a_page_that_is_one_too_many_comes_back_when_the_server_has_asked_it_to(
+    browser: Browser, calm: Site, code: int, after: float
+) -> None:
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.clock.install()
+        await visit.page.add_init_script(NOBODY_ANSWERS.replace("1006", str(code)))
+        await visit.page.goto(calm.web.url)
+        await visit.page.clock.run_for("04:00")
+        tried = await visit.page.evaluate("tried")
+        waits = [(later - earlier) / 1000 for earlier, later in pairwise(tried)]
+        assert len(waits) >= 2
+        assert after <= min(waits) and max(waits) <= 1.5 * after + 0.3
+
+
 # The longest wait that chance may bring, and a network in which nothing connects.
 NOBODY_ANSWERS = """
     Math.random = () => 0.999;
@@ -494,7 +527,39 @@ async def test_components_that_come_and_go_are_drawn_after_one_reload(browser: B
             calm.configure(ACME)
         for each in (visit, wall):
             await each.page.wait_for_selector('[data-slug="brand-new"]', state="detached", timeout=10_000)
-            assert sum(path in ("/", "/wall") for path in each.requests) == 3
+            # Three drawings, and before two of them the question whether the server is there.
+            assert sum(path in ("/", "/wall") for path in each.requests) == 3 + 2
+
+
+@pytest.mark.parametrize("path", ["/", "/wall"])
+async def test_a_screen_does_not_reload_itself_into_the_error_page_of_a_proxy(
+    browser: Browser, calm: Site, path: str
+) -> None:
+    """Nothing there would ever bring it back, and a wall has nobody who could."""
+    asked, is_back = 0, False
+
+    async def refuse(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        if is_back:
+            return await route.continue_()
+        await route.fulfill(status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>")
+
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.context.add_init_script("Math.random = () => 0")
+        await visit.page.goto(calm.web.url + path)
+        await visit.until("live")
+        await visit.page.route(calm.web.url + path, refuse)
+        calm.configure({**ACME, "New": ["Brand new"]})
+        try:
+            await eventually(lambda: asked >= 2)
+            assert await visit.page.locator('[data-slug="website"]').count() == 1
+            is_back = True
+            await visit.page.wait_for_selector('[data-slug="brand-new"]', state="attached", timeout=5_000)
+            await visit.until("live")
+        finally:
+            calm.configure(ACME)
+            await eventually(lambda: b"brand-new" not in calm.web.get("/")[1])
 
 
 async def test_operators_are_told_of_a_bad_file_as_long_as_it_is(browser: Browser, calm: Site) -> None:

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 import pytest
+from redis.asyncio import Redis
 
+from app.domain.board import Board
 from app.domain.events import Beat, Sample, Samples, Silence, StateChange
 from app.domain.instant import from_seconds
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.feed import Feed, FeedDown, Heard
 from app.live.hub import STALE_BEATS, Hub
-from app.live.watch import watch
+from app.live.watch import listen, watch
 from tests.conftest import eventually
 from tests.make import a_beat, a_board, a_change, a_standing
 from tests.services import Valkey, Web
@@ -73,6 +75,52 @@ async def test_a_feed_that_is_away_makes_nobody_unknown() -> None:
             await eventually(lambda: b"feed_up 1.0" in web.get("/metrics")[1])
             await eventually(lambda: still_known(feed))
             assert not [item for item in await everything(feed) if isinstance(item.event, Silence)]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["undisturbed", "cut again and again"])
+async def test_nobody_is_green_for_longer_than_two_and_a_half_beats_after_the_last_of_them(
+    redis_url: str, cut: bool
+) -> None:
+    """Each new subscription finds the last beat once more, and so does a server that has just started."""
+    every = 1.0
+    feed, hub, newcomer = Feed(redis_url, beat=every), Hub(every), Hub(every)
+    await feed.beat(a_beat())
+    said = time.monotonic()
+
+    async def none() -> Board:
+        return hub.board
+
+    async def last_green() -> float:
+        last = 0.0
+        async with Redis.from_url(redis_url) as raw:
+            for n in range(80):  # four beats
+                await asyncio.sleep(every / 20)
+                if cut and n % 8 == 7:
+                    await raw.client_kill_filter(_type="pubsub")
+                if "ok" in (hub.feed_state, newcomer.feed_state):
+                    last = time.monotonic() - said
+        return last
+
+    async def begin(follower: Feed, hub: Hub, after: float) -> None:
+        await asyncio.sleep(after)
+        await listen(follower, hub, none)
+
+    followers = [Feed(redis_url, beat=every) for _ in range(2)]
+    listening = [
+        asyncio.create_task(begin(follower, hub, after))
+        for follower, hub, after in zip(followers, (hub, newcomer), (0.0, 1.3 * every), strict=True)
+    ]
+    try:
+        await asyncio.wait_for(hub.linked.wait(), 1)
+        assert hub.feed_state == "ok"
+        assert 1.5 * every < await last_green() <= STALE_BEATS * every + 0.1
+        assert newcomer.linked.is_set() or cut
+    finally:
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)
+        for each in (feed, *followers):
+            await each.close()
 
 
 async def test_a_redis_that_took_no_writes_is_told_of_no_silence_before_the_workers_had_their_say(

@@ -239,7 +239,7 @@ class Board:
         changes: list[Change] = []
         if key in self.standings and at > (best_before := self._best_before(*key)):
             changes = self._fall_silent(*key, best_before)
-        if (before := self.heard.get(key)) is None or at > before:
+        if (before := self.heard.get(key)) is None or at > before or before - at >= SAID_AGAIN:
             self.heard[key] = at
         return changes
 
@@ -279,7 +279,7 @@ class Board:
     def _heal(self, sample: Sample, region: str) -> list[Change]:
         """A sample newer than all we heard also says how things stand. Mostly that is no news."""
         heard = self.heard.get((sample.monitor, region))
-        if heard is not None and sample.at <= heard:
+        if heard is not None and timedelta(0) <= heard - sample.at < SAID_AGAIN:
             return []  # it was on its way while the change overtook it
         old = self.standings.get((sample.monitor, region))
         standing = Standing(

@@ -108,7 +108,7 @@ class Hub:
             self.board.id = min(self.board.id, item.before, key=order)
             self._reset("gap", f"{ms}-{n + 1}")
         elif isinstance(item.event, Beat):
-            self._hear_beat(item.event)
+            self._hear_beat(item.event, item.ago)
         else:
             _events(type(item.event).__name__).inc()
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
@@ -159,9 +159,11 @@ class Hub:
             "pushed", id=patch.id, trace=patch.trace, components=components, took_ms=round(took * 1000, 2)
         )
 
-    def _hear_beat(self, beat: Beat) -> None:
-        self._regions[beat.region] = self._monotonic()
-        self._workers[beat.worker] = beat, self._monotonic()
+    def _hear_beat(self, beat: Beat, ago: float) -> None:
+        # Each new link to the feed finds the last beats again, also that of a worker which has died since.
+        at = self._monotonic() - ago
+        self._regions[beat.region] = max(self._regions.get(beat.region, at), at)
+        self._workers[beat.worker] = beat, at
         self._say_if_changed()
 
     def _reset(self, why: str, complete_since: str) -> None:

@@ -139,5 +139,13 @@ function reloadOnce(components) {
   if (reloading || keepInThisTab.get('reloaded-for') === wanted) return;
   reloading = true;
   keepInThisTab.set('reloaded-for', wanted);
-  setTimeout(() => location.reload(), Math.random() * 2000);
+  setTimeout(reload, Math.random() * 2000, 1);
+}
+
+// Not before the server answers: the error page of a proxy has no script that would come back from it. `pause` is
+// in seconds.
+async function reload(pause) {
+  const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+  if (answer?.ok) location.reload();
+  else setTimeout(reload, (0.5 + Math.random()) * pause * 1000, Math.min(20, 2 * pause));
 }

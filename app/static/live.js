@@ -9,6 +9,8 @@ const STALE_AFTER = 2.5; // beats without a frame
 const ANSWER_WITHIN = 10e3; // milliseconds in which a new link must bring its first frame
 const IMPATIENT = 120e3; // milliseconds of an outage, or since somebody came to look, in which we ask often
 const FINAL = [4400, 4403, 4404]; // close codes that would only come again
+// Seconds after which a server asks those back for whom it has no room, by close code, as app/live/crowd.py does.
+const FULL = { 1013: 30, 4429: 60 };
 // Why a page is stale, to people. What a beat may say of the feed, WHY of app/pages/stale.py says as well.
 const REASONS = {
   stale: 'no word from the probes',
@@ -59,7 +61,8 @@ export class Live {
     document.addEventListener('visibilitychange', () => this.#return());
     addEventListener('pageshow', (event) => (event.persisted ? this.#wake() : this.#return()));
     addEventListener('online', () => this.#return());
-    this.#connect();
+    if (isFromHistory()) this.#wake();
+    else this.#connect();
   }
 
   // Milliseconds, by the server's clock: that of a kiosk may be off by hours.
@@ -124,6 +127,8 @@ export class Live {
   }
 
   #lose(code) {
+    // Spread, or all whom it has sent away would be there again in the same instant.
+    if (code in FULL) return this.#again(FULL[code] * (1 + Math.random() / 2));
     if (!FINAL.includes(code)) return this.#again();
     this.refused = true;
     this.#link = null;
@@ -133,7 +138,7 @@ export class Live {
   // Come back after `after` seconds, or when our patience ends.
   #again(after) {
     if (this.connected) this.#hurry();
-    else {
+    else if (after === undefined) {
       this.#failures += 1;
       this.#open = this.#open === socket ? stream : socket;
     }
@@ -183,7 +188,7 @@ export class Live {
     this.#decide();
   }
 
-  // What happened while this machine slept, nobody here knows.
+  // What happened while this machine slept, or this page was in a history, nobody here knows.
   #wake() {
     this.#lastOk = -Infinity;
     this.#feed = null;
@@ -224,6 +229,12 @@ function stream(query, take, lose) {
   // It would reconnect by itself, but always to the same id and without our patience.
   stream.onerror = () => lose(0);
   return stream;
+}
+
+// A page that is gone back to, or restored with its tab, comes from what the browser has kept, however old, and
+// without a question to the server.
+function isFromHistory() {
+  return performance.getEntriesByType('navigation')[0]?.type === 'back_forward';
 }
 
 // That something is unknown by now is not heard from a worker: it is what the server makes of their silence.

@@ -1,0 +1,62 @@
+"""How the process behind `statuswire web` stops: at once, in whatever moment of its start it is told to."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import eventually
+from tests.services import Statuswire, Valkey, Web
+
+FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
+
+
+@pytest.fixture
+def parts() -> Iterator[tuple[Valkey, Web]]:
+    """A server that is not started, with tables; what it waits for in its start it waits for long."""
+    with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="20") as web:
+        (web.folder / "statuswire.yaml").write_text(FILE)
+        with Statuswire("migrate", **web._environ) as migration:
+            assert migration.run() == 0, migration.logs
+        yield valkey, web
+
+
+def listens_to(web: Web, signum: signal.Signals) -> bool:
+    """Whether it has put a handler of its own in place."""
+    assert web.process is not None and web.running, web.logs
+    with suppress(OSError):
+        for line in Path(f"/proc/{web.process.pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.2, 0.4])
+async def test_a_server_that_is_told_to_stop_while_it_starts_stops(
+    parts: tuple[Valkey, Web], after: float
+) -> None:
+    _, web = parts
+    Statuswire.start(web)
+    await eventually(lambda: listens_to(web, signal.SIGTERM))
+    await asyncio.sleep(after)
+
+    assert await asyncio.to_thread(web.stop, 5.0) == 0
+    assert "Traceback" not in web.logs
+
+
+async def test_a_server_that_waits_for_redis_in_its_start_does_not_wait_when_it_is_told_to_stop(
+    parts: tuple[Valkey, Web],
+) -> None:
+    valkey, web = parts
+    Statuswire.start(web)
+    await eventually(lambda: listens_to(web, signal.SIGTERM))
+    valkey.pause()
+    try:
+        await asyncio.sleep(1.0)  # now it waits for Redis, and would for two and a half beats
+        assert await asyncio.to_thread(web.stop, 5.0) == 0
+        assert "Traceback" not in web.logs
+    finally:
+        valkey.resume()
