@@ -342,7 +342,8 @@ class Feed:
     async def alive(self, region: str) -> list[Beat]:
         """The last beats of the workers of a region that were heard within a beat and a half, by the clock
         of Redis."""
-        return [beat for beat in await self._beats() if beat.region == region]
+        beats = [heard.event for heard in await self._beats()]
+        return [beat for beat in beats if isinstance(beat, Beat) and beat.region == region]
 
     async def among(
         self, region: str, on_link: Callable[[bool], None] = lambda up: None

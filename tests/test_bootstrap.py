@@ -230,7 +230,7 @@ def test_compose_restarts_and_confines_every_process() -> None:
             source = volume.partition(":")[0]
             assert source.startswith("./") or source in compose["volumes"], name
     assert compose["services"]["web"]["healthcheck"]
-    assert "volumes" not in compose["services"]["worker"], "it reads neither the file nor the data folder"
+    assert compose["services"]["worker"]["volumes"] == ["worker:/data"], "for its spool, and no config file"
     assert "DATABASE_URL" not in compose["services"]["worker"]["environment"], (
         "only the server has the database"
     )
