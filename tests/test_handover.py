@@ -392,6 +392,17 @@ async def test_a_stream_with_requests_behind_it_is_a_stream(web: Web) -> None:
     assert "ASGI callable" not in web.logs
 
 
+async def test_who_speaks_http_1_0_is_sent_no_chunks(web: Web) -> None:
+    said = b"GET /events HTTP/1.0\r\nhost: x\r\n\r\n"
+    async with connection(web, said) as (reader, _), asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"connection: close" in head
+        assert b"chunked" not in head
+        events = await reader.readuntil(b"event: beat")
+        assert events.startswith(b"retry: ")
+        assert b"\r" not in events + await reader.readuntil(b"event: beat")
+
+
 SLOW = {
     "nothing at all": (b"", b""),
     "half a head": (b"GET / HTTP/1.1\r\nhost: x\r\n", b""),

@@ -42,6 +42,7 @@ FED_AT_ONCE = 4096  # bytes: what one read brings may be 40,000 frames, all of w
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
+_STREAM_1_0 = b"HTTP/1.1 200 OK\r\n%b%bconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 # The socket with the head of an answer that is still to be written, of which `lines` is a part; None if it
@@ -206,7 +207,8 @@ class HttpDoor(HttpToolsProtocol):
         cast(Any, cycle.scope)["extensions"].pop(RELEASE, None)
         if self.transport.is_closing():
             return None
-        return Released(self.transport, registry, _STREAM % (self._lines(), lines))
+        head = _STREAM_1_0 if cycle.scope["http_version"] == "1.0" else _STREAM
+        return Released(self.transport, registry, head % (self._lines(), lines))
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
         cycle.disconnected = True

@@ -154,7 +154,11 @@ async def _open_events(
         after = (b"retry-after", b"%d" % crowded.after)
         return await _answer(send, crowded.status, crowded.sentence, after)
     retry = RETRY % random.randint(500, 5000)
-    if _hand_over(scope, hub, request, Line.RAW_SSE, lines, chunk(retry)):
+    if scope["http_version"] == "1.0":
+        line, greeting = Line.UNCHUNKED_SSE, retry
+    else:
+        line, greeting = Line.RAW_SSE, chunk(retry)
+    if _hand_over(scope, hub, request, line, lines, greeting):
         return
     await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
     if await _carry_over_asgi(scope, hub, request, Line.SSE, receive, send, retry) != TOO_SLOW:
