@@ -223,6 +223,16 @@ async def test_one_address_cannot_shut_out_the_others_with_connections_that_say_
         await watching.readuntil(b'"type":"beat"')
         silent[0][1].close()
         await eventually(strict_web._live)
+        silent[1][1].close()
+        await eventually(lambda: turned_away(strict_web) >= 1)
+
+
+def turned_away(web: Web) -> float:
+    with suppress(OSError):
+        for line in web.get("/metrics")[1].decode().splitlines():
+            if line.startswith("statuswire_turned_away_total "):
+                return float(line.split()[1])
+    return 0.0
 
 
 async def says_ok(scope: Any, receive: Any, send: Any) -> None:

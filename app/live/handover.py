@@ -24,6 +24,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app import metrics
 from app.live import handshake
 from app.live.crowd import Doorstep
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
@@ -78,6 +79,7 @@ class HttpDoor(HttpToolsProtocol):
                 self._stands_on = address
             else:
                 # Without a word: whoever has that many open at once does not read one.
+                metrics.TURNED_AWAY.inc()
                 transport.abort()
 
     def _step_off(self) -> None:
