@@ -44,6 +44,11 @@ SLOW_VIEWERS = Counter(
     ["end"],
     registry=REGISTRY,
 )
+TURNED_AWAY = Counter(
+    "statuswire_turned_away_total",
+    "Connections cut at once because their address had too many open that were no streams.",
+    registry=REGISTRY,
+)
 PROBE_TO_PUSH = Histogram(
     "statuswire_probe_to_push_seconds",
     "From the worker having an answer to the frame leaving the hub.",

@@ -223,6 +223,16 @@ async def test_one_address_cannot_shut_out_the_others_with_connections_that_say_
         await watching.readuntil(b'"type":"beat"')
         silent[0][1].close()
         await eventually(strict_web._live)
+        silent[1][1].close()
+        await eventually(lambda: turned_away(strict_web) >= 1)
+
+
+def turned_away(web: Web) -> float:
+    with suppress(OSError):
+        for line in web.get("/metrics")[1].decode().splitlines():
+            if line.startswith("statuswire_turned_away_total "):
+                return float(line.split()[1])
+    return 0.0
 
 
 async def says_ok(scope: Any, receive: Any, send: Any) -> None:
@@ -390,6 +400,17 @@ async def test_a_stream_with_requests_behind_it_is_a_stream(web: Web) -> None:
         assert head.count(b"HTTP/1.1 200") == 1
         assert b"HTTP/1.1" not in await reader.readuntil(b"event: beat")
     assert "ASGI callable" not in web.logs
+
+
+async def test_who_speaks_http_1_0_is_sent_no_chunks(web: Web) -> None:
+    said = b"GET /events HTTP/1.0\r\nhost: x\r\n\r\n"
+    async with connection(web, said) as (reader, _), asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"connection: close" in head
+        assert b"chunked" not in head
+        events = await reader.readuntil(b"event: beat")
+        assert events.startswith(b"retry: ")
+        assert b"\r" not in events + await reader.readuntil(b"event: beat")
 
 
 SLOW = {

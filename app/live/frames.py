@@ -20,10 +20,12 @@ class Line(Enum):
     SSE = "sse"
     RAW_WEBSOCKET = "raw ws"
     RAW_SSE = "raw sse"
+    # Not in chunks, of which HTTP/1.0 knows nothing: the answer ends with its connection.
+    UNCHUNKED_SSE = "unchunked sse"
 
     @property
     def raw(self) -> bool:
-        return self in (Line.RAW_WEBSOCKET, Line.RAW_SSE)
+        return self in (Line.RAW_WEBSOCKET, Line.RAW_SSE, Line.UNCHUNKED_SSE)
 
     @property
     def kind(self) -> str:
@@ -79,6 +81,8 @@ class Frame:
                 return websocket_frame(self.on(Line.WEBSOCKET))
             case Line.RAW_SSE:
                 return chunk(self.on(Line.SSE))
+            case Line.UNCHUNKED_SSE:
+                return self.on(Line.SSE)
 
 
 _encode = msgspec.json.Encoder().encode

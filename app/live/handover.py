@@ -24,6 +24,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app import metrics
 from app.live import handshake
 from app.live.crowd import Doorstep
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
@@ -42,6 +43,7 @@ FED_AT_ONCE = 4096  # bytes: what one read brings may be 40,000 frames, all of w
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
+_STREAM_1_0 = b"HTTP/1.1 200 OK\r\n%b%bconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 # The socket with the head of an answer that is still to be written, of which `lines` is a part; None if it
@@ -77,6 +79,7 @@ class HttpDoor(HttpToolsProtocol):
                 self._stands_on = address
             else:
                 # Without a word: whoever has that many open at once does not read one.
+                metrics.TURNED_AWAY.inc()
                 transport.abort()
 
     def _step_off(self) -> None:
@@ -206,7 +209,8 @@ class HttpDoor(HttpToolsProtocol):
         cast(Any, cycle.scope)["extensions"].pop(RELEASE, None)
         if self.transport.is_closing():
             return None
-        return Released(self.transport, registry, _STREAM % (self._lines(), lines))
+        head = _STREAM_1_0 if cycle.scope["http_version"] == "1.0" else _STREAM
+        return Released(self.transport, registry, head % (self._lines(), lines))
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
         cycle.disconnected = True

@@ -126,12 +126,16 @@ class Peer(asyncio.Protocol):
         """A last word and a farewell; whoever does not take them at once goes without."""
         if self.fd < 0:
             return
-        close = LAST_CHUNK if self.line is Line.RAW_SSE else websocket_frame(code.to_bytes(2, "big"), 0x8)
-        self._transport.write(last + close)
+        self._transport.write(last + self._farewell(code))
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
             self._transport.close()
+
+    def _farewell(self, code: int) -> bytes:
+        if self.line is Line.RAW_WEBSOCKET:
+            return websocket_frame(code.to_bytes(2, "big"), 0x8)
+        return LAST_CHUNK if self.line is Line.RAW_SSE else b""
 
     def cut(self) -> None:
         """For one that takes nothing any more: there is no room even for a farewell."""
@@ -149,7 +153,7 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
             return
-        if self.line is Line.RAW_SSE:
+        if self.line is not Line.RAW_WEBSOCKET:
             # A request behind the request, or its body: nobody will answer it, and little of it is borne.
             self._said += len(data)
             if self._said > INBOX_BYTES:

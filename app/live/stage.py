@@ -67,7 +67,7 @@ class Stage:
         self._said = 0
         self._pending: list[Frame] = []
         self._streams: set[Viewer] = set()
-        self._peers: dict[Line, set[Peer]] = {Line.RAW_WEBSOCKET: set(), Line.RAW_SSE: set()}
+        self._peers: dict[Line, set[Peer]] = {line: set() for line in Line if line.raw}
         self._full: dict[Peer, Full] = {}
 
     # What is said

@@ -128,55 +128,68 @@ def routes(
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.WEBSOCKET:
-            return await send({"type": "websocket.close", "code": NO_SUCH_PAGE, "reason": ""})
-        if scope["method"] != HttpMethod.GET:
-            return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
-        try:
-            request = Request(scope, proxies)
-            await until_heard(hub, request.since)
-            hub.admit(request.audience, request.address)
-        except Refused as refused:
-            return await _answer(send, refused.status, refused.sentence)
-        except Crowded as crowded:
-            after = (b"retry-after", b"%d" % crowded.after)
-            return await _answer(send, crowded.status, crowded.sentence, after)
-        retry = RETRY % random.randint(500, 5000)
-        if _hand_over(scope, hub, request, Line.RAW_SSE, lines, chunk(retry)):
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
-        if await _carry_over_asgi(scope, hub, request, Line.SSE, receive, send, retry) != TOO_SLOW:
-            with suppress(OSError, RuntimeError):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await _open_events(scope, receive, send, hub, proxies, lines)
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            return await _answer(send, 426, "This address is a WebSocket.", (b"upgrade", b"websocket"))
-        await receive()
-        try:
-            request = Request(scope, proxies)
-            if request.from_elsewhere(hub.board.catalog.page.url):
-                # Before the upgrade: a script of another site is to learn nothing, not even a close code.
-                return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
-            await until_heard(hub, request.since)
-            hub.admit(request.audience, request.address)
-        except Refused as refused:
-            # A browser learns no status of a handshake that failed, so the final no is a close code.
-            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-            return await send({"type": "websocket.close", "code": refused.code, "reason": refused.sentence})
-        except Crowded as crowded:
-            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-            return await send({"type": "websocket.close", "code": crowded.code, "reason": crowded.sentence})
-        if _hand_over(scope, hub, request, Line.RAW_WEBSOCKET):
-            return
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-        code = await _carry_over_asgi(scope, hub, request, Line.WEBSOCKET, receive, send)
-        if code != TOO_SLOW:
-            with suppress(OSError, RuntimeError):
-                await send({"type": "websocket.close", "code": code, "reason": ""})
+        await _open_socket(scope, receive, send, hub, proxies)
 
     return [events, socket]
+
+
+async def _open_events(
+    scope: Scope, receive: Receive, send: Send, hub: Hub, proxies: Sequence[Network], lines: bytes
+) -> None:
+    if scope["type"] == ScopeType.WEBSOCKET:
+        return await send({"type": "websocket.close", "code": NO_SUCH_PAGE, "reason": ""})
+    if scope["method"] != HttpMethod.GET:
+        return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
+    try:
+        request = Request(scope, proxies)
+        await until_heard(hub, request.since)
+        hub.admit(request.audience, request.address)
+    except Refused as refused:
+        return await _answer(send, refused.status, refused.sentence)
+    except Crowded as crowded:
+        after = (b"retry-after", b"%d" % crowded.after)
+        return await _answer(send, crowded.status, crowded.sentence, after)
+    retry = RETRY % random.randint(500, 5000)
+    if scope["http_version"] == "1.0":
+        line, greeting = Line.UNCHUNKED_SSE, retry
+    else:
+        line, greeting = Line.RAW_SSE, chunk(retry)
+    if _hand_over(scope, hub, request, line, lines, greeting):
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
+    if await _carry_over_asgi(scope, hub, request, Line.SSE, receive, send, retry) != TOO_SLOW:
+        with suppress(OSError, RuntimeError):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _open_socket(
+    scope: Scope, receive: Receive, send: Send, hub: Hub, proxies: Sequence[Network]
+) -> None:
+    if scope["type"] == ScopeType.HTTP:
+        return await _answer(send, 426, "This address is a WebSocket.", (b"upgrade", b"websocket"))
+    await receive()
+    try:
+        request = Request(scope, proxies)
+        if request.from_elsewhere(hub.board.catalog.page.url):
+            # Before the upgrade: a script of another site is to learn nothing, not even a close code.
+            return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
+        await until_heard(hub, request.since)
+        hub.admit(request.audience, request.address)
+    except (Refused, Crowded) as no:
+        # A browser learns no status of a handshake that failed, so the final no is a close code.
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        return await send({"type": "websocket.close", "code": no.code, "reason": no.sentence})
+    if _hand_over(scope, hub, request, Line.RAW_WEBSOCKET):
+        return
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    code = await _carry_over_asgi(scope, hub, request, Line.WEBSOCKET, receive, send)
+    if code != TOO_SLOW:
+        with suppress(OSError, RuntimeError):
+            await send({"type": "websocket.close", "code": code, "reason": ""})
 
 
 async def until_heard(hub: Hub, since: str | None) -> None:
