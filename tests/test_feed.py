@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic, time
@@ -31,6 +31,7 @@ from app.feed import (
     BELL,
     CATALOG,
     LOG,
+    LOG_IDENTITY,
     SAID,
     Announced,
     Feed,
@@ -384,6 +385,44 @@ async def test_subscriptions_cut_again_and_again_lose_nothing(any_redis_url: str
     assert_each_once_and_in_order(listener, PRODUCERS, 100)
 
 
+async def test_what_is_said_in_the_last_moment_before_the_bell_is_heard_is_read(
+    feed: Feed, any_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes after it that would tell of it."""
+    follower = Feed(any_redis_url, beat=BEAT)
+    listen = follower._listen
+
+    @asynccontextmanager
+    async def listen_late(channel: str) -> AsyncIterator[Any]:
+        await feed.announce(keyed("p", changes(1)))
+        async with listen(channel) as bell:
+            yield bell
+
+    monkeypatch.setattr(follower, "_listen", listen_late)
+    async with aclosing(follower.follow(START)) as items:
+        heard = await asyncio.wait_for(anext(items), 5)
+    await follower.close()
+    assert isinstance(heard, Heard) and heard.event == changes(1)[0]
+
+
+async def test_what_the_bell_did_not_ring_for_is_read_at_the_next_ring(
+    feed: Feed, raw: Redis, any_redis_url: str
+) -> None:
+    """And what was read while it still rang for it is not heard again."""
+    async with Listener(any_redis_url) as listener:
+        [first, *_] = await feed.announce(keyed("p", changes(1)))
+        await listener.hears(1)
+        event = msgspec.json.encode(changes(2)[1])
+        lost = await raw.xadd(LOG, {"prev": first.id, "event": event})
+        await feed.announce(keyed("p", changes(3)[2:], start=3))
+        await listener.hears(3)
+        await raw.publish(BELL, lost + f" {first.id} ".encode() + event)
+        await feed.announce(keyed("p", changes(4)[3:], start=4))
+        await listener.hears(4)
+    assert listener.heard[1].id == lost.decode()
+    assert listener.events == changes(4) and listener.gaps == []
+
+
 async def test_a_follower_too_slow_for_the_bell_misses_nothing(feed: Feed, raw: Redis) -> None:
     """Redis cuts off who does not read; the log has it all."""
     limit = await raw.config_get("client-output-buffer-limit")
@@ -503,6 +542,26 @@ async def test_what_the_bell_has_said_is_heard_even_if_the_log_is_emptied_before
         await listener.hears(3)
         assert listener.events == [dated(one, from_ms(1)), dated(two, from_ms(2)), three]
     assert [gap.after for gap in listener.gaps] == ["2-0"]
+
+
+async def test_another_log_is_read_from_its_start_though_it_goes_beyond_our_place(
+    feed: Feed, raw: Redis, any_redis_url: str
+) -> None:
+    """It began under a slower clock, and what it was told before our place in the old one is news as well."""
+    async with Listener(any_redis_url) as listener:
+        [heard] = await feed.announce(keyed("p", changes(1)))
+        await listener.hears(1)
+        ms, _ = order(heard.id)
+        await raw.delete(LOG)
+        await raw.set(LOG_IDENTITY, "another")
+        earlier, later = f"{ms - 1000}-0", f"{ms + 1000}-0"
+        first, second = (msgspec.json.encode(event) for event in changes(3)[1:])
+        await raw.xadd(LOG, {"prev": START, "event": first}, id=earlier)
+        await raw.xadd(LOG, {"prev": earlier, "event": second}, id=later)
+        await raw.publish(BELL, f"{later} {earlier} ".encode() + second)
+        await listener.hears(3)
+    assert listener.events == changes(3)
+    assert listener.gaps == [Gap(heard.id, START)]
 
 
 async def test_a_log_that_was_deleted_alone_is_new_too(feed: Feed, raw: Redis) -> None:

@@ -132,6 +132,13 @@ async def test_an_event_that_comes_twice_is_written_once(recorder: Recorder, dat
     assert recorder.cursor == "3-0"
 
 
+async def test_a_measurement_that_comes_twice_is_counted_once(recorder: Recorder, database: Database) -> None:
+    log = a_log(a_catalog_change(a_catalog()), a_batch(a_sample(at=after(1))), a_batch(a_sample(at=after(2))))
+    await record_all(recorder, log)
+    await record_all(recorder, log[1:])
+    assert [row["samples"] for row in await rows(database, "SELECT samples FROM latency_rollups")] == [2]
+
+
 async def test_the_tables_themselves_refuse_a_second_state_and_a_second_row(
     recorder: Recorder, database: Database
 ) -> None:
