@@ -481,6 +481,7 @@ async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web],
     ours = [webs[HANDED_OVER], webs[TLS]]
     async with AsyncExitStack() as stack:
         open_before = {web: open_files(web) for web in ours}
+        cut_before = {web: metric(web, cut) for web in ours}
         for web in ours:
             for asked in (("/events",), ("/ws", *handshake)):
                 stack.enter_context(stuck(web, *asked))
@@ -498,7 +499,8 @@ async def test_who_takes_nothing_is_cut_within_ten_seconds(webs: dict[str, Web],
         await eventually(lambda: seen == [last, last], within=20)
         full = time.monotonic()
         for web in ours:
-            await eventually(lambda web=web: metric(web, cut) == 2, within=15)  # type: ignore[misc]
+            # A busy machine may cut one that reads as well, if it reads too slowly.
+            await eventually(lambda web=web: metric(web, cut) >= cut_before[web] + 2, within=15)  # type: ignore[misc]
         assert time.monotonic() - full < 12  # two of them for a busy machine
         # While they still hold on to it, and do not read the farewell that it might wait to be rid of.
         for web, before in open_before.items():
