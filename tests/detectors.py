@@ -199,7 +199,7 @@ DETECTORS = [
     Detector(
         "who comes back is told all that it missed, or gets a snapshot",
         "app/live/stage.py",
-        "if since == START or not order(self.complete_since) <= place <= order(last):",
+        "if since == START or not order(self.complete_since) <= place <= order(board.id):",
         "if False:",
         "tests/test_hub.py",
         "missed_more or never_sent or over_it",

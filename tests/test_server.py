@@ -15,8 +15,11 @@ FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
 
 
 @pytest.fixture
-def parts() -> Iterator[tuple[Valkey, Web]]:
+def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Valkey, Web]]:
     """A server that is not started, with tables; what it waits for in its start it waits for long."""
+    # Coverage would listen to SIGTERM before the server does.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
     with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="20") as web:
         (web.folder / "statuswire.yaml").write_text(FILE)
         with Statuswire("migrate", **web._environ) as migration:
