@@ -28,7 +28,7 @@ from tests.services import Worker, missing, wait_until
 from tests.targets import black_hole, closed_port, listening, silent
 from workers import own_health
 from workers.main import canaries, end
-from workers.own_health import OwnHealth
+from workers.own_health import SETTLES, OwnHealth
 
 FAR = "192.0.2.7"
 
@@ -123,9 +123,10 @@ async def test_without_a_link_no_canary_is_needed_to_know(tmp_path: Path) -> Non
     an_interface(tmp_path, "1")
     await health.look()
     assert health.trouble == ""
-    # A probe that began before says nothing yet.
+    # A probe that began before says nothing yet, nor does one that begins while the path settles.
     assert (await health.doubt(found(), time.monotonic() - 1)).outcome is Outcome.INCONCLUSIVE
-    assert await health.doubt(found(), time.monotonic()) == found()
+    assert (await health.doubt(found(), time.monotonic() + SETTLES / 2)).outcome is Outcome.INCONCLUSIVE
+    assert await health.doubt(found(), time.monotonic() + SETTLES + 0.1) == found()
 
 
 async def test_a_link_that_was_gone_for_a_moment_is_known_by_the_kernels_count(tmp_path: Path) -> None:
@@ -137,9 +138,10 @@ async def test_a_link_that_was_gone_for_a_moment_is_known_by_the_kernels_count(t
     changes.write_text("4")
     result = await health.doubt(found(), began)
     assert "for a moment, the link of eth0 was gone" in result.detail
-    # Of those that were under way then, all; and none that begins after it.
+    # Of those that were under way then, all, and those that begin while the path settles; and none after it.
     assert (await health.doubt(found(), began)).outcome is Outcome.INCONCLUSIVE
-    assert await health.doubt(found(), time.monotonic()) == found()
+    assert (await health.doubt(found(), began + SETTLES / 2)).outcome is Outcome.INCONCLUSIVE
+    assert await health.doubt(found(), time.monotonic() + SETTLES + 0.1) == found()
 
 
 async def test_that_the_network_is_lost_is_noticed_once(

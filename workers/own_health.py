@@ -30,6 +30,9 @@ LOOK_EVERY: Final = 1.0
 _LAGGING: Final = 0.5
 # What a clock may be slewed in one look: NTP does half a millisecond.
 _STEP: Final = 1.0
+# A link that is back is not yet a path: neighbours and routes are learnt anew, and a lost SYN is said again
+# after a second.
+SETTLES: Final = 2.0
 _SPARE_DESCRIPTORS: Final = 32
 
 # So many addresses, and half of all that were heard of in so many seconds, failing at once.
@@ -105,7 +108,7 @@ class OwnHealth:
                 self._say(await self._of_the_network() or self._of_many_failures() or self._process)
         elif result.reason != "slow":
             return result  # an answer is an answer, whatever else is broken
-        if not self.trouble and self._troubled < began:
+        if not self.trouble and self._troubled + SETTLES < began:
             return result
         if _is_near(result) and self._lost_network:
             return result  # no network is needed for what is on this machine
