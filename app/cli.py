@@ -8,9 +8,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -109,15 +109,11 @@ def _add_processes(parser: argparse.ArgumentParser) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    from app.embedded import StartError
-    from app.up import refuse_taken_port, up
+    # The port first: it is what is taken most often, and the others may wait for a server far away.
+    config = _begin(arguments, _port_is_free, _redis_answers, _database_answers, _file_is_right)
+    from app.up import up
 
-    try:
-        # The port first: it is what is taken most often, and the others may wait for a server far away.
-        config = _begin(arguments, refuse_taken_port, _redis_answers, _database_answers, _file_is_right)
-        return asyncio.run(up(config))
-    except StartError as error:
-        raise Refused(str(error)) from None
+    return _run(up(config))
 
 
 def _web(arguments: argparse.Namespace) -> int:
@@ -125,18 +121,20 @@ def _web(arguments: argparse.Namespace) -> int:
         arguments, _redis_is_given, _port_is_free, _redis_answers, _file_is_right, _database_has_tables
     )
     if config.processes > 1 and not config.process:
-        return _several_webs(config)
+        from app.processes import webs
+
+        return _run(webs(config))
     from app.server import web
 
     return web(config)
 
 
-def _several_webs(config: Config) -> int:
+def _run(parent: Coroutine[Any, Any, int]) -> int:
+    """A process that has others under it."""
     from app.embedded import StartError
-    from app.processes import webs
 
     try:
-        return asyncio.run(webs(config))
+        return asyncio.run(parent)
     except StartError as error:
         raise Refused(str(error)) from None
 
@@ -219,28 +217,29 @@ def _one_of_several_answers(url: str) -> None:
 
 
 def _database_answers(config: Config) -> None:
-    if config.sqlite_file is not None:
-        return
-    reach("DATABASE_URL", config.database_url, 5432)[0].close()
-    from app.db.engine import DatabaseDown, knock
+    if config.sqlite_file is None:
+        from app.db.engine import knock
 
-    try:
-        asyncio.run(knock(config))
-    except DatabaseDown as error:
-        raise Refused(str(error)) from None
+        _ask_database(config, knock)
 
 
 def _database_has_tables(config: Config) -> None:
     """Those of this version: the server reads them at its start, and `migrate` alone makes them."""
-    if config.sqlite_file is None:
-        reach("DATABASE_URL", config.database_url, 5432)[0].close()
-    from app.db.engine import DatabaseDown, connect
+    from app.db.engine import connect
 
-    async def look() -> None:
+    async def look(config: Config) -> None:
         await (await connect(config)).close()
 
+    _ask_database(config, look)
+
+
+def _ask_database(config: Config, ask: Callable[[Config], Coroutine[Any, Any, None]]) -> None:
+    if config.sqlite_file is None:
+        reach("DATABASE_URL", config.database_url, 5432)[0].close()
+    from app.db.engine import DatabaseDown
+
     try:
-        asyncio.run(look())
+        asyncio.run(ask(config))
     except DatabaseDown as error:
         raise Refused(str(error)) from None
 

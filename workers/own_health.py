@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -240,7 +241,12 @@ def _may_be_the_path(result: Result) -> bool:
 
 
 def _is_near(result: Result) -> bool:
-    return result.address is not None and ip_address(result.address).is_loopback
+    return result.address is not None and _is_loopback(result.address)
+
+
+@lru_cache(4096)  # asked of every result
+def _is_loopback(address: str) -> bool:
+    return ip_address(address).is_loopback
 
 
 def _has_link(interfaces: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.domain.board import Board, quorum_of
-from app.domain.dependencies import members_of
+from app.domain.dependencies import Parent, members_of
 from app.domain.events import Beat, Sample
 from app.domain.instant import rfc3339
 from app.domain.monitor import Component, Monitor
@@ -53,7 +53,7 @@ def _head(board: Board, monitor: Monitor) -> Iterator[str]:
     component = board.owner(monitor.key)
     shown = board.shown[component.slug]
     yield f"{monitor.key}: {monitor.kind} {monitor.target}"
-    hides = board.behind(monitor) if board.alone(monitor) is State.DOWN else None
+    hides = _hidden_by(board, monitor)
     behind = f": it is seen to be down, and lies behind {hides.name}" if hides else ""
     yield f"  verdict    {_MEANS[board.verdict(monitor)]}{behind}"
     why = f" ({shown.reason})" if shown.reason else ""
@@ -109,11 +109,15 @@ def _of_parents(board: Board, monitor: Monitor) -> Iterator[str]:
         return
     yield ""
     yield "Lies behind: what is down behind one that is down is called unknown"
-    hides = board.behind(monitor) if board.alone(monitor) is State.DOWN else None
+    hides = _hidden_by(board, monitor)
     for parent in parents:
         stands = ", ".join(f"{each.key} {board.alone(each)}" for each in parent.monitors)
         hidden = ", and so hides this one" if parent == hides else ""
         yield f"  {parent.name:<12} {stands}{hidden}"
+
+
+def _hidden_by(board: Board, monitor: Monitor) -> Parent | None:
+    return board.behind(monitor) if board.alone(monitor) is State.DOWN else None
 
 
 def _of_rules(monitor: Monitor) -> Iterator[str]:

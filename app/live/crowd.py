@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 FILTERS_PER_ADDRESS = 16
 
@@ -30,7 +33,7 @@ class Crowd:
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = most_per_address
-        self._from: dict[str, int] = {}
+        self._from: Counter[str] = Counter()
         self._filters: dict[str, Counter[Hashable]] = {}
         self.count = 0
 
@@ -41,7 +44,7 @@ class Crowd:
                 1013, 503, 30, "This server has as many viewers as it may have; try again in half a minute."
             )
         # Behind a proxy that says nothing of its visitors all of them come from here.
-        if self._from.get(_customer(address), 0) >= self._most_per_address and not is_local(address):
+        if self._from[_customer(address)] >= self._most_per_address and not is_local(address):
             raise Crowded(
                 4429, 429, 60, "There are too many open streams from your address; close some of them."
             )
@@ -56,7 +59,7 @@ class Crowd:
 
     def enter(self, address: str, asked: Hashable = None) -> None:
         customer = _customer(address)
-        self._from[customer] = self._from.get(customer, 0) + 1
+        self._from[customer] += 1
         self.count += 1
         if asked is not None:
             self._filters.setdefault(customer, Counter())[asked] += 1
@@ -64,14 +67,10 @@ class Crowd:
     def leave(self, address: str, asked: Hashable = None) -> None:
         customer = _customer(address)
         self.count -= 1
-        self._from[customer] -= 1
-        if not self._from[customer]:
-            del self._from[customer]
+        _one_less(self._from, customer)
         if asked is not None:
             filters = self._filters[customer]
-            filters[asked] -= 1
-            if not filters[asked]:
-                del filters[asked]
+            _one_less(filters, asked)
             if not filters:
                 del self._filters[customer]
 
@@ -83,22 +82,25 @@ class Doorstep:
     def __init__(self, most_per_address: int, proxies: Iterable[Network] = LOOPBACK) -> None:
         self._most_per_address = most_per_address
         self._proxies = tuple(proxies)
-        self._from: dict[str, int] = {}
+        self._from: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
         """False if there is no room for one more from there."""
         customer = _customer(address)
-        count = self._from.get(customer, 0)
-        if count >= self._most_per_address and not _is_in(address, self._proxies):
+        if self._from[customer] >= self._most_per_address and not _is_in(address, self._proxies):
             return False
-        self._from[customer] = count + 1
+        self._from[customer] += 1
         return True
 
     def leave(self, address: str) -> None:
-        customer = _customer(address)
-        self._from[customer] -= 1
-        if not self._from[customer]:
-            del self._from[customer]
+        _one_less(self._from, _customer(address))
+
+
+def _one_less(counts: Counter[T], whose: T) -> None:
+    """Nobody is kept who has none: addresses come and go for months."""
+    counts[whose] -= 1
+    if not counts[whose]:
+        del counts[whose]
 
 
 def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
