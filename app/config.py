@@ -20,6 +20,7 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "STATUSWIRE_"
+REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 PROCESSES_AT_MOST: Final = 64
 _CANARIES_AT_MOST: Final = 8

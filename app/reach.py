@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.config import places
+from app.config import REDIS_PORT, places
 
 PATIENCE = 3.0
 _LONGEST_ANSWER = 500
@@ -78,7 +78,7 @@ def greet_redis(url: str) -> None:
     """Whether it is a Redis, lets us in and takes what we write, asked in a few words of its protocol: the
     library that speaks the rest takes a quarter of a second to load, and lives in the feed's room."""
     parts = urlsplit(url)
-    connection, place = reach("REDIS_URL", url, 6379)
+    connection, place = reach("REDIS_URL", url, REDIS_PORT)
     greetings = _greetings(parts)
     try:
         with closing(_tls(connection, parts) if parts.scheme == "rediss" else connection) as line:

@@ -26,9 +26,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from app.config import SENTINEL_PORT, places
+from app.config import REDIS_PORT, SENTINEL_PORT, places
 
-REDIS_PORT: Final = 6379
 # After the first answer others are waited for only a little longer: one that hangs must not hold us up. The
 # feed's own patience is 2 s and more.
 ANSWER_SOON: Final = 0.25

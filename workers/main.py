@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from app.config import SENTINEL_PORT, Config, places
+from app.config import REDIS_PORT, SENTINEL_PORT, Config, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.outbox import Outbox
@@ -31,7 +31,7 @@ _CLOSE_PATIENCE: Final = 0.2
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _DEFAULT_PORTS: Final = {
-    **dict.fromkeys(("redis", "rediss", "redis+cluster", "rediss+cluster"), 6379),
+    **dict.fromkeys(("redis", "rediss", "redis+cluster", "rediss+cluster"), REDIS_PORT),
     **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), SENTINEL_PORT),
     **dict.fromkeys(("postgres", "postgresql"), 5432),
 }

@@ -161,6 +161,13 @@ class Securing(Connecting, frozen=True, kw_only=True, omit_defaults=True, forbid
         return None
 
 
+# The clash of a kind that has both words.
+TLS_TWICE: Final = (
+    "starttls",
+    "`starttls` begins TLS within a connection that `secure` has it from the start in",
+)
+
+
 def read_words(kind: type[W], options: Mapping[str, Any]) -> W:
     """Raises msgspec.ValidationError where the options are of a newer Statuswire than this."""
     return msgspec.convert(options, kind)

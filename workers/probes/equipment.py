@@ -85,6 +85,12 @@ def words_of(kind: type[W], monitor: Monitor) -> W:
         ) from None
 
 
+def check_header(name: str, value: str) -> None:
+    """Raises Unfit. The value is not quoted: it may well be a secret."""
+    if not (value.isascii() and value.isprintable()):
+        raise Unfit(f"The value for the header {name} has characters in it that no header may have.")
+
+
 def host_and_port(target: str, default: int | None = None) -> tuple[str, int]:
     """`host:port`, `[::1]:port`, or a host alone if there is a `default`. Raises Unfit."""
     if target.startswith("["):

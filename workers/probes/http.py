@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from app.domain.kinds.http import Basic, OAuth2
 from app.domain.kinds.http import Http as Words
 from app.domain.monitor import Monitor
-from workers.probes.equipment import Equipment, Probe, words_of
+from workers.probes.equipment import Equipment, Probe, check_header, words_of
 from workers.probes.expect import Expectation
 from workers.probes.oauth2 import Tokens
 from workers.probes.run import Failed, Run, Secrets, Unfit
@@ -120,8 +120,7 @@ class Http(Probe, kind="http"):
         for name, value in headers.items():
             if not _HEADER_NAME.fullmatch(name):
                 raise Unfit(f"{name!r} cannot be the name of a header.")
-            if not (value.isascii() and value.isprintable()):
-                raise Unfit(f"The value for the header {name} has characters in it that no header may have.")
+            check_header(name, value)
         content = self.equipment.fill(words.send, run).encode() or None
         url = self.equipment.fill(monitor.target, run)
         # Neither is quoted below: there may be a password in it.

@@ -14,8 +14,8 @@ from workers.probes.conversation import Conversation
 from workers.probes.equipment import Probe, host_and_port, words_of
 from workers.probes.expect import check_text
 from workers.probes.run import Failed, Run
-from workers.probes.starttls import refuse_leftovers
-from workers.probes.stream import connect, secure
+from workers.probes.starttls import begin_tls
+from workers.probes.stream import connect
 
 # Whoever leaves after the greeting is counted, and shut out after 100 times (max_connect_errors). One who is
 # refused is not.
@@ -52,8 +52,7 @@ class Mysql(Probe, kind="mysql"):
                 if not greeting.abilities & _SSL:
                     raise Failed("tls", "It does not offer TLS.")
                 await session.say(_head(_SSL))
-                refuse_leftovers(session.talk)
-                await secure(stream, host, run, self.equipment.certificates.context(words))
+                await begin_tls(session.talk, host, run, self.equipment.certificates.context(words))
             await session.log_in(greeting, user, password, words.secure)
             run.answered()
             check_text(monitor.expect.body, greeting.version, run)

@@ -14,8 +14,8 @@ from workers.probes.equipment import Probe, host_and_port, words_of
 from workers.probes.expect import check_answers
 from workers.probes.run import Failed, Run
 from workers.probes.scram import Scram
-from workers.probes.starttls import refuse_leftovers
-from workers.probes.stream import connect, secure
+from workers.probes.starttls import begin_tls
+from workers.probes.stream import connect
 
 MESSAGES_AT_MOST: Final = 2000
 ROWS_AT_MOST: Final = 100
@@ -40,8 +40,7 @@ class Postgres(Probe, kind="postgres"):
                 await talk.say(_SSL_REQUEST)
                 if await talk.exactly(1) != b"S":
                     raise Failed("tls", "It does not offer TLS.")
-                refuse_leftovers(talk)
-                await secure(stream, host, run, self.equipment.certificates.context(words))
+                await begin_tls(talk, host, run, self.equipment.certificates.context(words))
             session = _Session(talk, run)
             await session.log_in(user, password, words.database or user, words.secure)
             rows = await session.ask(words.query)

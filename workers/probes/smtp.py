@@ -6,8 +6,7 @@ from workers.probes.conversation import Conversation
 from workers.probes.equipment import Probe, host_and_port, words_of
 from workers.probes.expect import check_text
 from workers.probes.run import Failed, Run
-from workers.probes.starttls import OURSELVES, refuse_leftovers, smtp_reply
-from workers.probes.stream import secure
+from workers.probes.starttls import begin_tls, smtp_greeting, smtp_hello, smtp_starttls
 
 
 class Smtp(Probe, kind="smtp"):
@@ -17,23 +16,16 @@ class Smtp(Probe, kind="smtp"):
         stream = await self.equipment.open(host, port, words, run, words.secure)
         try:
             talk = Conversation(stream, run)
-            greeting = await smtp_reply(talk, run, b"220", "a new connection")
-            offers = await _hello(talk, run)
+            greeting = await smtp_greeting(talk, run)
+            offers = await smtp_hello(talk, run)
             if words.starttls:
                 if b"STARTTLS" not in (offer.upper() for offer in offers):
                     raise Failed("tls", "It does not offer TLS (STARTTLS).")
-                await talk.say(b"STARTTLS\r\n")
-                await smtp_reply(talk, run, b"220", "STARTTLS")
-                refuse_leftovers(talk)
-                await secure(stream, host, run, self.equipment.certificates.context(words))
-                await _hello(talk, run)
+                await smtp_starttls(talk, run)
+                await begin_tls(talk, host, run, self.equipment.certificates.context(words))
+                await smtp_hello(talk, run)
             run.answered()
             await talk.leave(b"QUIT\r\n")
             check_text(monitor.expect.body, b"\n".join(greeting), run)
         finally:
             stream.close()
-
-
-async def _hello(talk: Conversation, run: Run) -> list[bytes]:
-    await talk.say(b"EHLO " + OURSELVES + b"\r\n")
-    return await smtp_reply(talk, run, b"250", "EHLO")

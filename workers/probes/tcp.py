@@ -8,8 +8,7 @@ from workers.probes.conversation import Conversation
 from workers.probes.equipment import Probe, host_and_port, words_of
 from workers.probes.expect import check_text, finds
 from workers.probes.run import Run
-from workers.probes.starttls import ask_for_tls
-from workers.probes.stream import secure
+from workers.probes.starttls import ask_for_tls, begin_tls
 
 # The pattern is tried again after each piece that comes, so that this bounds what a dripping target costs.
 ANSWER_AT_MOST: Final = 16384
@@ -23,8 +22,9 @@ class Tcp(Probe, kind="tcp"):
         stream = await self.equipment.open(host, port, words, run, words.secure)
         try:
             if words.starttls:
-                await ask_for_tls(words.starttls, Conversation(stream, run), run)
-                await secure(stream, host, run, self.equipment.certificates.context(words))
+                talk = Conversation(stream, run)
+                await ask_for_tls(words.starttls, talk, run)
+                await begin_tls(talk, host, run, self.equipment.certificates.context(words))
             if said:
                 await stream.write(said)
             if (pattern := monitor.expect.body) is not None:

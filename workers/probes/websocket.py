@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 
 from app.domain.kinds.websocket import Websocket as Words
 from app.domain.monitor import Monitor
-from workers.probes.equipment import Probe, words_of
+from workers.probes.equipment import Probe, check_header, words_of
 from workers.probes.expect import check_text
 from workers.probes.run import Failed, Run, Unfit
 from workers.probes.stream import Stream
@@ -70,8 +70,7 @@ class Websocket(Probe, kind="websocket"):
     def _headers(self, words: Words, run: Run) -> dict[str, str]:
         headers = {name: self.equipment.fill(value, run) for name, value in words.headers.items()}
         for name, value in headers.items():
-            if not (value.isascii() and value.isprintable()):
-                raise Unfit(f"The value for the header {name} has characters in it that no header may have.")
+            check_header(name, value)
         return headers
 
 

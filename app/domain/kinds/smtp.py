@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from app.domain.words import Flag, Form, Place, Securing
+from app.domain.words import TLS_TWICE, Flag, Form, Place, Securing
 
 
 class Smtp(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -14,8 +14,5 @@ class Smtp(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
 
     def clash(self, target: str) -> tuple[str, str] | None:
         if self.secure and self.starttls:
-            return (
-                "starttls",
-                "`starttls` begins TLS within a connection that `secure` has it from the start in",
-            )
+            return TLS_TWICE
         return super().clash(target)

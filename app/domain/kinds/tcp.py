@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from app.domain.words import Choice, Flag, Form, Place, Securing, Text
+from app.domain.words import TLS_TWICE, Choice, Flag, Form, Place, Securing, Text
 
 
 class Tcp(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -15,8 +15,5 @@ class Tcp(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
 
     def clash(self, target: str) -> tuple[str, str] | None:
         if self.secure and self.starttls:
-            return (
-                "starttls",
-                "`starttls` begins TLS within a connection that `secure` has it from the start in",
-            )
+            return TLS_TWICE
         return super().clash(target)
