@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 
 from tests.services import GenuineRedis, Postgres, Valkey
+from workers.probes import Probes
+from workers.probes.equipment import Equipment
+from workers.probes.stream import Certificates
 
 T = TypeVar("T")
 
@@ -59,6 +63,22 @@ def any_redis_url(request: pytest.FixtureRequest) -> str:
 def postgres() -> Iterator[Postgres]:
     with Postgres() as server:
         yield server.start()
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    """Whom the `probes` trust."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+async def probes(request: pytest.FixtureRequest, ca: trustme.CA) -> AsyncIterator[Probes]:
+    """With the module's ENVIRON for the worker's environment, if it has one."""
+    environ = getattr(request.module, "ENVIRON", os.environ)
+    with ca.cert_pem.tempfile() as cafile:
+        probes = Probes(Equipment(certificates=Certificates(cafile), environ=environ))
+        yield probes
+    await probes.close()
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ import dns.rdatatype
 import dns.rrset
 import trustme
 
+from app.domain.result import Result
+
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -95,6 +97,10 @@ def saying(*parts: bytes, pause: float = 0.0) -> Behaviour:
         await farewell(writer)
 
     return behave
+
+
+def verdict(result: Result) -> tuple[str, str]:
+    return result.outcome, result.reason
 
 
 def asking(answer: Callable[[str], bytes | Awaitable[bytes]]) -> Behaviour:

@@ -20,6 +20,7 @@ from tests.targets import (
     response,
     saying,
     silent,
+    verdict,
 )
 from workers.probes import Probes
 from workers.probes import domain as domain_probe
@@ -100,10 +101,6 @@ async def probes() -> AsyncIterator[Probes]:
 
 async def look(probes: Probes, name: str, timeout: float = 1.0, **words: object) -> Result:
     return await probes.probe(Monitor(key="m", kind="domain", target=name, timeout=timeout, options=words))
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,20 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
 
 import pytest
 import trustme
 
 from app.domain.monitor import Monitor
 from app.domain.result import Result
-from tests.targets import Behaviour, certified, farewell, listening, silent
+from tests.targets import Behaviour, certified, farewell, listening, silent, verdict
 from workers.probes import Probes
-from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile)))
-        yield probes
-    await probes.close()
-
-
 async def look(probes: Probes, place: str, timeout: float = 1.0, **words: object) -> Result:
     return await probes.probe(Monitor(key="m", kind="grpc", target=place, timeout=timeout, options=words))
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 def frame(kind: int, flags: int = 0, payload: bytes = b"", stream: int = 1) -> bytes:

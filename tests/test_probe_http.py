@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -32,6 +32,7 @@ from tests.targets import (
     saying,
     serving_names,
     silent,
+    verdict,
 )
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
@@ -40,19 +41,6 @@ from workers.probes.stream import Certificates, Stream
 from workers.probes.transport import Answer, Transport, _receive
 
 ENVIRON = {"TOKEN": "s3cret-t0ken", "BROKEN": "a\r\nX-Evil: 1", "FOREIGN": "ü"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-    yield probes
-    await probes.close()
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +85,6 @@ async def in_time(probes: Probes, monitor: Monitor) -> Result:
     if result.outcome is not Outcome.OK:
         assert result.detail.endswith("."), result.detail
     return result
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 # A good answer

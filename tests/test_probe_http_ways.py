@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -25,25 +24,12 @@ from tests.targets import (
     saying,
     serving_names,
     silent,
+    verdict,
 )
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 ENVIRON = {"PASSWORD": "correct horse", "TOKEN": "t0ken-of-ours", "SECRET": "cl1ent-secret", "ID": "me:too"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-        yield probes
-    await probes.close()
 
 
 async def look(probes: Probes, url: str, timeout: float = 1.0, key: str = "m", **words: object) -> Result:
@@ -57,10 +43,6 @@ async def look(probes: Probes, url: str, timeout: float = 1.0, key: str = "m", *
         expect=Expect(**expect),  # type: ignore[arg-type]
     )
     return await probes.probe(monitor)
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 class Requests:

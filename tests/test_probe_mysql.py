@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
@@ -15,29 +15,14 @@ import trustme
 
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
-from tests.targets import Behaviour, certified, farewell, listening, silent
+from tests.targets import Behaviour, certified, farewell, listening, silent, verdict
 from workers.probes import Probes
-from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 ENVIRON = {"PASSWORD": "correct horse", "WRONG": "battery staple"}
 NATIVE, CACHING = b"mysql_native_password", b"caching_sha2_password"
 NONCE = bytes(range(1, 21))
 DENIED = b"\xff\x15\x04#28000Access denied for user 'probe'@'127.0.0.1'"
 OK = b"\x00\x00\x00\x02\x00\x00\x00"
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-        yield probes
-    await probes.close()
 
 
 async def look(
@@ -47,10 +32,6 @@ async def look(
     return await probes.probe(
         Monitor(key="m", kind="mysql", target=place, timeout=timeout, options=words, expect=expect)
     )
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 def packet(number: int, payload: bytes) -> bytes:

@@ -12,7 +12,7 @@ import uvloop
 
 from app.domain.monitor import Monitor
 from app.domain.result import Result
-from tests.targets import closed_port
+from tests.targets import closed_port, verdict
 from workers.probes import Probes
 
 ERA = 2208988800
@@ -64,10 +64,6 @@ async def probes() -> AsyncIterator[Probes]:
 
 async def look(probes: Probes, place: str, timeout: float = 0.5, **words: object) -> Result:
     return await probes.probe(Monitor(key="m", kind="ntp", target=place, timeout=timeout, options=words))
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -14,10 +14,8 @@ from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
 from tests.conftest import eventually
 from tests.services import Postgres, free_port
-from tests.targets import Behaviour, Target, certified, farewell, leading_to, listening, silent
+from tests.targets import Behaviour, Target, certified, farewell, leading_to, listening, silent, verdict
 from workers.probes import Probes
-from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 ENVIRON = {"PASSWORD": "correct horse", "WRONG": "battery staple"}
 
@@ -49,11 +47,6 @@ class OnTcp(Postgres):
 
     def let_in(self, ways: str) -> None:
         (self._cluster / "pg_hba.conf").write_text(ways)
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +86,6 @@ async def behind_tls(server: OnTcp, ca: trustme.CA) -> AsyncIterator[Target]:
         yield target
 
 
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-        yield probes
-    await probes.close()
-
-
 async def look(
     probes: Probes, place: str, timeout: float = 2.0, answer: tuple[str, ...] = (), **words: object
 ) -> Result:
@@ -108,10 +93,6 @@ async def look(
     return await probes.probe(
         Monitor(key="m", kind="postgres", target=place, timeout=timeout, options=words, expect=expect)
     )
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 async def test_a_database_answers_a_query(probes: Probes, server: OnTcp) -> None:

@@ -10,25 +10,11 @@ from app.domain.monitor import Monitor
 from app.domain.result import Result
 from app.security.egress import Egress, Policy
 from tests.services import Valkey
-from tests.targets import Target, certified, farewell, leading_to, listening, silent
+from tests.targets import Target, certified, farewell, leading_to, listening, silent, verdict
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 ENVIRON = {"PASSWORD": "correct horse", "WRONG": "battery staple"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-        yield probes
-    await probes.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +36,6 @@ async def target(server: Valkey) -> AsyncIterator[Target]:
 
 async def look(probes: Probes, place: str, timeout: float = 1.0, **words: object) -> Result:
     return await probes.probe(Monitor(key="m", kind="redis", target=place, timeout=timeout, options=words))
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 async def test_a_redis_without_a_password_answers(probes: Probes, valkey: Valkey) -> None:

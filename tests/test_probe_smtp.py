@@ -1,7 +1,6 @@
 """smtp and ssh: greeted as their servers greet, and told when it is another."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 import trustme
@@ -9,23 +8,8 @@ import trustme
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
 from tests.conftest import eventually
-from tests.targets import Behaviour, certified, farewell, listening, resetting, silent
+from tests.targets import Behaviour, certified, farewell, listening, resetting, silent, verdict
 from workers.probes import Probes
-from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile)))
-        yield probes
-    await probes.close()
 
 
 async def look(
@@ -35,10 +19,6 @@ async def look(
     return await probes.probe(
         Monitor(key="m", kind=kind, target=place, timeout=timeout, options=words, expect=expect)
     )
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 class Mail:

@@ -2,30 +2,17 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import trustme
 
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
-from tests.targets import Behaviour, certified, farewell, listening, silent
+from tests.targets import Behaviour, certified, farewell, listening, silent, verdict
 from workers.probes import Probes
-from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ={"KEY": "k3y"}))
-        yield probes
-    await probes.close()
+ENVIRON = {"KEY": "k3y"}
 
 
 async def look(
@@ -35,10 +22,6 @@ async def look(
     return await probes.probe(
         Monitor(key="m", kind="tcp", target=place, timeout=timeout, options=words, expect=expect)
     )
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 def answering(lines: dict[bytes, bytes]) -> Behaviour:

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,19 +16,6 @@ from tests.targets import certified, listening, silent
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
 from workers.probes.stream import Certificates
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile)))
-    yield probes
-    await probes.close()
 
 
 def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:

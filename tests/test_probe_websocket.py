@@ -15,25 +15,11 @@ from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
 from app.security.egress import Egress, Policy
 from tests.conftest import eventually
-from tests.targets import Behaviour, certified, closed_port, farewell, listening, silent
+from tests.targets import Behaviour, certified, closed_port, farewell, listening, silent, verdict
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
-from workers.probes.stream import Certificates
 
 ENVIRON = {"TOKEN": "s3cret-t0ken", "BROKEN": "a\r\nX-Evil: 1"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-async def probes(ca: trustme.CA) -> AsyncIterator[Probes]:
-    with ca.cert_pem.tempfile() as cafile:
-        probes = Probes(Equipment(certificates=Certificates(cafile), environ=ENVIRON))
-        yield probes
-    await probes.close()
 
 
 async def look(
@@ -43,10 +29,6 @@ async def look(
     return await probes.probe(
         Monitor(key="m", kind="websocket", target=url, timeout=timeout, options=words, expect=expect)
     )
-
-
-def verdict(result: Result) -> tuple[str, str]:
-    return result.outcome, result.reason
 
 
 async def echo(connection: ServerConnection) -> None:
