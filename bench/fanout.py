@@ -304,10 +304,7 @@ def main() -> int:
     rounds, handshakes = (QUICK_ROUNDS, QUICK_HANDSHAKES) if arguments.quick else (ROUNDS, HANDSHAKES)
     within = QUICK_SECONDS if arguments.quick else SECONDS
     fanout = Fanout(sizes, rounds, handshakes, within)
-    try:
-        asyncio.run(asyncio.wait_for(fanout.run(), within))
-    except TimeoutError:
-        print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
+    if not report.ran(fanout.run(), within):
         return 1
     print("", *table(fanout), "", *viewers_keep_up(fanout), sep="\n")
     if arguments.write:

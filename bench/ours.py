@@ -4,7 +4,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -15,21 +15,24 @@ from tests.services import Valkey, Web
 
 
 class Ours:
-    def __init__(self, web: Web, producer: Producer) -> None:
+    def __init__(self, valkey: Valkey, web: Web, producer: Producer) -> None:
+        self.valkey = valkey
         self.web = web
         self.producer = producer
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls, core: int | None, **environ: str) -> AsyncIterator[Self]:
+    async def serving(
+        cls, core: int | None, environ: Mapping[str, str] | None = None, beat: float = BEAT, aof: bool = False
+    ) -> AsyncIterator[Self]:
         """With a page of twenty components. `core` is the server's own; Valkey stays with the others."""
-        given = {"STATUSWIRE_MAX_VIEWERS": "15000", "STATUSWIRE_BEAT": f"{BEAT:g}", **environ}
-        with Valkey() as valkey, Web(valkey.start().url, **given) as web:
+        given = {"STATUSWIRE_MAX_VIEWERS": "15000", "STATUSWIRE_BEAT": f"{beat:g}", **(environ or {})}
+        with Valkey(aof=aof) as valkey, Web(valkey.start().url, **given) as web:
             (web.folder / "statuswire.yaml").write_text(status_file())
             await asyncio.to_thread(_start, web, core)
-            async with Producer(valkey.url) as producer:
+            async with Producer(valkey.url, beat) as producer:
                 await eventually(lambda: SLUG.format(0) in web.get("/")[1].decode(), within=20)
-                yield cls(web, producer)
+                yield cls(valkey, web, producer)
 
     @property
     def pid(self) -> int:
@@ -48,14 +51,10 @@ class Ours:
         await asyncio.to_thread(_start, self.web, core, migrate=False)
 
     async def count(self, name: str) -> float:
-        return await count(self.web, name)
-
-
-async def count(web: Web, name: str) -> float:
-    """A figure of /metrics with its labels, as it stands there; 0 before it was ever counted."""
-    _, text = await asyncio.to_thread(web.get, "/metrics")
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
-    return float(found[1]) if found else 0.0
+        """A figure of /metrics with its labels, as it stands there; 0 before it was ever counted."""
+        _, text = await asyncio.to_thread(self.web.get, "/metrics")
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
 
 def _start(web: Web, core: int | None, migrate: bool = True) -> None:

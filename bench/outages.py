@@ -11,17 +11,16 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from app.feed import FeedDown
 from bench import cores, report
-from bench.ours import count
-from bench.producer import SLUG, Producer, status_file
+from bench.ours import Ours
+from bench.producer import Producer
 from bench.swarm import Check, Swarm
-from tests.conftest import eventually
-from tests.services import Valkey, Web
+from tests.services import Valkey
 
 VIEWERS = 100  # of each kind
 PATHS = {"ws": "/ws", "sse": "/events"}
@@ -51,23 +50,28 @@ class Outages:
 
     async def _watch(self, name: str, happen: Callable[[Valkey], Awaitable[None]]) -> None:
         """With a Redis, a server and viewers of its own: one outage has nothing to do with another."""
-        async with _serving() as (valkey, web, producer), AsyncExitStack() as stack:
+        core, _ = cores.split()
+        async with (
+            Ours.serving(core, {"STATUSWIRE_LOG_LEVEL": "warning"}, BEAT, aof=True) as ours,
+            AsyncExitStack() as stack,
+        ):
+            producer = ours.producer
             swarms = [
-                await stack.enter_async_context(Swarm(web.port, kind, path)) for kind, path in PATHS.items()
+                await stack.enter_async_context(Swarm(ours.port, kind, path)) for kind, path in PATHS.items()
             ]
             for swarm in swarms:
                 await swarm.open(VIEWERS)
                 await swarm.come_back()
             saying = asyncio.create_task(_say_for_ever(producer))
-            await happen(valkey)
+            await happen(ours.valkey)
             await asyncio.sleep(1.0)
             saying.cancel()
             await asyncio.gather(saying, return_exceptions=True)
             found = await _check(swarms, producer)
             gone = sum([(await swarm.state()).gone for swarm in swarms])
             # Neither is a loss, and both would be a snapshot in place of the changes themselves.
-            gaps = await count(web, "statuswire_feed_gaps_total")
-            resynced = await count(web, 'statuswire_slow_viewers_total{end="resynced"}')
+            gaps = await ours.count("statuswire_feed_gaps_total")
+            resynced = await ours.count('statuswire_slow_viewers_total{end="resynced"}')
         self.figures |= {
             f"{name}_changes": len(producer.ids),
             f"{name}_lost": found.lost,
@@ -94,21 +98,6 @@ class Outages:
         for _ in range(round(self._seconds)):
             await asyncio.sleep(1.0)
             await asyncio.to_thread(valkey.ask, "CLIENT", "KILL", "TYPE", "pubsub")
-
-
-@asynccontextmanager
-async def _serving() -> AsyncIterator[tuple[Valkey, Web, Producer]]:
-    core, _ = cores.split()
-    with (
-        Valkey(aof=True) as valkey,
-        Web(valkey.start().url, STATUSWIRE_BEAT=f"{BEAT:g}", STATUSWIRE_LOG_LEVEL="warning") as web,
-    ):
-        (web.folder / "statuswire.yaml").write_text(status_file())
-        with cores.on(core):
-            await asyncio.to_thread(web.start)
-        async with Producer(valkey.url, beat=BEAT) as producer:
-            await eventually(lambda: SLUG.format(0) in web.get("/")[1].decode(), within=20)
-            yield valkey, web, producer
 
 
 async def _say_for_ever(producer: Producer) -> None:
@@ -148,10 +137,7 @@ def main() -> int:
     within = QUICK_GIVE_UP if quick else GIVE_UP
     outages = Outages(QUICK_SECONDS if quick else SECONDS, QUICK_KILLS if quick else KILLS)
     print(f"{2 * VIEWERS} viewers, {PER_SECOND:g} changes a second; load average {cores.load()}")
-    try:
-        asyncio.run(asyncio.wait_for(outages.run(), within))
-    except TimeoutError:
-        print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
+    if not report.ran(outages.run(), within):
         return 1
     print(f"load average {cores.load()}")
     report.close("outages", outages.figures, REACH)

@@ -1,12 +1,16 @@
 """What all benchmarks have in common: percentiles, and the line of JSON at the end."""
 
+import asyncio
 import json
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from bench import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,6 +37,16 @@ def commit() -> str:
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return answer.stdout.strip() or "unknown"
+
+
+def ran(story: Coroutine[Any, Any, None], within: float) -> bool:
+    """False, and a sentence on it, if it did not come to an end in that many seconds."""
+    try:
+        asyncio.run(asyncio.wait_for(story, within))
+    except TimeoutError:
+        print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
+        return False
+    return True
 
 
 def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) -> None:

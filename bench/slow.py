@@ -40,7 +40,7 @@ class Slow:
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            ours = await stack.enter_async_context(Ours.serving(self._core, STATUSWIRE_BEAT=BEAT))
+            ours = await stack.enter_async_context(Ours.serving(self._core, {"STATUSWIRE_BEAT": BEAT}))
             for kind, path in PATHS.items():
                 self._good.append(await stack.enter_async_context(Swarm(ours.port, kind, path)))
                 await self._good[-1].open(GOOD // len(PATHS))
@@ -117,10 +117,7 @@ def main() -> int:
     within = QUICK_SECONDS if quick else SECONDS
     print(f"{GOOD:,} good viewers, {DEAF:,} deaf, {SLOW:,} slow; load average {cores.load()}")
     slow = Slow(QUICK_LISTENING if quick else LISTENING)
-    try:
-        asyncio.run(asyncio.wait_for(slow.run(), within))
-    except TimeoutError:
-        print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
+    if not report.ran(slow.run(), within):
         return 1
     print(f"load average {cores.load()}")
     report.close("slow", slow.figures, REACH)

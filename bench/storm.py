@@ -69,7 +69,7 @@ class Storm:
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
-            ours = await stack.enter_async_context(Ours.serving(self._core, **self._reads.environ))
+            ours = await stack.enter_async_context(Ours.serving(self._core, self._reads.environ))
             if not self._reads.count:
                 raise RuntimeError("the server's database reads are not counted")
             for kind, path in PATHS.items():
@@ -155,10 +155,7 @@ def main() -> int:
     print(f"{viewers:,} viewers; load average {cores.load()}")
     with tempfile.TemporaryDirectory(prefix="sw-storm-") as folder:
         storm = Storm(viewers, QUICK_ALL_BACK_WITHIN if quick else ALL_BACK_WITHIN, Reads(folder))
-        try:
-            asyncio.run(asyncio.wait_for(storm.run(), within))
-        except TimeoutError:
-            print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
+        if not report.ran(storm.run(), within):
             return 1
     print(f"load average {cores.load()}")
     report.close("storm", storm.figures, REACH)
