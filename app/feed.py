@@ -71,6 +71,21 @@ STANDINGS = "{statuswire}:standings:"
 ANSWERED = "{statuswire}:answered:"
 ASKED_AT_A_TIME: Final = 5000  # monitors, of one round trip
 
+# The last id that the log gave, and that of its last event: they differ where ids were moved on. It stands
+# before the scripts that ask for it.
+_ENDS = """
+local function ends(log)
+  local info = redis.pcall('XINFO', 'STREAM', log)
+  if info.err then return nil end
+  local generated, ended
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then generated = info[i + 1] end
+    if info[i] == 'last-entry' and info[i + 1] then ended = info[i + 1][1] end
+  end
+  return generated, ended or generated
+end
+"""
+
 # The counter is compared and kept in the same step as the event is written: a retry after a time-out, when
 # nobody can know whether the first try was heard, finds it there and repeats nothing. One call for the whole
 # list, not one for each event: were the second written when the first was refused (a server that is still
@@ -84,15 +99,8 @@ ASKED_AT_A_TIME: Final = 5000  # monitors, of one round trip
 _ANNOUNCE = """
 local log, identity_key, new_identity, at_most, bell = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
 local known, count = ARGV[4], tonumber(ARGV[5])
-local prev = '0-0'
-local info = redis.pcall('XINFO', 'STREAM', log)
-if not info.err then
-  -- Not the last id: that may have been moved on, and then names no event.
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' and prev == '0-0' then prev = info[i + 1] end
-    if info[i] == 'last-entry' and info[i + 1] then prev = info[i + 1][1] end
-  end
-end
+local _, ended = ends(log)
+local prev = ended or '0-0'
 local identity = prev ~= '0-0' and redis.call('GET', identity_key)
 local ids = {}
 if known ~= '' and identity then
@@ -164,14 +172,9 @@ return found
 # the recorder take news for old. After a failover to a server whose clock is behind they would be: so whoever
 # finds the end of the log before its own place moves the ids on. The answer is the last event's id.
 _FIND_END = """
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+local generated, ended = ends(KEYS[1])
 local identity = redis.call('GET', KEYS[2])
-if info.err then return {identity, false} end
-local generated, ended
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then generated = info[i + 1] end
-  if info[i] == 'last-entry' and info[i + 1] then ended = info[i + 1][1] end
-end
+if not generated then return {identity, false} end
 local function order(id)
   local ms, n = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(n)
@@ -181,7 +184,7 @@ if ARGV[2] == '' or ARGV[2] == identity then
   local heard_ms, heard_n = order(ARGV[1])
   if heard_ms > ms or (heard_ms == ms and heard_n > n) then redis.pcall('XSETID', KEYS[1], ARGV[1]) end
 end
-return {identity, ended or generated}
+return {identity, ended}
 """
 
 
@@ -243,8 +246,8 @@ class Feed:
             socket_connect_timeout=self._patience,
             health_check_interval=0,
         )
-        self._announce = self._redis.register_script(_ANNOUNCE)
-        self._find_end = self._redis.register_script(_FIND_END)
+        self._announce = self._redis.register_script(_ENDS + _ANNOUNCE)
+        self._find_end = self._redis.register_script(_ENDS + _FIND_END)
         self._say_beat = self._redis.register_script(_BEAT)
         self._recent = self._redis.register_script(_RECENT_BEATS)
 
