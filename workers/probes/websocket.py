@@ -28,7 +28,8 @@ MESSAGE_AT_MOST: Final = 1 << 20
 _HEARD_AT_MOST: Final = 2 * MESSAGE_AT_MOST
 _FRAMES_AT_MOST: Final = 1000
 _PIECE: Final = 2048
-_SILENT: Final = logging.getLogger("statuswire.silent")
+# Made here and not got by its name: who configures logging wakes every logger that has a name there.
+_SILENT: Final = logging.Logger("statuswire.silent")
 _SILENT.disabled = True
 
 
