@@ -31,11 +31,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": (*SERVER, "app.db"),
+    "app/markdown.py": (),
+    "app/live": (*SERVER, "app.db", "app.markdown"),
     "app/outbox.py": ("app.db", "app.feed"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
+    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.api"),
         "app.pages",
@@ -58,6 +59,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "markdown_it": ("app/markdown.py",),
+    "nh3": ("app/markdown.py",),
+    "dateutil": ("app/domain/recurrence.py",),
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
@@ -70,7 +74,10 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "typing"}
+DOMAIN_KNOWS = {
+    *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
+    *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
+}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

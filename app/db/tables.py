@@ -167,10 +167,12 @@ class IncidentComponentRow(Table, tablename="incident_components"):
 
 
 class UpdateRow(Table, tablename="updates"):
-    """What was said of an incident or a maintenance, in Markdown. `private` ones are for operators."""
+    """What was said of an incident or a maintenance, in Markdown: the `n`th of its subject. `private` ones
+    are for operators."""
 
     id = BigSerial(primary_key=True)
     subject = Text(index=True)
+    n = Integer()
     at = BigInt()
     status = Text()
     words = Text()
@@ -186,7 +188,8 @@ class TemplateRow(Table, tablename="templates"):
 
 
 class MaintenanceRow(Table, tablename="maintenances"):
-    """One occurrence. Those of a `series` share its id, and bear their number behind it."""
+    """One occurrence of a `series`, whose id is that of the first one. The series began at `first`, and each
+    lasts `lasts` milliseconds by the clock on the wall of `time_zone`."""
 
     id = Text(primary_key=True)
     series = Text(index=True)
@@ -197,6 +200,8 @@ class MaintenanceRow(Table, tablename="maintenances"):
     ends = BigInt()
     recurrence = Text()
     time_zone = Text()
+    first = BigInt()
+    lasts = BigInt()
     version = Integer()
 
 
