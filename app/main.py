@@ -22,6 +22,7 @@ from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
 from app.domain.events import order
+from app.due import Attendance
 from app.feed import Feed
 from app.live import streams, watch
 from app.live.crowd import Crowd
@@ -57,6 +58,7 @@ class Server:
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
+        self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub)
         self.app = create_app(self)
 
@@ -128,6 +130,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
+        ("attend", server.attendance.attend()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),

@@ -26,9 +26,10 @@ async def read_catalog(transaction: Transaction) -> Catalog:
     for row in definitions:
         monitor = msgspec.json.decode(row["definition"], type=Monitor)
         monitors.setdefault(row["component"], []).append(monitor)
-    page = await read_setting(transaction, _PAGE)
+    kept = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
     return Catalog(
-        page=msgspec.json.decode(page or "{}", type=Catalog).page,
+        page=kept.page,
+        rules=kept.rules,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -47,7 +48,8 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    await write_setting(transaction, _PAGE, msgspec.json.encode(Catalog(page=new.page)).decode())
+    kept = Catalog(page=new.page, rules=new.rules)
+    await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
         " ON CONFLICT (name) DO UPDATE SET position = excluded.position",

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from app.domain.rule import Rule
+
 DEFAULT_REGION = "local"
 
 
@@ -69,11 +71,12 @@ class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Catalog(Struct, frozen=True, kw_only=True):
     """Everything a config file says, in the order it says it. `groups` in order; a component names its
-    group."""
+    group. `rules` open incidents by themselves."""
 
     page: Page = Page()
     groups: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def revision(self) -> str:

@@ -23,6 +23,7 @@ from app.statusfile.forms import reading
 from app.statusfile.kinds import KINDS, own_words
 from app.statusfile.mapping import HEADER, JSON_PATH, Mapping
 from app.statusfile.problem import Hopeless, Problems, listed, quote
+from app.statusfile.rules import Rules
 from app.statusfile.tree import compose, line_of
 
 MOST_MONITORS: Final = 20_000
@@ -88,6 +89,7 @@ class _Contents:
         self._groups: dict[str, int] = {}
         self._slugs: dict[str, int] = {}
         self._keys: dict[str, int] = {}
+        self._rules = Rules(problems)
         self._monitors = 0
         self._members: list[tuple[int, str]] = []
         # What each monitor lies behind, with the line that says so: its own first, then its component's.
@@ -104,13 +106,17 @@ class _Contents:
                 page = self._page(said.mapping("page"))
             elif section == "components":
                 components += self._components(said, None)
+            elif section == "incidents":
+                self._rules.read(said.entries("incidents"))
             else:
                 for node in said.entries("groups"):
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        rules = tuple(self._rules.found)
+        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components), rules=rules)
         self._check_members(catalog)
+        self._rules.refuse_unknown({component.slug for component in components})
         return self._with_parents(catalog)
 
     def _check_members(self, catalog: Catalog) -> None:

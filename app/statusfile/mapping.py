@@ -41,10 +41,11 @@ def _inner(structs: Iterable[type[Struct]]) -> Iterator[tuple[str, tuple[str, ..
 
 # Every key the file may have, by what it is a key of.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "the file": ("page", "groups", "components"),
+    "the file": ("page", "groups", "components", "incidents"),
     "`page`": ("name", "url", "time_zone"),
     "a group": ("name", "components"),
     "a component": ("name", "slug", "description", "depends_on", "monitors"),
+    "a rule": ("name", "after", "settle", "components", "title", "words", "closing"),
     "a monitor": (*KINDS, *COMMON, *_own(expected=False)),
     "`expect`": tuple(dict.fromkeys((*Expect.__struct_fields__, *_own(expected=True)))),
     **dict(_inner(KINDS.values())),
@@ -70,6 +71,7 @@ _EXAMPLES: Final = {
     "`page`": "`name: Acme Status`",
     "a group": "`name: Payments` and its `components`",
     "a component": "`name: Website`",
+    "a rule": "`name: Outage` and `after: 5m`",
     "a monitor": "`http: https://example.com`",
     "`expect`": "`{slower_than: 800ms}`",
 }
