@@ -104,6 +104,77 @@ class SettingRow(Table, tablename="settings"):
     value = Text()
 
 
+class UserRow(Table, tablename="users"):
+    """`password` is an argon2id hash, `totp` a seed that is sealed, of which no code counts twice: that of the
+    `totp_step` was the last. `provider` is issuer and subject of an OIDC account."""
+
+    id = Text(primary_key=True)
+    email = Text(unique=True)
+    name = Text()
+    role = Text()
+    password = Text(null=True, default=None)
+    totp = Text(null=True, default=None)
+    totp_step = BigInt()
+    provider = Text(null=True, default=None, unique=True)
+    created = BigInt()
+
+
+class SessionRow(Table, tablename="sessions"):
+    """`hash` is that of the cookie."""
+
+    id = Text(primary_key=True)
+    hash = Text(unique=True)
+    user = ForeignKey(references=UserRow, null=False, on_delete=OnDelete.cascade, index=True)
+    created = BigInt()
+    seen = BigInt(index=True)
+    address = Text()
+    browser = Text()
+
+
+class TokenRow(Table, tablename="tokens"):
+    """`scopes`, `pages` and `addresses` are JSON lists."""
+
+    id = Text(primary_key=True)
+    hash = Text()
+    name = Text()
+    scopes = Text()
+    pages = Text()
+    addresses = Text()
+    created = BigInt()
+    expires = BigInt(null=True, default=None)
+    last_used = BigInt(null=True, default=None)
+    made_by = Text()
+
+
+class WallRow(Table, tablename="walls"):
+    id = Text(primary_key=True)
+    hash = Text()
+    name = Text()
+    page = Text()
+    created = BigInt()
+    last_seen = BigInt(null=True, default=None)
+    made_by = Text()
+
+
+class TryRow(Table, tablename="tries"):
+    """Failures to sign in, in a row, of an account, a browser or an address; none is heard before `until`."""
+
+    key = Text(primary_key=True)
+    failures = Integer()
+    until = BigInt()
+    at = BigInt(index=True)
+
+
+class AnswerRow(Table, tablename="answers"):
+    """What was answered to an Idempotency-Key, sealed: it may have a token in it. `asked` is the hash of the
+    request."""
+
+    key = Text(primary_key=True)
+    asked = Text()
+    answer = Text()
+    at = BigInt(index=True)
+
+
 TABLES: Final[tuple[type[Table], ...]] = (
     GroupRow,
     ComponentRow,
@@ -114,4 +185,10 @@ TABLES: Final[tuple[type[Table], ...]] = (
     FeedCursorRow,
     GapRow,
     SettingRow,
+    UserRow,
+    SessionRow,
+    TokenRow,
+    WallRow,
+    TryRow,
+    AnswerRow,
 )
