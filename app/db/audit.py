@@ -41,7 +41,6 @@ async def find_entry(transaction: Transaction, id: int) -> Entry | None:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    before, after = (None if row[name] is None else msgspec.json.decode(row[name]) for name in ("before", "after"))
     return Entry(
         id=str(row["id"]),
         at=from_ms(row["at"]),
@@ -50,6 +49,10 @@ def _entry(row: dict[str, Any]) -> Entry:
         address=row["address"],
         verb=row["verb"],
         subject=row["subject"],
-        before=before,
-        after=after,
+        before=_value(row["before"]),
+        after=_value(row["after"]),
     )
+
+
+def _value(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)

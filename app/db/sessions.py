@@ -54,9 +54,7 @@ async def see_session(transaction: Transaction, id: str, now: datetime) -> None:
 
 async def close_session(transaction: Transaction, user: str, id: str) -> bool:
     """False if that user has no such session."""
-    return bool(
-        await transaction.execute('DELETE FROM sessions WHERE id = {} AND "user" = {}', id, user)
-    )
+    return bool(await transaction.execute('DELETE FROM sessions WHERE id = {} AND "user" = {}', id, user))
 
 
 def ends(session: Session) -> datetime:

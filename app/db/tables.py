@@ -9,7 +9,7 @@ constraints break SQLite.
 
 from typing import Final
 
-from piccolo.columns import BigInt, BigSerial, ForeignKey, Integer, Text
+from piccolo.columns import BigInt, BigSerial, Boolean, ForeignKey, Integer, Text
 from piccolo.columns.base import OnDelete
 from piccolo.table import Table
 
@@ -104,26 +104,146 @@ class SettingRow(Table, tablename="settings"):
     value = Text()
 
 
-class UserRow(Table, tablename="users"):
-    """`password` is an argon2id hash, `totp` a seed that is sealed, of which no code counts twice: that of the
-    `totp_step` was the last. `provider` is issuer and subject of an OIDC account."""
+class AuditRow(Table, tablename="audit_log"):
+    """One change by one actor. `before` and `after` are JSON, null where there was nothing."""
+
+    id = BigSerial(primary_key=True)
+    at = BigInt(index=True)
+    kind = Text()
+    name = Text()
+    address = Text()
+    verb = Text()
+    subject = Text(index=True)
+    before = Text(null=True, default=None)
+    after = Text(null=True, default=None)
+
+
+class OutboxRow(Table, tablename="outbox"):
+    """An event that is stored and perhaps not yet told. SQLite gives the ids of deleted rows again, so the
+    feed knows an event by `key`."""
+
+    id = BigSerial(primary_key=True)
+    key = Text()
+    event = Text()
+
+
+class OperationRow(Table, tablename="operations"):
+    """What operators had said up to the recorder's cursor: the last event on each thing, as JSON. The board
+    is made of it; what the tables below hold may be newer."""
+
+    key = Text(primary_key=True)
+    event = Text()
+
+
+class IncidentRow(Table, tablename="incidents"):
+    """`impact_set` if an operator chose the impact. That of a rule is named by what it is about, so that
+    several servers open one."""
 
     id = Text(primary_key=True)
-    email = Text(unique=True)
+    title = Text()
+    status = Text()
+    impact = Text()
+    impact_set = Boolean()
+    since = BigInt(index=True)
+    updated = BigInt()
+    resolved = BigInt(null=True, default=None)
+    next_update_by = BigInt(null=True, default=None)
+    draft = Boolean()
+    rule = Text()
+    acknowledged = Text()
+    acknowledged_until = BigInt(null=True, default=None)
+    version = Integer()
+
+
+class IncidentComponentRow(Table, tablename="incident_components"):
+    """`status` is null where the component goes on as its probes say. History outlives the catalog, so it
+    refers to no component row."""
+
+    id = BigSerial(primary_key=True)
+    incident = ForeignKey(references=IncidentRow, null=False, on_delete=OnDelete.cascade, index=True)
+    component = Text(index=True)
+    status = Text(null=True, default=None)
+    position = Integer()
+
+
+class UpdateRow(Table, tablename="updates"):
+    """What was said of an incident or a maintenance, in Markdown. `private` ones are for operators."""
+
+    id = BigSerial(primary_key=True)
+    subject = Text(index=True)
+    at = BigInt()
+    status = Text()
+    words = Text()
+    private = Boolean()
+    author = Text()
+
+
+class TemplateRow(Table, tablename="templates"):
+    name = Text(primary_key=True)
+    title = Text()
+    status = Text()
+    words = Text()
+
+
+class MaintenanceRow(Table, tablename="maintenances"):
+    """One occurrence. Those of a `series` share its id, and bear their number behind it."""
+
+    id = Text(primary_key=True)
+    series = Text(index=True)
+    title = Text()
+    status = Text()
+    words = Text()
+    starts = BigInt(index=True)
+    ends = BigInt()
+    recurrence = Text()
+    time_zone = Text()
+    version = Integer()
+
+
+class MaintenanceComponentRow(Table, tablename="maintenance_components"):
+    id = BigSerial(primary_key=True)
+    maintenance = ForeignKey(references=MaintenanceRow, null=False, on_delete=OnDelete.cascade, index=True)
+    component = Text(index=True)
+    position = Integer()
+
+
+class OverrideRow(Table, tablename="overrides"):
+    """A status set by hand, until it is released."""
+
+    component = Text(primary_key=True)
+    status = Text()
+    at = BigInt()
+    author = Text()
+
+
+class AcknowledgementRow(Table, tablename="acknowledgements"):
+    component = Text(primary_key=True)
+    words = Text()
+    at = BigInt()
+    until = BigInt(null=True, default=None)
+    author = Text()
+
+
+class UserRow(Table, tablename="users"):
+    """`password` is an argon2id hash, `totp` a sealed seed of which no code counts twice: `totp_step` is that of
+    the last one. `provider` is issuer and subject of an OIDC account. Unique in email, and in provider."""
+
+    id = Text(primary_key=True)
+    email = Text()
     name = Text()
     role = Text()
     password = Text(null=True, default=None)
     totp = Text(null=True, default=None)
     totp_step = BigInt()
-    provider = Text(null=True, default=None, unique=True)
+    provider = Text(null=True, default=None)
     created = BigInt()
 
 
 class SessionRow(Table, tablename="sessions"):
-    """`hash` is that of the cookie."""
+    """`hash` is that of the cookie, and unique."""
 
     id = Text(primary_key=True)
-    hash = Text(unique=True)
+    hash = Text()
     user = ForeignKey(references=UserRow, null=False, on_delete=OnDelete.cascade, index=True)
     created = BigInt()
     seen = BigInt(index=True)
@@ -185,6 +305,17 @@ TABLES: Final[tuple[type[Table], ...]] = (
     FeedCursorRow,
     GapRow,
     SettingRow,
+    AuditRow,
+    OutboxRow,
+    OperationRow,
+    IncidentRow,
+    IncidentComponentRow,
+    UpdateRow,
+    TemplateRow,
+    MaintenanceRow,
+    MaintenanceComponentRow,
+    OverrideRow,
+    AcknowledgementRow,
     UserRow,
     SessionRow,
     TokenRow,

@@ -33,7 +33,8 @@ async def take(transaction: Transaction, key: str, now: datetime, wait: Callable
     failures = 1 if lapsed else known["failures"] + 1
     until = to_ms(now) + round(wait(failures) * 1000)
     taken = await transaction.execute(
-        "UPDATE tries SET failures = {}, until = {}, at = {} WHERE key = {} AND failures = {} AND until <= {}",
+        "UPDATE tries SET failures = {}, until = {}, at = {}"
+        " WHERE key = {} AND failures = {} AND until <= {}",
         failures, until, to_ms(now), key, known["failures"], to_ms(now),
     )  # fmt: skip
     # Another try of the same key came in between, which Postgres allows.
