@@ -28,10 +28,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/metrics.py": ("app.domain",),
     "app/redis_nodes.py": ("app.config",),
     "app/feed.py": ("app.domain", "app.redis_nodes"),
-    "app/security": ("app.config",),
+    "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": (*SERVER, "app.db"),
+    "app/live": (*SERVER, "app.db", "app.security"),
     "app/outbox.py": ("app.db", "app.feed"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "app.pages",
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
-    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
     "app/cli.py": ("app", "workers"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
@@ -61,7 +61,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES, "app/reach.py"),
+    "h11": ("app/security/fetch.py",),
+    "argon2": ("app/security/passwords.py",),
+    "pyotp": ("app/security/second_factor.py",),
+    "joserfc": ("app/security/oidc.py",),
+    "ssl": (PROBES, "app/reach.py", "app/security/fetch.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
@@ -70,7 +74,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "typing"}
+DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

@@ -225,8 +225,8 @@ class AcknowledgementRow(Table, tablename="acknowledgements"):
 
 
 class UserRow(Table, tablename="users"):
-    """`password` is an argon2id hash, `totp` a sealed seed of which no code counts twice: `totp_step` is that of
-    the last one. `provider` is issuer and subject of an OIDC account. Unique in email, and in provider."""
+    """`password` is an argon2id hash, `totp` a sealed seed, `totp_step` that of its last code: none counts
+    twice. `provider` is issuer and subject of an OIDC account. Unique in email, and in provider."""
 
     id = Text(primary_key=True)
     email = Text()

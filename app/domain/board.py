@@ -13,7 +13,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.dependencies import Dependencies, Parent, members_of
-from app.domain.events import CatalogChange, Logged, Retelling, Sample, Samples, Silence, StateChange
+from app.domain.events import (
+    CatalogChange,
+    Logged,
+    Retelling,
+    Revoked,
+    Sample,
+    Samples,
+    Silence,
+    StateChange,
+)
 from app.domain.kinds.group import needed_of
 from app.domain.monitor import Catalog, Component, Monitor
 from app.domain.result import Outcome
@@ -116,6 +125,8 @@ class Board:
                     return None
                 changes = self._adopt(event.catalog, event.at)
                 return Patch(id=id, at=event.at, changes=tuple(changes), catalog=True)
+            case Revoked():
+                return None
 
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)

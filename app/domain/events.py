@@ -72,6 +72,14 @@ class CatalogChange(Struct, frozen=True, kw_only=True, tag="catalog"):
     catalog: Catalog
 
 
+class Revoked(Struct, frozen=True, kw_only=True, tag="revoked"):
+    """Somebody may no longer watch: `owner` is `token/<id>`, `wall/<id>`, `session/<id>` or `user/<id>`. No
+    board changes by it, but the streams that are open in that name end."""
+
+    at: Instant
+    owner: str
+
+
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     """A worker is alive and reaches Redis. It also carries what an operator wants to know of it: how many
     probes ended how, how late they started (seconds, the worst since the last beat), and what had to be
@@ -109,7 +117,7 @@ class Known(Struct, frozen=True):
     age: float
 
 
-Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange
+Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange | Revoked
 Event: TypeAlias = Logged | Beat
 
 
