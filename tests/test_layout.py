@@ -28,11 +28,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/metrics.py": ("app.domain",),
     "app/redis_nodes.py": ("app.config",),
     "app/feed.py": ("app.domain", "app.redis_nodes"),
-    "app/security": ("app.config",),
+    "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
-    "app/live": (*SERVER, "app.db", "app.markdown"),
+    "app/live": (*SERVER, "app.db", "app.markdown", "app.security"),
     "app/outbox.py": ("app.db", "app.feed"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.api", "app.pages"),
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
-    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
     "app/commands": ("app", "workers"),
     "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
@@ -67,7 +67,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES, "app/reach.py"),
+    "h11": ("app/security/fetch.py",),
+    "argon2": ("app/security/passwords.py",),
+    "pyotp": ("app/security/second_factor.py",),
+    "joserfc": ("app/security/oidc.py",),
+    "ssl": (PROBES, "app/reach.py", "app/security/fetch.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
@@ -80,6 +84,7 @@ DOMAIN_KNOWS = {
     *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
     *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
+DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",
