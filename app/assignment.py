@@ -48,9 +48,9 @@ class Assignment:
             if self.problem is not None:
                 log.info("the config file is good again")
             self.problem = None
-            for warning in warnings(said):
+            for warning in warnings(said.catalog):
                 log.warning("a word on the config file", warning=warning)
-            self._wanted = said
+            self._wanted = said.catalog
             self._read += 1
             if self._hub.linked.is_set():
                 await self._tell()

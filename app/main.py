@@ -14,7 +14,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
 from app import metrics
-from app.api import health
+from app.api import health, schema
 from app.assignment import Assignment
 from app.config import Config
 from app.db.engine import Database, connect
@@ -108,6 +108,7 @@ def create_app(server: Server) -> Litestar:
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config),
             *static.routes(),
+            *schema.routes(),
         ],
         before_send=[_harden],
         openapi_config=None,

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/live": (*SERVER, "app.db"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
