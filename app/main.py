@@ -13,10 +13,11 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
-from app import metrics
+from app import metrics, outbox
 from app.api import health, schema
 from app.assignment import Assignment
 from app.config import Config
+from app.db.change import Changes
 from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
@@ -49,6 +50,7 @@ class Server:
         assert config.redis_url is not None, "a server needs the URL of a Redis"
         self.config = config
         self.history = History(database)
+        self.changes = Changes(database)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
@@ -127,6 +129,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
+        ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),
     ]

@@ -13,6 +13,7 @@ from app.config import Config
 from app.db.engine import Database, connect
 from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
+from app.db.tables import TABLES, FeedCursorRow
 from app.domain.board import Board
 from app.domain.events import Logged, order
 from app.domain.standing import State
@@ -38,8 +39,9 @@ async def a_database(url: str) -> AsyncIterator[Database]:
 async def empty(database: Database) -> None:
     """As it was when it was made."""
     async with database.writing() as transaction:
-        for table in ("monitors", "components", "groups", "spans", "latency_rollups", "gaps", "settings"):
-            await transaction.execute(f"DELETE FROM {table}")
+        for table in reversed(TABLES):
+            if table is not FeedCursorRow:
+                await transaction.execute(f"DELETE FROM {table._meta.tablename}")
         await transaction.execute("UPDATE feed_cursor SET at = '0-0'")
 
 

@@ -31,11 +31,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/security": ("app.config",),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": (*SERVER, "app.db"),
+    "app/markdown.py": (),
+    "app/live": (*SERVER, "app.db", "app.markdown"),
+    "app/outbox.py": ("app.db", "app.feed"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
-    "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
+    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
+    "app/main.py": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.api"),
+        "app.pages",
+    ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
     "app/cli.py": ("app", "workers"),
@@ -54,6 +59,9 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "markdown_it": ("app/markdown.py",),
+    "nh3": ("app/markdown.py",),
+    "dateutil": ("app/domain/recurrence.py",),
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
@@ -66,7 +74,10 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "typing"}
+DOMAIN_KNOWS = {
+    *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
+    *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
+}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

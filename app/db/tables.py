@@ -9,7 +9,7 @@ constraints break SQLite.
 
 from typing import Final
 
-from piccolo.columns import BigInt, BigSerial, ForeignKey, Integer, Text
+from piccolo.columns import BigInt, BigSerial, Boolean, ForeignKey, Integer, Text
 from piccolo.columns.base import OnDelete
 from piccolo.table import Table
 
@@ -104,6 +104,131 @@ class SettingRow(Table, tablename="settings"):
     value = Text()
 
 
+class AuditRow(Table, tablename="audit_log"):
+    """One change by one actor. `before` and `after` are JSON, null where there was nothing."""
+
+    id = BigSerial(primary_key=True)
+    at = BigInt(index=True)
+    kind = Text()
+    name = Text()
+    address = Text()
+    verb = Text()
+    subject = Text(index=True)
+    before = Text(null=True, default=None)
+    after = Text(null=True, default=None)
+
+
+class OutboxRow(Table, tablename="outbox"):
+    """An event that is stored and perhaps not yet told. SQLite gives the ids of deleted rows again, so the
+    feed knows an event by `key`."""
+
+    id = BigSerial(primary_key=True)
+    key = Text()
+    event = Text()
+
+
+class OperationRow(Table, tablename="operations"):
+    """What operators had said up to the recorder's cursor: the last event on each thing, as JSON. The board
+    is made of it; what the tables below hold may be newer."""
+
+    key = Text(primary_key=True)
+    event = Text()
+
+
+class IncidentRow(Table, tablename="incidents"):
+    """`impact_set` if an operator chose the impact. That of a rule is named by what it is about, so that
+    several servers open one."""
+
+    id = Text(primary_key=True)
+    title = Text()
+    status = Text()
+    impact = Text()
+    impact_set = Boolean()
+    since = BigInt(index=True)
+    updated = BigInt()
+    resolved = BigInt(null=True, default=None)
+    next_update_by = BigInt(null=True, default=None)
+    draft = Boolean()
+    rule = Text()
+    acknowledged = Text()
+    acknowledged_until = BigInt(null=True, default=None)
+    version = Integer()
+
+
+class IncidentComponentRow(Table, tablename="incident_components"):
+    """`status` is null where the component goes on as its probes say. History outlives the catalog, so it
+    refers to no component row."""
+
+    id = BigSerial(primary_key=True)
+    incident = ForeignKey(references=IncidentRow, null=False, on_delete=OnDelete.cascade, index=True)
+    component = Text(index=True)
+    status = Text(null=True, default=None)
+    position = Integer()
+
+
+class UpdateRow(Table, tablename="updates"):
+    """What was said of an incident or a maintenance, in Markdown: the `n`th of its subject. `private` ones
+    are for operators."""
+
+    id = BigSerial(primary_key=True)
+    subject = Text(index=True)
+    n = Integer()
+    at = BigInt()
+    status = Text()
+    words = Text()
+    private = Boolean()
+    author = Text()
+
+
+class TemplateRow(Table, tablename="templates"):
+    name = Text(primary_key=True)
+    title = Text()
+    status = Text()
+    words = Text()
+
+
+class MaintenanceRow(Table, tablename="maintenances"):
+    """One occurrence of a `series`, whose id is that of the first one. The series began at `first`, and each
+    lasts `lasts` milliseconds by the clock on the wall of `time_zone`."""
+
+    id = Text(primary_key=True)
+    series = Text(index=True)
+    title = Text()
+    status = Text()
+    words = Text()
+    starts = BigInt(index=True)
+    ends = BigInt()
+    recurrence = Text()
+    time_zone = Text()
+    first = BigInt()
+    lasts = BigInt()
+    version = Integer()
+
+
+class MaintenanceComponentRow(Table, tablename="maintenance_components"):
+    id = BigSerial(primary_key=True)
+    maintenance = ForeignKey(references=MaintenanceRow, null=False, on_delete=OnDelete.cascade, index=True)
+    component = Text(index=True)
+    position = Integer()
+
+
+class OverrideRow(Table, tablename="overrides"):
+    """A status set by hand, until it is released."""
+
+    component = Text(primary_key=True)
+    status = Text()
+    at = BigInt()
+    author = Text()
+
+
+class AcknowledgementRow(Table, tablename="acknowledgements"):
+    component = Text(primary_key=True)
+    words = Text()
+    at = BigInt()
+    until = BigInt(null=True, default=None)
+    author = Text()
+
+
 TABLES: Final[tuple[type[Table], ...]] = (
     GroupRow,
     ComponentRow,
@@ -114,4 +239,15 @@ TABLES: Final[tuple[type[Table], ...]] = (
     FeedCursorRow,
     GapRow,
     SettingRow,
+    AuditRow,
+    OutboxRow,
+    OperationRow,
+    IncidentRow,
+    IncidentComponentRow,
+    UpdateRow,
+    TemplateRow,
+    MaintenanceRow,
+    MaintenanceComponentRow,
+    OverrideRow,
+    AcknowledgementRow,
 )

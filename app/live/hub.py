@@ -133,7 +133,7 @@ class Hub:
 
     def push(self, patch: Patch) -> None:
         """Send a patch to all whom it concerns. Latency alone waits for the next beat: it is no news."""
-        if not patch.changes and not patch.notes:
+        if not patch.is_news:
             self._new_to_walls |= patch.latency
             self._new_to_pages |= patch.latency
             self._measured = patch.id

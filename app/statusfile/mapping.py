@@ -13,13 +13,14 @@ import yaml
 from msgspec import UNSET, Struct
 
 from app.domain.monitor import Expect
+from app.domain.refused import CONTROL
 from app.domain.words import Headers
 from app.statusfile import values
 from app.statusfile.forms import reading
 from app.statusfile.kinds import KINDS, NEVER_REPEATED, Word, own_words, words_of
 from app.statusfile.problem import Problems, Wrong, listed, quote
 from app.statusfile.tree import PLAIN, is_list, is_mapping, is_null, is_scalar, kind_of, line_of, written
-from app.statusfile.values import CONTROL, Reading
+from app.statusfile.values import Reading
 
 _PROBED: Final = tuple(kind for kind, words in KINDS.items() if words.probed)
 # Those that every kind has, or every kind that is probed.

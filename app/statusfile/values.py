@@ -17,13 +17,11 @@ import msgspec
 import re2  # type: ignore[import-untyped]
 import yaml
 
+from app.domain.refused import CONTROL, CONTROL_BUT_LINES
 from app.statusfile.problem import Wrong, cut, quote
 from app.statusfile.tree import PLAIN, UNTAGGED, refuse_tag, scalar, written
 
 VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
-# Cc, line and paragraph separators, surrogates, and the signs that turn the direction of what follows.
-CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROL_BUT_LINES = re.compile(CONTROL.pattern.replace("\x00-\x1f", "\x00-\x08\x0b\x0c\x0e-\x1f"))
 
 T = TypeVar("T")
 Reading: TypeAlias = Callable[[yaml.Node], T]
@@ -31,7 +29,7 @@ Reading: TypeAlias = Callable[[yaml.Node], T]
 
 def text_of(node: yaml.Node, longest: int, lines: bool = False, variables: bool = False) -> str:
     text = scalar(node)
-    if odd := (_CONTROL_BUT_LINES if lines else CONTROL).search(text):
+    if odd := (CONTROL_BUT_LINES if lines else CONTROL).search(text):
         raise Wrong(f"holds the control character U+{ord(odd[0]):04X}: take it out")
     if len(text) > longest:
         raise Wrong(f"is too long ({len(text):,} characters): at most {longest:,}")
