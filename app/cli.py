@@ -18,7 +18,9 @@ from app.config import Config, ConfigError
 from app.reach import Refused, greet_redis, reach
 
 if TYPE_CHECKING:
+    from app.domain.actor import Actor
     from app.domain.monitor import Catalog
+    from app.importing.harvest import Harvest
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PROG = "statuswire"
@@ -87,11 +89,49 @@ def _parser() -> argparse.ArgumentParser:
     check = checks.add_parser("check", help="name every mistake in a config file with its line")
     check.add_argument("file", metavar="FILE", type=Path)
     check.set_defaults(run=_check)
+    _add_catalog_commands(checks)
+    _add_imports(command("import", _no_command, "take over what another status page has"))
     bench = command("bench", _bench, "run one of the benchmarks in bench/")
     bench.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_benches()) or 'none here'}")
     bench.add_argument("--quick", action="store_true", help="end within 45 s")
     command("version", _version, "print the version")
     return parser
+
+
+def _add_catalog_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    def add(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    export = add("export", _export, "print all that runs, from file and database, as one config file")
+    plan = add("plan", _plan, "show what `config apply` would change in what runs")
+    apply = add("apply", _apply, "put what a config file says into the database")
+    for parser in (plan, apply):
+        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("--prune", action="store_true", help="take out of the database what it lacks")
+    for parser in (export, plan, apply):
+        parser.add_argument("--json", action="store_true", help="for programs")
+        _add_places(parser)
+    add("schema", _schema, "print the JSON Schema of the file, for editors")
+    add("password", _password, "ask for a page's password, and print what stands for it in the file")
+
+
+def _add_imports(parser: argparse.ArgumentParser) -> None:
+    sources = parser.add_subparsers(title="sources", metavar="SOURCE", required=True)
+    for source, file, words in (
+        ("uptime-kuma", "FILE.db", "the kuma.db of Uptime Kuma, 1.23 or 2.x"),
+        ("gatus", "FILE.yaml", "the config file of Gatus"),
+        ("statuspage", "FILE-or-URL", "a page of Atlassian Statuspage, or what its API answers"),
+    ):
+        added = sources.add_parser(source, help=words, description=words[0].upper() + words[1:] + ".")
+        added.add_argument("file", metavar=file)
+        added.add_argument(
+            "--apply", action="store_true", help="into the database; without it, a config file is printed"
+        )
+        added.add_argument("--json", action="store_true", help="for programs")
+        added.set_defaults(run=_import, source=source)
+        _add_places(added)
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -302,6 +342,95 @@ def _check(arguments: argparse.Namespace) -> int:
     counts = f"{len(catalog.components)} components, {sum(1 for _ in catalog.monitors())} monitors"
     print(f"{arguments.file}: {counts}, no mistakes")
     return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    config = _with_database(arguments)
+    from app.catalog_command import export
+
+    export(config, arguments.json)
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    catalog, config = _load(arguments.file), _with_database(arguments)
+    from app.catalog_command import plan
+
+    plan(config, catalog, arguments.prune, arguments.json)
+    return 0
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    catalog, config = _load(arguments.file), _with_database(arguments)
+    from app import catalog_command
+    from app.domain import refused
+
+    try:
+        catalog_command.apply(config, catalog, arguments.prune, arguments.json, _console())
+    except refused.Refused as error:
+        raise Refused(str(error)) from None
+    return 0
+
+
+def _console() -> "Actor":
+    from getpass import getuser
+
+    from app.domain.actor import Actor
+
+    try:
+        return Actor("console", getuser())
+    except (KeyError, OSError, ImportError):
+        return Actor("console", str(os.getuid()))
+
+
+def _with_database(arguments: argparse.Namespace) -> Config:
+    config = _config(arguments)
+    _database_has_tables(config)
+    return config
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from app.statusfile.schema import schema_text
+
+    print(schema_text(), end="")
+    return 0
+
+
+def _password(_: argparse.Namespace) -> int:
+    from getpass import getpass
+
+    from app.security.page_password import LEAST, hashed
+
+    password = getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if len(password) < LEAST:
+        raise Refused(f"this password is too short; give one of at least {LEAST} characters.")
+    print(hashed(password))
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from app.importing.command import harvest_of, show
+    from app.importing.harvest import NotReadable
+
+    try:
+        harvest = harvest_of(arguments.source, arguments.file)
+    except NotReadable as error:
+        raise Refused(f"{arguments.file[:200]!r} cannot be taken over: {error}") from None
+    show(harvest, arguments.json)
+    if arguments.apply:
+        _take_over(arguments, harvest)
+    return 0
+
+
+def _take_over(arguments: argparse.Namespace, harvest: "Harvest") -> None:
+    config = _with_database(arguments)
+    from app import catalog_command
+    from app.domain import refused
+
+    try:
+        catalog_command.take_over(config, harvest.catalog(), _console())
+    except refused.Refused as error:
+        raise Refused(str(error)) from None
 
 
 def _load(file: Path) -> "Catalog":

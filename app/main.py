@@ -27,6 +27,7 @@ from app.live import streams, watch
 from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
+from app.model import Model
 from app.pages import public, static, wall
 
 log = structlog.get_logger("server")
@@ -51,13 +52,14 @@ class Server:
         self.config = config
         self.history = History(database)
         self.changes = Changes(database)
+        self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
-        self.assignment = Assignment(config.config_file, self.feed, self.hub)
+        self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.app = create_app(self)
 
     def report(self) -> dict[str, str]:
@@ -137,6 +139,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 async def _load(server: Server) -> None:
     board = await server.recorder.load()
+    await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
     # Another server may have recorded more between the two: that is still to come by the feed.
     past = [patch for patch in past if order(patch.id) <= order(board.id)]

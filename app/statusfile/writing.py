@@ -58,20 +58,23 @@ def duration(seconds: float) -> Bare:
 
 def _tree(catalog: Catalog) -> Tree:
     sections = {
-        "page": _page(catalog.page),
-        "pages": [_page(page) for page in catalog.pages],
+        "page": page_tree(catalog.page),
+        "pages": [page_tree(page) for page in catalog.pages],
         "groups": [
-            {"name": group, "components": [_component(c) for c in catalog.components if c.group == group]}
+            {"name": group, "components": [component_tree(c) for c in catalog.components if c.group == group]}
             for group in catalog.groups
         ],
-        "components": [_component(c) for c in catalog.components if c.group is None],
+        "components": [component_tree(c) for c in catalog.components if c.group is None],
     }
+    if catalog.components and catalog.components[0].group is None:
+        # The reader keeps the order of the two.
+        sections["groups"] = sections.pop("groups")
     said = {section: its for section, its in sections.items() if its}
     # A file has to say something.
     return said or {"components": []}
 
 
-def _page(page: Page) -> Tree:
+def page_tree(page: Page) -> Tree:
     default = Page()
     given = {
         name: getattr(page, name)
@@ -83,7 +86,7 @@ def _page(page: Page) -> Tree:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
-def _component(component: Component) -> Tree:
+def component_tree(component: Component) -> Tree:
     said: Tree = {"name": component.name, "slug": component.slug}
     if component.description:
         said["description"] = component.description
