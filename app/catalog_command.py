@@ -19,6 +19,7 @@ from app.domain.actor import Actor
 from app.domain.instant import from_seconds
 from app.domain.merge import beside, merged, ruled_by_file, with_all_of
 from app.domain.monitor import Catalog
+from app.importing.harvest import Harvest
 from app.model import Model
 from app.statusfile.difference import Step, readable, steps
 from app.statusfile.disk import read_from
@@ -28,26 +29,25 @@ from app.statusfile.writing import write
 T = TypeVar("T")
 
 
-def export(config: Config, as_json: bool) -> None:
+def export(config: Config, as_json: bool) -> str:
     async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str]]:
         file = ruled_by_file(running, model.defined)
         return running, {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
 
     catalog, origins = _with_model(config, go)
     if as_json:
-        _print_json({"config": write(catalog), "revision": catalog.revision, "origins": origins})
-    else:
-        print(write(catalog), end="")
+        return _json({"config": write(catalog), "revision": catalog.revision, "origins": origins})
+    return write(catalog)
 
 
-def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> None:
+def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:
     async def go(model: Model, running: Catalog) -> list[Step]:
         return _planned(model, running, given, prune)
 
-    _show(_with_model(config, go), as_json)
+    return _shown(_with_model(config, go), as_json)
 
 
-def apply(config: Config, given: Catalog, prune: bool, as_json: bool, actor: Actor) -> None:
+def apply(config: Config, given: Catalog, prune: bool, as_json: bool, actor: Actor) -> str:
     """Raises Refused where the file that runs rules what would change."""
 
     async def go(model: Model, running: Catalog) -> list[Step]:
@@ -56,7 +56,19 @@ def apply(config: Config, given: Catalog, prune: bool, as_json: bool, actor: Act
         await model.change(actor, from_seconds(time.time()), edit)
         return found
 
-    _show(_with_model(config, go), as_json)
+    return _shown(_with_model(config, go), as_json)
+
+
+def take_over(config: Config, harvest: Harvest, actor: Actor) -> str:
+    """What an importer brought, into the database. Raises Refused where the file that runs rules it."""
+
+    async def go(model: Model, running: Catalog) -> str:
+        given = harvest.catalog()
+        edit = with_all_of(beside(given, ruled_by_file(running, model.defined)), False)
+        found = await model.change(actor, from_seconds(time.time()), edit)
+        return f"{len(found)} taken over into the database"
+
+    return _with_model(config, go)
 
 
 def _planned(model: Model, running: Catalog, given: Catalog, prune: bool) -> list[Step]:
@@ -84,12 +96,9 @@ def _with_model(config: Config, go: Callable[[Model, Catalog], Awaitable[T]]) ->
     return asyncio.run(run())
 
 
-def _show(found: list[Step], as_json: bool) -> None:
-    if as_json:
-        _print_json({"changes": found})
-    else:
-        print("\n".join(readable(found)))
+def _shown(found: list[Step], as_json: bool) -> str:
+    return _json({"changes": found}) if as_json else "\n".join([*readable(found), ""])
 
 
-def _print_json(value: Any) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"

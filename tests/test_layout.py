@@ -36,6 +36,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/outbox.py": ("app.db", "app.feed"),
     "app/model.py": ("app.domain", "app.db", "app.statusfile"),
     "app/importing": ("app.domain", "app.statusfile"),
+    "app/catalog_command.py": (
+        *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+    ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
@@ -45,7 +48,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
-    "app/cli.py": ("app", "workers"),
+    "app/commands": ("app", "workers"),
+    "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
 

@@ -4,7 +4,6 @@ Nothing is changed unless it is asked for: without --apply the file goes to stan
 beside it to standard error.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -27,15 +26,11 @@ def harvest_of(source: str, file: str) -> Harvest:
     return SOURCES[source](Path(file))
 
 
-def show(harvest: Harvest, as_json: bool) -> None:
-    """The file and the report, and how much there is beside them."""
+def shown(harvest: Harvest, as_json: bool) -> tuple[str, str]:
+    """What goes to standard output, and the report."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(_as_json(harvest)), indent=2).decode())
-        return
-    print(harvest.text(), end="")
-    for line in harvest.report():
-        print(line, file=sys.stderr)
-    print(summary(harvest), file=sys.stderr)
+        return msgspec.json.format(msgspec.json.encode(_as_json(harvest)), indent=2).decode() + "\n", ""
+    return harvest.text(), "\n".join([*harvest.report(), summary(harvest), ""])
 
 
 def summary(harvest: Harvest) -> str:
