@@ -30,6 +30,7 @@ from app.domain.events import (
     Logged,
     Operation,
     Retelling,
+    Revoked,
     Samples,
     Silence,
     StateChange,
@@ -289,6 +290,8 @@ class _Work:
             case CatalogChange():
                 self._adopt(id, event)
                 return
+            case Revoked():
+                pass
             case _:
                 self._operations[key_of(event)] = event
                 # Spans do not hold what an operator said, so what is told of them would lack it.

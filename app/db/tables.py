@@ -240,6 +240,77 @@ class AcknowledgementRow(Table, tablename="acknowledgements"):
     author = Text()
 
 
+class UserRow(Table, tablename="users"):
+    """`password` is an argon2id hash, `totp` a sealed seed, `totp_step` that of its last code: none counts
+    twice. `provider` is issuer and subject of an OIDC account. Unique in email, and in provider."""
+
+    id = Text(primary_key=True)
+    email = Text()
+    name = Text()
+    role = Text()
+    password = Text(null=True, default=None)
+    totp = Text(null=True, default=None)
+    totp_step = BigInt()
+    provider = Text(null=True, default=None)
+    created = BigInt()
+
+
+class SessionRow(Table, tablename="sessions"):
+    """`hash` is that of the cookie, and unique."""
+
+    id = Text(primary_key=True)
+    hash = Text()
+    user = ForeignKey(references=UserRow, null=False, on_delete=OnDelete.cascade, index=True)
+    created = BigInt()
+    seen = BigInt(index=True)
+    address = Text()
+    browser = Text()
+
+
+class TokenRow(Table, tablename="tokens"):
+    """`scopes`, `pages` and `addresses` are JSON lists."""
+
+    id = Text(primary_key=True)
+    hash = Text()
+    name = Text()
+    scopes = Text()
+    pages = Text()
+    addresses = Text()
+    created = BigInt()
+    expires = BigInt(null=True, default=None)
+    last_used = BigInt(null=True, default=None)
+    made_by = Text()
+
+
+class WallRow(Table, tablename="walls"):
+    id = Text(primary_key=True)
+    hash = Text()
+    name = Text()
+    page = Text()
+    created = BigInt()
+    last_seen = BigInt(null=True, default=None)
+    made_by = Text()
+
+
+class TryRow(Table, tablename="tries"):
+    """Failures to sign in, in a row, of an account, a browser or an address; none is heard before `until`."""
+
+    key = Text(primary_key=True)
+    failures = Integer()
+    until = BigInt()
+    at = BigInt(index=True)
+
+
+class AnswerRow(Table, tablename="answers"):
+    """What was answered to an Idempotency-Key, sealed: it may have a token in it. `asked` is the hash of the
+    request."""
+
+    key = Text(primary_key=True)
+    asked = Text()
+    answer = Text()
+    at = BigInt(index=True)
+
+
 TABLES: Final[tuple[type[Table], ...]] = (
     GroupRow,
     ComponentRow,
@@ -262,4 +333,10 @@ TABLES: Final[tuple[type[Table], ...]] = (
     MaintenanceComponentRow,
     OverrideRow,
     AcknowledgementRow,
+    UserRow,
+    SessionRow,
+    TokenRow,
+    WallRow,
+    TryRow,
+    AnswerRow,
 )

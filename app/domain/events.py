@@ -107,6 +107,14 @@ class Acknowledgement(Struct, frozen=True, omit_defaults=True, kw_only=True, tag
     until: Instant | None = None
 
 
+class Revoked(Struct, frozen=True, kw_only=True, tag="revoked"):
+    """Somebody may no longer watch: `owner` is `token/<id>`, `wall/<id>`, `session/<id>` or `user/<id>`. No
+    board changes by it, but the streams that are open in that name end."""
+
+    at: Instant
+    owner: str
+
+
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     """A worker is alive and reaches Redis. It also carries what an operator wants to know of it: how many
     probes ended how, how late they started (seconds, the worst since the last beat), and what had to be
@@ -145,7 +153,7 @@ class Known(Struct, frozen=True):
 
 
 Operation: TypeAlias = IncidentChange | MaintenanceChange | Override | Acknowledgement
-Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange | Operation
+Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange | Operation | Revoked
 Event: TypeAlias = Logged | Beat
 
 
