@@ -13,7 +13,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
-from app.api import health
+from app.api import health, schema
 from app.api.v1 import routes as v1
 from app.api.v1.problem import answer_error
 from app.assignment import Assignment
@@ -29,6 +29,7 @@ from app.live import streams, watch
 from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
+from app.model import Model
 from app.pages import account, login, public, static, wall
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
@@ -61,6 +62,7 @@ class Server:
         self.config = config
         self.history = History(database)
         self.changes = Changes(database)
+        self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
@@ -68,7 +70,7 @@ class Server:
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
         self.attendance = Attendance(self.changes, self.hub)
-        self.assignment = Assignment(config.config_file, self.feed, self.hub)
+        self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
@@ -130,6 +132,7 @@ def create_app(server: Server) -> Litestar:
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config, server.callers),
             *static.routes(),
+            *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
             *account.routes(server.signin, server.callers),
             *v1.routes(server.changes, server.secrets, server.hub.now),
@@ -166,6 +169,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 async def _load(server: Server) -> None:
     board = await server.recorder.load()
+    await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
     # Another server may have recorded more between the two: that is still to come by the feed.
     past = [patch for patch in past if order(patch.id) <= order(board.id)]

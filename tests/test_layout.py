@@ -32,15 +32,20 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
-    "app/live": (*SERVER, "app.db", "app.markdown", "app.security"),
+    "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
     "app/outbox.py": ("app.db", "app.feed"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
-    "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live"),
+    "app/model.py": ("app.domain", "app.db", "app.statusfile"),
+    "app/importing": ("app.domain", "app.statusfile"),
+    "app/catalog_command.py": (
+        *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+    ),
+    "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
-        *("app.api", "app.pages"),
+        *("app.api", "app.pages", "app.model"),
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
@@ -55,7 +60,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
-    "sqlite3": ("app/db/",),
+    "sqlite3": ("app/db/", "app/importing/uptime_kuma.py"),
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
     "uvicorn": ("app/server.py", "app/live/handover.py"),
@@ -84,7 +89,6 @@ DOMAIN_KNOWS = {
     *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
     *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

@@ -29,6 +29,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
     kept = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
     return Catalog(
         page=kept.page,
+        pages=kept.pages,
         rules=kept.rules,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
@@ -37,6 +38,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
                 name=row["name"],
                 description=row["description"],
                 group=row["group"],
+                hidden=bool(row["hidden"]),
                 monitors=tuple(monitors.get(row["slug"], ())),
             )
             for row in components
@@ -48,7 +50,7 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    kept = Catalog(page=new.page, rules=new.rules)
+    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules)
     await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
@@ -56,10 +58,14 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
         [(name, n) for n, name in enumerate(new.groups)],
     )
     await transaction.execute_many(
-        'INSERT INTO components (slug, name, description, "group", position) VALUES ({}, {}, {}, {}, {})'
+        'INSERT INTO components (slug, name, description, "group", position, hidden)'
+        " VALUES ({}, {}, {}, {}, {}, {})"
         " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, description = excluded.description,"
-        ' "group" = excluded."group", position = excluded.position',
-        [(c.slug, c.name, c.description, c.group, n) for n, c in enumerate(new.components)],
+        ' "group" = excluded."group", position = excluded.position, hidden = excluded.hidden',
+        [
+            (each.slug, each.name, each.description, each.group, n, int(each.hidden))
+            for n, each in enumerate(new.components)
+        ],
     )
     await transaction.execute_many(
         "INSERT INTO monitors (key, component, position, definition) VALUES ({}, {}, {}, {})"

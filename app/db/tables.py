@@ -25,6 +25,7 @@ class ComponentRow(Table, tablename="components"):
     description = Text()
     group = ForeignKey(references=GroupRow, null=True, default=None, on_delete=OnDelete.set_null)
     position = Integer()
+    hidden = Integer(default=0)
 
 
 class MonitorRow(Table, tablename="monitors"):
@@ -97,6 +98,16 @@ class GapRow(Table, tablename="gaps"):
     after = Text()
     before = Text()
     at = BigInt()
+
+
+class DefinitionRow(Table, tablename="definitions"):
+    """What operators define here and not in the file: a group, a component or a page as JSON. `key` is
+    `component/website`. What runs is made of these and of the file; the tables above have that."""
+
+    key = Text(primary_key=True)
+    kind = Text()
+    position = Integer()
+    definition = Text()
 
 
 class SettingRow(Table, tablename="settings"):
@@ -309,6 +320,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     LatencyRollupRow,
     FeedCursorRow,
     GapRow,
+    DefinitionRow,
     SettingRow,
     AuditRow,
     OutboxRow,
