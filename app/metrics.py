@@ -49,6 +49,12 @@ TURNED_AWAY = Counter(
     "Connections cut at once because their address had too many open that were no streams.",
     registry=REGISTRY,
 )
+CROWDED = Counter(
+    "statuswire_crowded_total",
+    "Streams that were not opened, by the limit that stood against it; see docs/PUSH.md.",
+    ["limit"],
+    registry=REGISTRY,
+)
 PROBE_TO_PUSH = Histogram(
     "statuswire_probe_to_push_seconds",
     "From the worker having an answer to the frame leaving the hub.",

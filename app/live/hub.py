@@ -270,13 +270,16 @@ class Hub:
     def admit(self, audience: Audience, address: str) -> None:
         """Crowded if there is no room for one more viewer, for one more from there, or for one more
         audience."""
-        self._crowd.admit(address)
-        if audience != PUBLIC and audience not in self._stages:
-            if len(self._stages) >= AUDIENCES:
-                raise Crowded(
-                    1013, 503, 10, "There are too many different filters; try without `components`."
-                )
-            self._crowd.admit_filter(address, audience)
+        try:
+            self._crowd.admit(address)
+            if audience != PUBLIC and audience not in self._stages:
+                if len(self._stages) >= AUDIENCES:
+                    sentence = "There are too many different filters; try without `components`."
+                    raise Crowded("filters", 1013, 503, 10, sentence)
+                self._crowd.admit_filter(address, audience, self._monotonic())
+        except Crowded as crowded:
+            metrics.CROWDED.labels(crowded.limit).inc()
+            raise
 
     def join(
         self,
@@ -292,6 +295,8 @@ class Hub:
         self.admit(audience, address)
         if (stage := self._stages.get(audience)) is None:
             stage = self._stages[audience] = Stage(audience, self.board, self._complete_since)
+            if audience != PUBLIC:
+                self._crowd.begin_filter(address, self._monotonic())
         missed = None
         if since is not None:
             missed = stage.missed(since, self.board, self._past, self._complete_since)
