@@ -21,6 +21,7 @@ from app.db.engine import DatabaseDown
 from app.live.crowd import Doorstep
 from app.live.handover import WebSocketDoor, door
 from app.live.hub import Hub
+from app.live.peer import narrow
 from app.main import opened
 
 log = structlog.get_logger("server")
@@ -148,6 +149,7 @@ def _listen(host: str, port: int, is_shared: bool = False) -> socket.socket:
     if is_shared:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # Sockets that are accepted inherit these.
+    narrow(sock)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

@@ -6,8 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-import pytest
-
 from app.live.cast import SLICE, Cast, Caster
 from app.live.frames import Frame, Line
 from app.live.peer import NEVER, Peer
@@ -52,12 +50,6 @@ async def a_peer(home: Home) -> tuple[Peer, socket.socket]:
     peer = Peer(transport, home, Line.RAW_SSE, False, set())
     peer.next = 1
     return peer, theirs
-
-
-@pytest.fixture(autouse=True)
-def over_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pair has no TCP to be tuned."""
-    monkeypatch.setattr("app.live.peer._TCP_OPTIONS", ())
 
 
 def frame(text: bytes) -> Frame:

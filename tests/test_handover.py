@@ -545,6 +545,24 @@ def moved(ours: object, its: type) -> Iterator[str]:
                 yield name
 
 
+def remembered(method: object) -> set[str]:
+    """What a method sets on `self`."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method))))  # type: ignore[arg-type]
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def test_what_uvicorn_remembers_of_a_connection_our_door_remembers_in_its_place() -> None:
+    ours, its = (remembered(door.connection_made) for door in (handover.HttpDoor, HttpToolsProtocol))
+    assert its <= ours, what_to_do(f"uvicorn {uvicorn.__version__} sets {its - ours} in connection_made")
+    # And nothing under a name that has become another one there.
+    own = {name for name in ours if name.startswith("_")}
+    unknown = ours - own - its
+    assert not unknown, what_to_do(f"uvicorn {uvicorn.__version__} sets no {unknown} in connection_made")
+
+
 async def test_what_we_take_from_uvicorn_is_where_we_left_it() -> None:
     assert unknown(uvicorn.__version__) is None, unknown(uvicorn.__version__)
 

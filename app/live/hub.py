@@ -70,7 +70,7 @@ class Hub:
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
         self._flushing = False
-        self._beat: tuple[tuple[str, str, bool, int], Frame] | None = None
+        self._beat: tuple[tuple[str, bool, int], Frame] | None = None
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
@@ -211,6 +211,7 @@ class Hub:
         self._flush_latency(walls=True)
         if not walls_only:
             self._flush_latency(walls=False)
+        self._beat = None
         frame = self._beat_frame()
         for stage in self._stages.values():
             stage.beat(frame, True if walls_only else None, self._caster)
@@ -257,8 +258,9 @@ class Hub:
             stage.flush(self._caster)
 
     def _beat_frame(self) -> Frame:
-        """Encoded ten times a second at the most, however many come."""
-        key = self.board.id, self.feed_state, self.bad_file, int(self._wall_clock() * 10)
+        """Encoded ten times a second, however many come; and anew whenever the feed was lost or has come
+        back, for then all are told."""
+        key = self.board.id, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
             config = "bad" if self.bad_file else UNSET
             beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions, config)
