@@ -135,6 +135,8 @@ class HttpDoor(HttpToolsProtocol):
             # Of this request and no other: more may stand behind it already.
             way_out = (RELEASE, self._release) if self.scheme == "http" else (CUT, self._cut)
             cast(Any, cycle.scope)["extensions"] = {way_out[0]: partial(way_out[1], cycle)}
+            if cycle.scope["http_version"] == "1.0":
+                _leave_whole(cycle)
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
@@ -268,6 +270,25 @@ class HttpDoor(HttpToolsProtocol):
     def _hang_up(self) -> None:
         if self.scheme == "https":
             self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+
+def _leave_whole(cycle: RequestResponseCycle) -> None:
+    """HTTP/1.0 knows no chunks, in which uvicorn sends whatever does not say how long it is. Here such an
+    answer ends with its connection."""
+    send = cycle.send
+    is_endless = False
+
+    async def sending(message: Any) -> None:
+        nonlocal is_endless
+        if message["type"] == "http.response.start":
+            is_endless = not any(name.lower() == b"content-length" for name, _ in message["headers"])
+            if is_endless:
+                cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
+        elif is_endless and not message.get("more_body", False):
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = sending  # type: ignore[method-assign]
 
 
 def _place(address: Any) -> tuple[str, int] | None:
