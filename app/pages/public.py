@@ -56,7 +56,8 @@ def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]
             key,
             lambda: draw(
                 "page.html",
-                **{"style": look, "beat": beat, "id": id, "near": near, "bad_file": bad_file},
+                **{"style": look, "beat": beat, "pulse": config.beat, "id": id},
+                **{"near": near, "bad_file": bad_file},
                 **_shown(seen, feed, known, now, where, bars),
             ),
         )
