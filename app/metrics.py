@@ -55,6 +55,12 @@ CROWDED = Counter(
     ["limit"],
     registry=REGISTRY,
 )
+CAST_HOLD = Histogram(
+    "statuswire_cast_hold_seconds",
+    "For how long a cast to many held the event loop before it gave way to others.",
+    buckets=(0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1),
+    registry=REGISTRY,
+)
 PROBE_TO_PUSH = Histogram(
     "statuswire_probe_to_push_seconds",
     "From the worker having an answer to the frame leaving the hub.",
