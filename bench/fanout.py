@@ -13,13 +13,13 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 
 from msgspec import Struct, field
 
 from bench import cores, peers, plot, report
-from bench.contender import Contender, rest
+from bench.contender import Contender, Server, rest
 from bench.ours import Ours
 from bench.peers import Missing, Peer
 from bench.producer import COMPONENTS
@@ -65,7 +65,6 @@ class Fanout:
         self.contenders: dict[str, Contender] = {}
         self.one: Contender  # of ours, with one viewer: what an event costs however many watch
         self.handshakes = {kind: Handshakes() for kind in OURS}
-        self.held_ms: dict[tuple[str, int], float] = {}
         self.waited_ms: dict[str, list[float]] = {}
         self._rounds = rounds
         self._handshakes = handshakes
@@ -121,20 +120,18 @@ class Fanout:
         for contender in contenders:
             contender.weigh()
             await contender.say(2)  # to be warm
-        ours = {kind: self._server(kind) for kind in OURS}
-        before = {kind: await server.held() for kind, server in ours.items()}
         for done in range(self._rounds):
             if done and self._is_late(size):
                 break
             for contender in contenders:
-                await contender.say_apart(EVENTS[size])
+                async with holding(contender.server, contender.row.held_ms):
+                    await contender.say_apart(EVENTS[size])
         for done in range(BURST_ROUNDS):
             if done and self._is_late(size):
                 break
             for contender in self.contenders.values():
-                await contender.say_at_once(BURST)
-        for kind, server in ours.items():
-            self.held_ms[kind, size] = (await server.held()).longest_since(before[kind]) * 1000
+                async with holding(contender.server, contender.row.burst_held_ms):
+                    await contender.say_at_once(BURST)
         rounds = len(contenders[0].row.us)
         print(f"{size:,} viewers measured in {rounds} rounds, load average {cores.load()}", flush=True)
 
@@ -170,6 +167,17 @@ class Fanout:
         server = self.contenders[kind].server
         assert isinstance(server, Ours)
         return server
+
+
+@asynccontextmanager
+async def holding(server: Server, held_ms: list[float]) -> AsyncIterator[None]:
+    """Note the longest that casts of ours hold the event loop meanwhile."""
+    if not isinstance(server, Ours):
+        yield
+        return
+    before = await server.held()
+    yield
+    held_ms.append((await server.held()).longest_since(before) * 1000)
 
 
 class Asking(threading.Thread):
@@ -214,7 +222,7 @@ def figures(fanout: Fanout) -> dict[str, float]:
                 found[f"{kind}_last_client_ms_p{percent}_{size}"] = last
                 found[f"{kind}_last_client_ratio_p{percent}_{size}"] = last / floor.last(percent)
             found[f"{kind}_burst_deliveries_per_core_{size}"] = row.deliveries_per_core
-            found[f"{kind}_loop_hold_ms_{size}"] = fanout.held_ms[kind, size]
+            found[f"{kind}_loop_hold_ms_{size}"] = row.hold_ms
         found[f"floor_cpu_us_{size}"] = floor.cpu_us
         found[f"floor_last_client_ms_p50_{size}"] = floor.last(50)
         for name in ("queue_per_client", "socketio"):
