@@ -70,7 +70,7 @@ class Hub:
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
         self._flushing = False
-        self._beat: tuple[tuple[str, bool, int], Frame] | None = None
+        self._beat: tuple[tuple[str, bool, int], Frame, datetime] | None = None
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
@@ -212,7 +212,7 @@ class Hub:
         if not walls_only:
             self._flush_latency(walls=False)
         self._beat = None
-        frame = self._beat_frame()
+        frame, _ = self._beat_frame()
         for stage in self._stages.values():
             stage.beat(frame, True if walls_only else None, self._caster)
 
@@ -257,15 +257,15 @@ class Hub:
         for stage in tuple(self._stages.values()):
             stage.flush(self._caster)
 
-    def _beat_frame(self) -> Frame:
-        """Encoded ten times a second, however many come; and anew whenever the feed was lost or has come
-        back, for then all are told."""
+    def _beat_frame(self) -> tuple[Frame, datetime]:
+        """With the instant it tells. Encoded ten times a second, however many come; and anew whenever the
+        feed was lost or has come back, for then all are told."""
         key = self.board.id, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
-            config = "bad" if self.bad_file else UNSET
-            beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions, config)
-            self._beat = key, frames.beat(beat)
-        return self._beat[1]
+            config, now = "bad" if self.bad_file else UNSET, self.now()
+            beat = frames.Beat(self.board.id, rfc3339(now), self.feed_state, self.regions, config)
+            self._beat = key, frames.beat(beat), now
+        return self._beat[1:]
 
     # The viewers
 
@@ -308,7 +308,7 @@ class Hub:
         self._crowd.enter(address, None if audience == PUBLIC else audience)
         _resumes(why if missed is None else "replayed").inc()
         _viewers(viewer.line.kind).inc()
-        beat, now = self._beat_frame(), self.now()
+        beat, now = self._beat_frame()
         stage.join(viewer, missed, beat, self.board, now, why, self._monotonic(), greeting)
 
     def resync(self, viewer: Viewer) -> None:
