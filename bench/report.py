@@ -49,14 +49,22 @@ def ran(story: Coroutine[Any, Any, None], within: float) -> bool:
     return True
 
 
-def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) -> None:
-    """`reach` names for some of the figures the most they may be."""
+def close(
+    bench: str,
+    figures: Mapping[str, float],
+    reach: Mapping[str, float],
+    least: Mapping[str, float] | None = None,
+) -> None:
+    """`reach` names for some of the figures the most they may be, `least` for some the least."""
+    least = least or {}
+    missed = {name for name, limit in reach.items() if figures[name] > limit}
+    missed |= {name for name, limit in least.items() if figures[name] < limit}
     width = max(map(len, figures))
     print()
     for name, value in figures.items():
         limit = f"   reach <= {reach[name]:g}" if name in reach else ""
-        missed = "   MISSED" if name in reach and value > reach[name] else ""
-        print(f"  {name:<{width}}  {value:10.2f}{limit}{missed}")
+        limit += f"   reach >= {least[name]:g}" if name in least else ""
+        print(f"  {name:<{width}}  {value:10.2f}{limit}{'   MISSED' if name in missed else ''}")
     print()
     print(
         json.dumps(
@@ -66,7 +74,8 @@ def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) 
                 "machine": machine(),
                 "figures": {name: round(value, 3) for name, value in figures.items()},
                 "reach": dict(reach),
-                "ok": all(figures[name] <= limit for name, limit in reach.items()),
+                **({"least": dict(least)} if least else {}),
+                "ok": not missed,
             }
         )
     )

@@ -19,6 +19,11 @@ from app.domain.standing import State
 from app.feed import Gap, Heard
 from tests.make import a_batch, a_catalog, a_catalog_change, a_change, a_log, a_sample, after
 
+EMPTIED = (
+    *("monitors", "components", "groups", "spans", "notes", "gaps", "settings"),
+    *("latency_fresh", "latency_sheets"),
+)
+
 
 def config_for(url: str) -> Config:
     return Config.read({"DATABASE_URL": url})
@@ -38,7 +43,7 @@ async def a_database(url: str) -> AsyncIterator[Database]:
 async def empty(database: Database) -> None:
     """As it was when it was made."""
     async with database.writing() as transaction:
-        for table in ("monitors", "components", "groups", "spans", "latency_rollups", "gaps", "settings"):
+        for table in EMPTIED:
             await transaction.execute(f"DELETE FROM {table}")
         await transaction.execute("UPDATE feed_cursor SET at = '0-0'")
 

@@ -66,7 +66,17 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "typing"}
+DOMAIN_KNOWS = {
+    "msgspec",
+    "collections",
+    "datetime",
+    "enum",
+    "functools",
+    "hashlib",
+    "math",
+    "struct",
+    "typing",
+}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",
