@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from app.db.engine import Database
 from app.db.history import History
-from app.db.recorder import Recorder
-from app.domain.board import Board, Patch
+from app.db.recorder import Recorder, forget_notes
+from app.domain.board import Board, Note, Patch
 from app.domain.events import Logged
 from app.domain.instant import to_ms
 from app.domain.standing import State
@@ -31,7 +31,7 @@ from tests.make import (
     a_standing,
     after,
 )
-from tests.rows import empty, in_batches, long_log, record_all
+from tests.rows import empty, in_batches, long_log, record_all, rows
 
 pytest_plugins = ["tests.databases"]
 
@@ -58,7 +58,7 @@ def patches_of(log: list[tuple[str, Logged]]) -> list[Patch]:
             continue
         if patch.catalog:
             patches = []
-        elif patch.changes:
+        elif patch.changes or patch.notes:
             patches.append(replace(patch, latency={}))
     return patches
 
@@ -104,6 +104,47 @@ async def test_recent_patches_begin_behind_a_hole_in_the_log(database: Database,
     since, patches = await history.recent(500)
     assert since == "9-0"
     assert [patch.id for patch in patches] == ["10-0"]
+
+
+async def test_recent_patches_say_what_was_noted_beside_a_status_and_so_does_the_board(
+    database: Database, history: History
+) -> None:
+    """Also where the note alone was news: the shop was unknown before."""
+    router = a_component("router", a_monitor("router/icmp"))
+    shop = a_component("shop", a_monitor("shop/http", depends_on=("router",)))
+    log = a_log(
+        a_catalog_change(a_catalog(router, shop, "api", "web")),
+        a_change(DOWN, after(1), "api/http", flapping=True),
+        a_change(DOWN, after(2), "router/icmp"),
+        a_change(DOWN, after(3), "shop/http"),
+        a_change(DOWN, after(4), "api/http"),
+        a_change(DOWN, after(5), "web/http", flapping=True),
+    )
+    for item in log:
+        await record_all(Recorder(database), [item])
+    assert await history.recent(500) == ("1-0", patches_of(log))
+    assert [patch.notes for patch in patches_of(log)] == [
+        {"api": Note(flapping=True)},
+        {},
+        {"shop": Note(behind="router", name="Router")},
+        {"api": Note()},
+        {"web": Note(flapping=True)},
+    ]
+    board = await Recorder(database).load()
+    assert {slug: shown.note for slug, shown in board.shown.items()} == {
+        "router": Note(),
+        "shop": Note(behind="router", name="Router"),
+        "api": Note(),
+        "web": Note(flapping=True),
+    }
+
+
+async def test_notes_of_long_ago_are_let_go(database: Database) -> None:
+    changes = (a_change(DOWN, after(n), flapping=bool(n % 2)) for n in range(1, 30))
+    await record_all(Recorder(database), a_log(a_catalog_change(a_catalog()), *changes))
+    await forget_notes(database, keep=7)
+    found = await rows(database, "SELECT event FROM notes ORDER BY id")
+    assert [row["event"] for row in found] == [f"{n}-0" for n in range(24, 31)]
 
 
 async def test_an_event_of_which_not_all_can_be_told_is_not_told(

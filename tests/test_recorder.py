@@ -321,15 +321,15 @@ EARLY = EPOCH + timedelta(days=1)
 REGIONS = ("eu", "us", "ap")
 
 
-def quick(key: str, *regions: str) -> object:
+def quick(key: str, *regions: str, **other: object) -> object:
     """Best before 250 ms, so that silences come by themselves."""
-    return a_monitor(key, every=0.1, timeout=0.05, regions=regions)
+    return a_monitor(key, every=0.1, timeout=0.05, regions=regions, **other)
 
 
 CATALOGS = [
     a_catalog(
         a_component("api", quick("a", *REGIONS), quick("b", "eu")),
-        a_component("web", quick("w", "eu", "us"), group="G"),
+        a_component("web", quick("w", "eu", "us", depends_on=("b",)), group="G"),
         groups=("G", "H"),
     ),
     a_catalog(
@@ -358,7 +358,9 @@ def logs(draw: st.DrawFn) -> list[tuple[str, Logged]]:
         if kind == "s":
             events.append(
                 a_change(
-                    draw(states), instant(now), draw(monitors), draw(regions), instant(back), reason=kind
+                    *(draw(states), instant(now), draw(monitors), draw(regions), instant(back)),
+                    reason=kind,
+                    flapping=draw(st.booleans()),
                 )
             )
         elif kind == "r":

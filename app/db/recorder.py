@@ -208,17 +208,21 @@ class Recorder:
 
     async def _roll_up(self) -> None:
         try:
-            async with self._database.writing() as transaction:
-                await transaction.execute(
-                    "DELETE FROM notes WHERE id <="
-                    f" (SELECT id FROM notes ORDER BY id DESC LIMIT 1 OFFSET {KEEP_NOTES})"
-                )
+            await forget_notes(self._database)
             await latency.roll_up(self._database, _now())
         except DatabaseDown as error:
             log.warning("latencies could not be rolled up, will be later", why=str(error))
         except Exception as error:
             # Such as SumsDiffer. It must not take the trimming of the log with it.
             log.error("latencies could not be rolled up", exc_info=error)
+
+
+async def forget_notes(database: Database, keep: int = KEEP_NOTES) -> None:
+    """Let go of all but the last ones."""
+    async with database.writing() as transaction:
+        await transaction.execute(
+            f"DELETE FROM notes WHERE id <= (SELECT id FROM notes ORDER BY id DESC LIMIT 1 OFFSET {keep})"
+        )
 
 
 class _Work:
