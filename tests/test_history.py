@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from app.db.engine import Database
 from app.db.history import History
+from app.db.latency import DAY
 from app.db.recorder import Recorder, forget_notes
 from app.domain.board import Board, Note, Patch
 from app.domain.events import Logged
@@ -221,6 +222,43 @@ async def test_each_day_adds_up_to_its_length_and_to_what_its_spans_say(
             expected = uptime(await history.spans(slug, midnight, until), midnight, until)
             assert day.uptime == expected
             assert day.uptime.elapsed == to_ms(until) - to_ms(midnight)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.floats(0.1, 20),
+            st.sampled_from([0, 0, 0, 0.9, 3, 11]),
+            st.sampled_from([UP, DOWN, State.DEGRADED]),
+            st.sampled_from(["api", "web", "new"]),
+        ),
+        min_size=3,
+        max_size=12,
+    )
+)
+async def test_days_that_are_over_are_as_the_spans_say_also_when_something_comes_late(
+    sqlite_database: Database, steps: list[tuple[float, float, State, str]]
+) -> None:
+    """Each event `late` days after it happened; what was worked out of those days before must not stand."""
+    await empty(sqlite_database)
+    now, slugs = NOON, ["api", "web", "new"]
+    slow = [a_component(slug, a_monitor(f"{slug}/http", every=1e9)) for slug in slugs]
+    told: list[tuple[float, Logged]] = [(0, a_catalog_change(a_catalog(*slow[:2])))]
+    told += [(1, a_catalog_change(a_catalog(*slow), after(DAY)))]
+    for days, late, state, slug in steps:
+        now += timedelta(days=days)
+        told.append((days, a_change(state, now - timedelta(days=late), f"{slug}/http")))
+    recorder, one, log_time = Recorder(sqlite_database), History(sqlite_database), NOON
+    for days, event in told:
+        log_time += timedelta(days=days)
+        await record_all(recorder, [(f"{to_ms(log_time)}-0", event)])
+        at = log_time + timedelta(hours=3)
+        assert await one.days(slugs, at, 30, UTC) == await History(sqlite_database).days(slugs, at, 30, UTC)
+        midnight = datetime.combine(at.date() - timedelta(days=5), time(), UTC)
+        for slug in slugs:
+            day = (await one.days([slug], at, 30, UTC))[slug][-6]
+            assert day.uptime == await one.uptime(slug, midnight, midnight + timedelta(days=1))
 
 
 async def test_the_days_on_which_the_clocks_change_have_23_and_25_hours(

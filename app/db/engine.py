@@ -21,7 +21,6 @@ from asyncpg import exceptions as pg
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.engine.sqlite import SQLiteEngine, dict_factory
 from piccolo.query import Select
-from piccolo.querystring import QueryString
 
 from app.config import Config
 from app.db.tables import TABLES
@@ -69,8 +68,14 @@ class Transaction:
         self.sqlite = isinstance(engine, SQLiteEngine)
 
     async def fetch(self, query: "str | Select[Any]", *values: object) -> list[dict[str, Any]]:
-        asked = QueryString(query, *values) if isinstance(query, str) else query.querystrings[0]
-        sql, arguments = asked.compile_string(engine_type="sqlite" if self.sqlite else "postgres")
+        sql: str
+        arguments: Sequence[object]
+        if isinstance(query, str):
+            # Piccolo would take 10 ms for a thousand values.
+            sql, arguments = self._placed(query), values
+        else:
+            compiled = query.querystrings[0].compile_string("sqlite" if self.sqlite else "postgres")
+            sql, arguments = compiled
         if self.sqlite:
             return list(await self.connection.execute_fetchall(sql, arguments))
         return [dict(row) for row in await self.connection.fetch(sql, *arguments)]

@@ -13,8 +13,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from app.db import latency
-from app.db.catalog import read_whole_since
-from app.db.engine import Database
+from app.db.catalog import read_cursor, read_past_changed, read_whole_since
+from app.db.engine import Database, Transaction
 from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
@@ -26,6 +26,9 @@ from app.domain.uptime import Span, Uptime, uptime
 _PLACE: Final = {status.value: n for n, status in enumerate(Status)}
 # Of one event there may be many changes; with more than this on average, fewer patches are told.
 _CHANGES_PER_PATCH: Final = 4
+# Components of which the days that are over are worked out at once; if that is given up on the way, those
+# before need not be done again.
+_DAYS_AT_ONCE: Final = 100
 # Postgres takes 32,767 values in a statement.
 _MOST_VALUES: Final = 10_000
 
@@ -50,6 +53,7 @@ class Point(Struct, frozen=True):
 class History:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._over: tuple[tuple[object, ...], dict[str, list[Day]]] = (), {}
 
     async def recent(self, limit: int) -> tuple[str | None, list[Patch]]:
         """The last patches with changes, oldest first, and the id after which they lack nothing. None if
@@ -76,7 +80,8 @@ class History:
 
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
-        rows = await self._rows([component], to_ms(start), to_ms(end))
+        async with self._database.reading() as transaction:
+            rows = await _spans(transaction, [component], to_ms(start), to_ms(end))
         return [
             Span(
                 component=component,
@@ -93,16 +98,27 @@ class History:
     async def days(
         self, components: Sequence[str], now: datetime, n: int, zone: tzinfo
     ) -> dict[str, list[Day]]:
-        """The last `n` days of each component as they are in `zone`, today last, and today until `now`. One
-        query, however many components.
+        """The last `n` days of each component as they are in `zone`, today last, and today until `now`.
 
         `day.uptime` has whole milliseconds that add up to the day; "99.98 % of 97.2 % observed" is its
         `percent` of its `coverage`, each None where there is nothing to take it of.
         """
         dates, edges = _edges(now, n, zone)
-        rows = await self._rows(components, edges[0], edges[-1])
+        async with self._database.reading() as transaction:
+            long_ago = order(await read_cursor(transaction))[0] - 2 * latency.DAY * 1000
+            changed = await read_past_changed(transaction)
+            # The days before this one are over, and change only if we are told so.
+            first = max(0, min(bisect_right(edges, long_ago), n) - 1)
+            over = self._days_over((changed, zone, dates[0], first))
+            missing = [slug for slug in components if slug not in over] if first else []
+            for at in range(0, len(missing), _DAYS_AT_ONCE):
+                some = missing[at : at + _DAYS_AT_ONCE]
+                rows = await _spans(transaction, some, edges[0], edges[first])
+                over |= await asyncio.to_thread(_bars, some, rows, dates[:first], edges[: first + 1])
+            rows = await _spans(transaction, components, edges[first], edges[-1])
         # In a thread: with many spans it takes 50 ms, which a push must not wait.
-        return await asyncio.to_thread(_bars, components, rows, dates, edges)
+        young = await asyncio.to_thread(_bars, components, rows, dates[first:], edges[first:])
+        return {slug: [*over.get(slug, ()), *days] for slug, days in young.items()}
 
     async def latency(self, component: str, start: datetime, end: datetime) -> Histogram:
         """From which any percentile can be read, as it is for latencies()."""
@@ -119,7 +135,9 @@ class History:
         edges = [_up_to_minute(to_ms(start)), _up_to_minute(to_ms(end))]
         async with self._database.reading() as transaction:
             measured = await latency.read(transaction, components, edges)
-        return {component: measured.histogram(component, *edges) for component in components}
+        return await asyncio.to_thread(
+            lambda: {component: measured.histogram(component, *edges) for component in components}
+        )
 
     async def speed(self, component: str, start: datetime, end: datetime, points: int) -> list[Point]:
         """What a chart draws: the window in `points` parts of the same length, oldest first, each with the
@@ -138,22 +156,31 @@ class History:
             for at, part in zip(edges, parts, strict=False)
         ]
 
-    async def _rows(self, components: Sequence[str], start: int, end: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async with self._database.reading() as transaction:
-            for first in range(0, len(components), _MOST_VALUES):
-                some = components[first : first + _MOST_VALUES]
-                asked = (
-                    "SELECT component, status, since, until FROM spans"
-                    f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
-                )
-                # Not one query with OR: SQLite would then read all that ever was.
-                found += await transaction.fetch(
-                    f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
-                    *(*some, end, start),
-                    *(*some, end),
-                )
-        return found
+    def _days_over(self, key: tuple[object, ...]) -> dict[str, list[Day]]:
+        """What is known already of the days that are over. It is not kept in the database: the next day, or
+        with another time zone, it would be of no more use."""
+        if self._over[0] != key:
+            self._over = key, {}
+        return self._over[1]
+
+
+async def _spans(
+    transaction: Transaction, components: Sequence[str], start: int, end: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for first in range(0, len(components), _MOST_VALUES):
+        some = components[first : first + _MOST_VALUES]
+        asked = (
+            "SELECT component, status, since, until FROM spans"
+            f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
+        )
+        # Not one query with OR: SQLite would then read all that ever was.
+        found += await transaction.fetch(
+            f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
+            *(*some, end, start),
+            *(*some, end),
+        )
+    return found
 
 
 def _up_to_minute(ms: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from app.db.engine import Database, Statement, Transaction
-from app.domain.histogram import Histogram, bucket_of
+from app.domain.histogram import LARGEST, Histogram, bucket_of
 from app.domain.instant import to_ms
 from app.domain.sheet import Counts, Sheet, add_stretch
 
@@ -176,12 +176,12 @@ async def _prune(transaction: Transaction, at_once: int, n: int, old: int) -> in
     for row in rows:
         sheet = kept.get((row["component"], above.sheet_of(row["start"])))
         piece = row["start"] % above.stretch // (above.length * 1000)
-        known: dict[int, int] = {}
+        known = [0] * (LARGEST + 1)
         if sheet is not None:
             add_stretch(sheet["totals"], piece, piece + 1, known)
         its = Sheet(row["totals"]).total
-        if sum(its.values()) != row["samples"] or any(known.get(b, 0) < count for b, count in its.items()):
-            raise SumsDiffer(f"{sum(known.values())} samples are kept of {row['samples']}")
+        if sum(its.values()) != row["samples"] or any(known[b] < count for b, count in its.items()):
+            raise SumsDiffer(f"{sum(known)} samples are kept of {row['samples']}")
     await _delete(transaction, "latency_sheets", rows)
     return len(rows)
 
@@ -273,16 +273,16 @@ class Measured:
                 self._finer[row["component"], n, row["start"]] = row
 
     def histogram(self, component: str, start: int, end: int) -> Histogram:
-        counts: dict[int, int] = {}
+        counts = [0] * (LARGEST + 1)
         for n, row in self._roots.get(component, ()):
             self._take(n, row, start, end, counts)
         for hour, said in self._fresh.get(component, ()):
             for minute, bucket in pieces_of(said):
                 if start <= hour + minute * 60_000 < end:
-                    counts[bucket] = counts.get(bucket, 0) + 1
-        return Histogram(counts)
+                    counts[bucket] += 1
+        return Histogram.of(counts)
 
-    def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: dict[int, int]) -> None:
+    def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: list[int]) -> None:
         length = LEVELS[n].length * 1000
         # In pieces of the sheet, and how far into them.
         first, into_first = divmod(max(start - row["start"], 0), length)
@@ -293,19 +293,18 @@ class Measured:
             self._take_part(n, row, piece, start, end, into)
 
     def _take_part(
-        self, n: int, row: dict[str, Any], piece: int, start: int, end: int, into: dict[int, int]
+        self, n: int, row: dict[str, Any], piece: int, start: int, end: int, into: list[int]
     ) -> None:
         """Of a piece that is not wholly within the window. Where its own minutes, or hours, are no longer
         kept, or not all of them, it counts for when it begins."""
-        whole: dict[int, int] = {}
+        whole = [0] * (LARGEST + 1)
         add_stretch(row["totals"], piece, piece + 1, whole)
         begin = row["start"] + piece * LEVELS[n].length * 1000
         finer = self._finer.get((row["component"], n - 1, begin))
-        if finer is not None and finer["samples"] == sum(whole.values()):
+        if finer is not None and finer["samples"] == sum(whole):
             self._take(n - 1, finer, start, end, into)
         elif start <= begin < end:
-            for bucket, count in whole.items():
-                into[bucket] = into.get(bucket, 0) + count
+            add_stretch(row["totals"], piece, piece + 1, into)
 
 
 _LEVEL_OF: Final = {level.length: n for n, level in enumerate(LEVELS)}

@@ -19,9 +19,15 @@ from msgspec import Struct
 
 from app import metrics
 from app.db import latency
-from app.db.catalog import read_catalog, write_catalog, write_whole_since
+from app.db.catalog import (
+    read_catalog,
+    read_cursor,
+    write_catalog,
+    write_past_changed,
+    write_whole_since,
+)
 from app.db.engine import Database, DatabaseDown, Statement, Transaction
-from app.db.tables import FeedCursorRow, MonitorRegionRow, SpanRow
+from app.db.tables import MonitorRegionRow, SpanRow
 from app.domain.board import START, Board, Change, Note, Patch, Shown
 from app.domain.events import Beat, CatalogChange, Logged, Retelling, Samples, Silence, StateChange, order
 from app.domain.instant import from_ms, from_seconds, to_ms
@@ -175,7 +181,7 @@ class Recorder:
             # Not in step with a third one.
             await asyncio.sleep(self._stand_by_for * random.uniform(1.0, 2.0))
             async with self._database.reading() as transaction:
-                self.cursor = await _read_cursor(transaction)
+                self.cursor = await read_cursor(transaction)
             moved = self.cursor != before
 
     async def _wait(self, state: str, why: str, error: Exception | None) -> None:
@@ -236,6 +242,7 @@ class _Work:
         self._gaps: list[tuple[str, str]] = []
         self._notes: list[tuple[object, ...]] = []
         self._whole_since: str | None = None
+        self._past_changed: str | None = None
         self._old_catalog: Catalog | None = None
         # As they were before the batch: of those alone that it may have changed.
         self._standings: dict[tuple[str, str], tuple[Standing | None, datetime | None]] = {}
@@ -257,6 +264,8 @@ class _Work:
             await write_catalog(transaction, self._old_catalog, self.board.catalog)
         if self._whole_since is not None:
             await write_whole_since(transaction, self._whole_since)
+        if self._past_changed is not None:
+            await write_past_changed(transaction, self._past_changed)
         await transaction.execute_all(self._statements())
 
     def _statements(self) -> Iterator[Statement]:
@@ -290,6 +299,7 @@ class _Work:
                 return
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
+            self._look_back(id, (change.since for change in patch.changes))
             self._notes += (_note_row(patch, slug, note) for slug, note in patch.notes.items())
 
     def _remember(self, keys: Iterable[tuple[str, str]]) -> None:
@@ -306,9 +316,16 @@ class _Work:
         if self._old_catalog is None:
             self._old_catalog = old
         self._whole_since = id
+        self._look_back(id, (patch.at, *(change.since for change in patch.changes)))
         self.measured = _measured_monitors(self.board.catalog)
         now = set(self.board.shown)
         self._spans.append(_Spans(patch, came=now - shown, went=shown - now))
+
+    def _look_back(self, id: str, touched: Iterable[datetime]) -> None:
+        """What history has worked out of longer ago holds only as long as nothing reaches back to it."""
+        long_ago = order(id)[0] - latency.DAY * 1000
+        if any(to_ms(at) < long_ago for at in touched):
+            self._past_changed = id
 
     def _measure(self, event: Samples) -> None:
         for sample in event.samples:
@@ -432,7 +449,7 @@ async def _listen(feed: Feed, after: str, heard: "asyncio.Queue[Heard | Gap | Ex
 
 
 async def _load(transaction: Transaction) -> Board:
-    cursor = await _read_cursor(transaction)
+    cursor = await read_cursor(transaction)
     catalog = await read_catalog(transaction)
     standings = await transaction.fetch(MonitorRegionRow.select())
     spans = await transaction.fetch(
@@ -450,11 +467,6 @@ async def _load(transaction: Transaction) -> Board:
         },
     )
     return board
-
-
-async def _read_cursor(transaction: Transaction) -> str:
-    rows = await transaction.fetch(FeedCursorRow.select(FeedCursorRow.at).where(FeedCursorRow.name == "feed"))
-    return str(rows[0]["at"])
 
 
 async def _move_cursor(transaction: Transaction, before: str, after: str) -> None:

@@ -34,6 +34,11 @@ class Histogram:
             total = total.merge(histogram)
         return total
 
+    @classmethod
+    def of(cls, counts: Iterable[int]) -> "Histogram":
+        """From the count of each bucket, in order."""
+        return cls({bucket: count for bucket, count in enumerate(counts) if count})
+
     @property
     def count(self) -> int:
         return sum(self.counts.values())

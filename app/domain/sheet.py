@@ -6,7 +6,7 @@ is one row of numbers less another, however many they are.
 """
 
 import struct
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -62,9 +62,9 @@ class Sheet:
         return b"".join((bytes((lane, len(buckets), *buckets)), *rows))
 
 
-def add_stretch(raw: bytes, first: int, end: int, into: MutableMapping[int, int]) -> None:
-    """Add the histogram of the pieces from `first` up to, and without, `end`. Five hundred components are
-    asked for at once, so this makes no Sheet of the bytes."""
+def add_stretch(raw: bytes, first: int, end: int, into: list[int]) -> None:
+    """Add the histogram of the pieces from `first` up to, and without, `end`; `into` has a place for each
+    bucket. Five hundred components are asked for at once, so this makes no Sheet of the bytes."""
     buckets, row, start, pieces = _head(raw)
     end = min(end, pieces)
     if first >= end:
@@ -72,13 +72,11 @@ def add_stretch(raw: bytes, first: int, end: int, into: MutableMapping[int, int]
     totals = row.unpack_from(raw, start + (end - 1) * row.size)
     if first == 0:
         for bucket, now in zip(buckets, totals, strict=True):
-            if now:
-                into[bucket] = into.get(bucket, 0) + now
+            into[bucket] += now
         return
     before = row.unpack_from(raw, start + (first - 1) * row.size)
     for bucket, now, then in zip(buckets, totals, before, strict=True):
-        if now != then:
-            into[bucket] = into.get(bucket, 0) + now - then
+        into[bucket] += now - then
 
 
 def _head(raw: bytes) -> tuple[bytes, struct.Struct, int, int]:
