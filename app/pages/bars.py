@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.domain.status import SEVERITY, Status, worst
 from app.domain.uptime import Uptime
+from app.pages.language import Language
 from app.pages.rows import Group
 
 NOT_MEASURED = "no data"
@@ -37,15 +38,21 @@ class Bar(Struct, frozen=True):
     uptime: str
 
 
-def component_bar(name: str, days: Sequence[Uptime]) -> Bar:
-    percent = uptime_text(days)
+def component_bar(name: str, days: Sequence[Uptime], language: Language) -> Bar:
+    percent = uptime_text(days, language)
     drawn = [_day(day) for day in days]
     watched = [day for day in drawn if day.status is not Status.UNKNOWN]
     problems = sum(SEVERITY[day.status] > SEVERITY[Status.MAINTENANCE] for day in watched)
     if watched:
-        label = f"{name}: uptime {percent} over {_days(len(watched))}, {_days(problems)} with problems"
+        label = language.say(
+            "{name}: uptime {uptime} over {days}, {problems}",
+            name=name,
+            uptime=percent,
+            days=language.count(len(watched), "{number} day", "{number} days"),
+            problems=language.count(problems, "{number} day with problems", "{number} days with problems"),
+        )
     else:
-        label = f"{name}: not watched yet"
+        label = language.say("{name}: not watched yet", name=name)
     told = ";".join(
         f"{i}:{status}:{minutes}" for i, day in enumerate(drawn) for status, minutes in day.minutes.items()
     )
@@ -58,14 +65,14 @@ def component_bar(name: str, days: Sequence[Uptime]) -> Bar:
     )
 
 
-def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]]) -> Bar | None:
+def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]], language: Language) -> Bar | None:
     """Each day as bad as its worst member, and the mean of their uptimes. None if no member has a history."""
     known = [members[row.slug] for row in group.rows if row.slug in members]
     if not known:
         return None
     drawn = [max(map(_day, together), key=_rank) for together in zip(*known, strict=True)]
     percents = [thousandths for days in known if (thousandths := _thousandths(days)) is not None]
-    mean = _percent(sum(percents) // len(percents)) if percents else NOT_MEASURED
+    mean = _percent(sum(percents) // len(percents), language) if percents else language.say(NOT_MEASURED)
     return Bar(
         Markup(
             '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
@@ -74,10 +81,10 @@ def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]]) -> Bar | No
     )
 
 
-def uptime_text(days: Iterable[Uptime]) -> str:
+def uptime_text(days: Iterable[Uptime], language: Language) -> str:
     """Never rounded up: 100 % is said only if there was no bad millisecond."""
     thousandths = _thousandths(days)
-    return NOT_MEASURED if thousandths is None else _percent(thousandths)
+    return language.say(NOT_MEASURED) if thousandths is None else _percent(thousandths, language)
 
 
 def _thousandths(days: Iterable[Uptime]) -> int | None:
@@ -88,16 +95,12 @@ def _thousandths(days: Iterable[Uptime]) -> int | None:
     return good * 100_000 // counted if counted else None
 
 
-def _percent(thousandths: int) -> str:
+def _percent(thousandths: int, language: Language) -> str:
     if thousandths == 100_000:
-        return "100 %"
+        return language.percent("100")
     if thousandths > 99_990:
-        return f"{thousandths / 1000:.3f} %"
-    return f"{thousandths // 10 / 100:.2f} %"
-
-
-def _days(number: int) -> str:
-    return "1 day" if number == 1 else f"{number} days"
+        return language.percent(f"{thousandths / 1000:.3f}")
+    return language.percent(f"{thousandths // 10 / 100:.2f}")
 
 
 def _day(day: Uptime) -> Day:
