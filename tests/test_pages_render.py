@@ -450,9 +450,9 @@ def test_a_bar_shows_each_kind_of_day() -> None:
 
     assert 'class="unwatched" d="M0 10h2"' in bar.picture
     assert 'class="good" data-status="operational" d="M2 10H7"' in bar.picture
-    assert 'class="silent" d="M3.15 ' in bar.picture
-    assert 'class="foot" data-status="major_outage" d="M4.15 ' in bar.picture
-    assert 'class="foot" data-status="under_maintenance" d="M5.15 ' in bar.picture
+    assert 'class="silent" d="M3.5 ' in bar.picture
+    assert 'class="foot" data-status="major_outage" d="M4.5 ' in bar.picture
+    assert 'class="foot" data-status="under_maintenance" d="M5.5 ' in bar.picture
     assert bar.picture.count('class="tick"') == 1  # planned work is no problem
     assert "4:major_outage:2;5:under_maintenance:60" in bar.picture
     assert 'data-first="2"' in bar.picture

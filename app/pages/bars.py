@@ -58,8 +58,8 @@ def component_bar(name: str, days: Sequence[Uptime], language: Language) -> Bar:
     )
     return Bar(
         Markup(
-            '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" role="img" aria-label="{}" '
-            'data-days="{}" data-first="{}">{}</svg>'
+            '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" role="img" tabindex="0" '
+            'aria-label="{}" data-days="{}" data-first="{}">{}</svg>'
         ).format(len(drawn), label, told, _first(drawn), _paths(drawn)),
         percent,
     )
@@ -145,8 +145,7 @@ def _paths(days: Sequence[Day]) -> Markup:
         parts.append(f'<path class="good" data-status="operational" d="M{first} 10H{len(days)}"/>')
     silent = [i for i, day in enumerate(days) if i > first and day.status is Status.UNKNOWN]
     if silent:
-        columns = "".join(map(_column, silent))
-        parts.append(f'<path class="ground" d="{columns}"/><path class="silent" d="{columns}"/>')
+        parts.append(f'<path class="silent" d="{"".join(map(_column, silent))}"/>')
     for status in _FEET:
         parts += _feet(status, {i: day.share for i, day in enumerate(days) if day.status is status})
     # Nothing but numbers and the words of Status goes in here.
@@ -156,14 +155,13 @@ def _paths(days: Sequence[Day]) -> Markup:
 def _feet(status: Status, shares: Mapping[int, float]) -> list[str]:
     if not shares:
         return []
-    columns = "".join(map(_column, shares))
     feet = ticks = ""
     for i, share in shares.items():
         height = _HEIGHT * (_LEAST + (1 - _LEAST) * math.sqrt(min(1.0, share)))
-        feet += f"M{i + 0.15:g} {_HEIGHT}v-{height:.3g}h.7v{height:.3g}z"
-        ticks += f"M{i + 0.15:g} 22h.7v2.5h-.7z"
+        feet += f"M{i}.5 {_HEIGHT}v-{height:.3g}"
+        ticks += f"M{i}.15 23h.7"
     parts = [
-        f'<path class="ground" d="{columns}"/><path class="pale" d="{columns}"/>',
+        f'<path class="pale" d="{"".join(map(_column, shares))}"/>',
         f'<path class="foot" data-status="{status}" d="{feet}"/>',
     ]
     if status is not Status.MAINTENANCE:
@@ -172,4 +170,4 @@ def _feet(status: Status, shares: Mapping[int, float]) -> list[str]:
 
 
 def _column(day: int) -> str:
-    return f"M{day + 0.15:g} 0h.7v{_HEIGHT}h-.7z"
+    return f"M{day}.5 0v{_HEIGHT}"

@@ -23,8 +23,11 @@ _FIRST: Final = date(2020, 1, 1)
 
 
 class Outage(Struct, frozen=True):
+    """`at` is the time of day at which it began."""
+
     row: Row
     span: Span
+    at: str
     lasted: str
 
 
@@ -91,8 +94,9 @@ def _by_day(spans: Sequence[Span], view: View) -> Mapping[date, list[Outage]]:
     wrong = [span for span in spans if _is_told(span, view.now) and span.component in rows]
     for span in sorted(wrong, key=lambda span: span.since, reverse=True)[:_TOLD]:
         lasted = view.language.long(((span.until or view.now) - span.since).total_seconds())
-        day = span.since.astimezone(view.where).date()
-        days.setdefault(day, []).append(Outage(rows[span.component], span, lasted))
+        began = span.since.astimezone(view.where)
+        outage = Outage(rows[span.component], span, f"{began:%H:%M}", lasted)
+        days.setdefault(began.date(), []).append(outage)
     return days
 
 

@@ -51,6 +51,12 @@ STRETCHES: Final = {
 DAY: Final = STRETCHES["24h"]
 
 
+def halved(points: Sequence[Point | None]) -> list[Point | None]:
+    """Half as many, for a chart that is small: each the worse of two."""
+    pairs = zip(points[::2], points[1::2], strict=True)
+    return [max(filter(None, pair), key=lambda point: point.high, default=None) for pair in pairs]
+
+
 class Chart(Struct, frozen=True):
     """`top` is the milliseconds at the upper edge; `median` and `high` are of the last point with any."""
 

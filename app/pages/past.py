@@ -88,7 +88,7 @@ class Past:
                 points.append(None if median is None or high is None else Point(median, high))
             return points
 
-        return await self._get((slug, stretch.name), now, read)
+        return await self._get((slug, stretch.name), now, read, any)
 
     async def spans(
         self, name: str, slugs: Sequence[str], start: datetime, end: datetime, now: datetime

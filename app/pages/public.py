@@ -17,7 +17,7 @@ from app.db.history import History
 from app.domain.status import Status, worst
 from app.live.hub import Hub
 from app.pages import calendar, component
-from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart
+from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
 from app.pages.drawing import zone
 from app.pages.past import Days, Past
 from app.pages.rows import Row, Seen, began
@@ -95,5 +95,5 @@ def _shown(
         "legend": LEGEND,
         "stretch": stretch,
         "stretches": STRETCHES.values(),
-        "speeds": [Speed(row, drawn) for row, points in speeds if (drawn := chart(points))],
+        "speeds": [Speed(row, drawn) for row, points in speeds if (drawn := chart(halved(points)))],
     }

@@ -23,7 +23,7 @@ from app.pages.answer import SECURITY, Packed, matches, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
 # What pages name; the modules that these import are in them.
-_JOINED = ("page.js",)
+_JOINED = ("page.js", "bars.js")
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -45,6 +45,8 @@ def joined(name: str, read: Callable[[str], str]) -> str:
         parts[name] = _scoped(name, code)
 
     add(name)
+    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
+    parts["exports"] = f"export const {{ {exported} }} = {_scope(name)};\n" if exported else ""
     return "".join(parts.values())
 
 
@@ -57,7 +59,7 @@ def _scoped(name: str, code: str) -> str:
     exported = ", ".join(re.findall(_EXPORT, code, re.MULTILINE))
     code = re.sub(_IMPORT, lambda found: f"const {found[1]} = {_scope(found[2])};", code, flags=re.MULTILINE)
     code = re.sub(_EXPORT, "", code, flags=re.MULTILINE)
-    code = re.sub(r"^ *//.*\n|^ +|^\n", "", code, flags=re.MULTILINE)
+    code = re.sub(r"^ *//.*\n|^ +|^\n|(?<=[;{,]) //.*", "", code, flags=re.MULTILINE)
     return f"const {_scope(name)} = (() => {{\n{code}return {{ {exported} }};\n}})();\n"
 
 
@@ -67,11 +69,10 @@ def _scope(name: str) -> str:
 
 def _read(folder: Path) -> dict[str, File]:
     texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
-    for name in _JOINED:
-        texts[name] = joined(name, lambda module: texts[module].decode()).encode()
+    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in _JOINED}
     return {
         name: File(pack(content, quality=11), _MEDIA_TYPES[Path(name).suffix])
-        for name, content in sorted(texts.items())
+        for name, content in sorted((texts | whole).items())
     }
 
 
@@ -92,7 +93,7 @@ def style(*names: str, beat: float) -> Markup:
     text = f":root{{--beat:{beat:g}s}}" + "".join(FILES[name].packed.plain.decode() for name in names)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
-    return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").strip())
+    return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").replace(": ", ":").strip())
 
 
 @route(

@@ -31,7 +31,6 @@ class Bar {
     this.#start = start;
     this.#days = bar.viewBox.baseVal.width;
     this.#pointed = this.#days - 1;
-    bar.setAttribute('tabindex', '0');
     bar.addEventListener('pointermove', (event) => {
       const { left, width } = bar.getBoundingClientRect();
       this.#point(Math.floor(((event.clientX - left) / width) * this.#days));

@@ -4,13 +4,13 @@ import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
 import { count, say } from './language.js';
 import { keep } from './keep.js';
-import { watchBars } from './bars.js';
 
 const root = document.documentElement;
 const hero = document.querySelector('.hero');
 const groups = [...document.querySelectorAll('.group')];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const FLASHES = 24; // at once; more would be a fire alarm
+const POINTING = ['pointerover', 'focusin'];
 const SILENCE = 10e3; // between two announcements to a screen reader
 // As HEADLINE of app/pages/sentences.py.
 const HEADLINE = {
@@ -181,7 +181,15 @@ choose('zone', (zone) => {
   clock.set(zone === 'here' ? here : zone || root.dataset.zone);
   drawTimes();
 });
-for (const card of document.querySelectorAll('[data-day]')) watchBars(card, announce);
+// What days have to say is loaded when somebody first points at one.
+for (const card of document.querySelectorAll('[data-day]')) {
+  const point = async ({ target }) => {
+    if (!target.closest?.('.component .bar')) return;
+    for (const event of POINTING) card.removeEventListener(event, point);
+    (await import('./bars.js')).watchBars(card, announce);
+  };
+  for (const event of POINTING) card.addEventListener(event, point);
+}
 document.getElementById('language').addEventListener('change', ({ target }) => target.form.submit());
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));
 setInterval(drawTimes, 10e3);
