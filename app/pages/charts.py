@@ -72,7 +72,7 @@ def chart(points: Sequence[Point | None]) -> Chart | None:
     if not measured:
         return None
     top = _round(max(point.high for point in measured))
-    parts = [f'<path class="line" d="M0 0h{len(points)}m-{len(points)} {HEIGHT // 2}h{len(points)}"/>']
+    parts = [f'<path class="line" d="{_lines(len(points))}"/>']
     start = 0
     for _, run in groupby(points, key=lambda point: point is None):
         some = list(run)
@@ -87,6 +87,11 @@ def chart(points: Sequence[Point | None]) -> Chart | None:
         '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
     ).format(len(points), HEIGHT, Markup("".join(parts)))
     return Chart(drawn, top, measured[-1].median, measured[-1].high)
+
+
+def _lines(width: int) -> str:
+    """At the top, in the middle and at the bottom."""
+    return "".join(f"M0 {y}h{width}" for y in (0, HEIGHT // 2, HEIGHT))
 
 
 def _line(start: int, points: Sequence[Point], top: int) -> str:
