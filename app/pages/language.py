@@ -53,12 +53,22 @@ class Language:
 
     def say(self, text: str, /, **values: object) -> str:
         found = self._texts.get(text, text)
-        return _fill(found if isinstance(found, str) else found[0], values)
+        return self._fill(found if isinstance(found, str) else found[0], values)
 
     def count(self, number: int, one: str, many: str, /, **values: object) -> str:
         """`{number}` in the text is what is counted."""
         forms = self._texts.get(one, (one, many))
-        return _fill(forms[self._form(number)], {"number": number, **values})
+        return self._fill(forms[self._form(number)], {"number": number, **values})
+
+    def _fill(self, text: str, values: Mapping[str, object]) -> str:
+        # Not format(): by a text that came from a catalogue it would reach into what it is given.
+        return re.sub(r"\{(\w+)\}", lambda found: self._isolated(values.get(found[1], found[0])), text)
+
+    def _isolated(self, value: object) -> str:
+        """Among words from right to left, a Latin name or `12 ms` stays in one piece."""
+        return (
+            f"\N{FIRST STRONG ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}" if self.code == "ar" else str(value)
+        )
 
     def spoken_in(self, script: str) -> dict[str, str | dict[str, str]]:
         """The part of the catalogue that a script names, as its `language.js` reads it: a text, or a text
@@ -111,11 +121,6 @@ class Language:
         if whole < 86400:
             return self.say("{hours} h {minutes}", hours=whole // 3600, minutes=f"{whole // 60 % 60:02}")
         return self.say("{number} d", number=whole // 86400)
-
-
-def _fill(text: str, values: Mapping[str, object]) -> str:
-    # Not format(): by a text that came from a catalogue it would reach into what it is given.
-    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], found[0])), text)
 
 
 @cache

@@ -18,6 +18,9 @@ export function count(number, one, many, values = {}) {
   return fill(forms[rules.select(number)] ?? forms.other, { number, ...values });
 }
 
+// Among words from right to left, a Latin name or "12 ms" stays in one piece.
+const isolate = document.documentElement.dir === 'rtl' ? (value) => `\u2068${value}\u2069` : (value) => value;
+
 function fill(text, values) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return text.replace(/\{(\w+)\}/g, (_, name) => isolate(values[name]));
 }
