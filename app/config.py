@@ -32,6 +32,7 @@ _KNOWN = (
     *(
         "BEAT",
         "CANARIES",
+        "SIGN_OF_LIFE",
         "CONFIG",
         "DATA",
         "LOG",
@@ -92,6 +93,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...]
     # host:port pairs by which a worker finds out whether it has a network itself.
     canaries: tuple[str, ...] = ()
+    # Touched by a worker with each beat that Redis took: who runs it sees by its age whether it is well.
+    sign_of_life: Path | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -120,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ),
             trusted_proxies=_networks(given.get("STATUSWIRE_TRUSTED_PROXIES", "127.0.0.0/8, ::1")),
             canaries=_canaries(given.get("STATUSWIRE_CANARIES", "")),
+            sign_of_life=_path(sign, given[sign]) if (sign := "STATUSWIRE_SIGN_OF_LIFE") in given else None,
         )
 
     def environ(self) -> dict[str, str]:
@@ -143,6 +147,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
             "STATUSWIRE_CANARIES": ",".join(self.canaries),
+            "STATUSWIRE_SIGN_OF_LIFE": str(self.sign_of_life or ""),
         }
         return said
 

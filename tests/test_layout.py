@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
-    "app/cli.py": ("app", "workers"),
+    "app/commands": ("app", "workers"),
+    "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from app.config import Config
 from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.migrate import bring_up_to_date
+from app.db.recorder import Recorder
 from app.domain.events import Logged
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog, Page
@@ -31,6 +33,8 @@ from app.feed import Heard
 from app.live.hub import Hub
 from app.pages import public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
+from app.pages.charts import DAY as DAY_CHART
+from app.pages.charts import HEIGHT, STRETCHES, Point, chart
 from app.pages.drawing import BAD_FILE, zone
 from app.pages.language import Language
 from app.pages.rows import SIGN, WORD, Group, Row, Sight, began
@@ -45,6 +49,7 @@ from tests.make import (
     a_catalog_change,
     a_change,
     a_component,
+    a_monitor,
     a_sample,
     a_silence,
     after,
@@ -305,7 +310,7 @@ async def test_static_files_are_kept_for_ever_under_their_release_and_found_nowh
 ) -> None:
     for name in static.FILES:
         answer = await server.client.get(static.url(name))
-        assert name == "page.js" or answer.content == (STATIC / name).read_bytes()
+        assert name in static.JOINED or answer.content == (STATIC / name).read_bytes()
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["x-content-type-options"] == "nosniff"
         again = await server.client.get(static.url(name), headers={"If-None-Match": answer.headers["etag"]})
@@ -488,3 +493,143 @@ def test_a_group_is_each_day_as_bad_as_its_worst_member() -> None:
     assert 'class="good" data-status="operational" d="M0 10H2"' in bar.picture
     assert 'data-status="major_outage"' in bar.picture
     assert group_bar(group, {}, ENGLISH) is None
+
+
+# The page of a component, and the calendar.
+
+
+async def _remember(server: Server, *events: Logged) -> None:
+    """In the database alone: the board has it already."""
+    recorder = Recorder(server.database)
+    await recorder.load()
+    assert await recorder.record([Heard(f"{n}-0", event) for n, event in enumerate(events, 1)])
+
+
+# Looked at so seldom that nothing is unknown for want of a word.
+PATIENT = a_catalog(
+    *(a_component(its, a_monitor(f"{its}/http", every=1e7)) for its in ("api", "web", "mail"))
+)
+
+
+async def test_a_component_has_a_page_with_its_uptime_speed_and_changes(server: Server) -> None:
+    await _remember(
+        server,
+        a_catalog_change(PATIENT, after(-7200)),
+        a_change(State.UP, after(-7200), "api/http"),
+        a_batch(*(a_sample(State.UP, after(-3600 + 60 * n), "api/http", took=100.0 + n) for n in range(9))),
+        a_change(State.DOWN, after(-1200), "api/http"),
+        a_change(State.UP, after(-600), "api/http"),
+    )
+    html = (await server.client.get("/components/api")).text
+
+    assert "<title>✓ Api: Operational · Acme Status</title>" in html
+    assert "<h1>Api: Operational</h1>" in html
+    assert re.search(r"<dt>24 hours</dt><dd>91.66 %</dd><dd class=\"down\">10 min down</dd>", html)
+    assert re.search(r"median 10\d ms · p95 11\d ms", html)
+    changes = re.findall(r'<span class="was" data-status="(\w+)"', html)
+    assert changes == ["operational", "major_outage", "operational"]
+    assert "10 min so far" in html
+    assert html.count('<tr><th scope="row">') == DAY_CHART.points
+    assert 'data-slug="web"' not in html
+
+    page = (await server.client.get("/")).text
+    assert 'href="/components/api?range=24h#speed"' in page
+    assert 'href="/components/api"' in page
+
+
+async def test_how_far_back_a_chart_reaches_can_be_chosen(server: Server) -> None:
+    await _remember(
+        server,
+        a_catalog_change(server.hub.board.catalog, after(-7200)),
+        a_batch(a_sample(State.UP, after(-60), "api/http", took=100.0)),
+    )
+    for name in (*STRETCHES, "nonsense"):
+        html = (await server.client.get(f"/components/api?range={name}")).text
+        chosen = re.search(r'range=(\w+)#speed" aria-current="true"', html)
+        assert chosen and chosen[1] == (name if name in STRETCHES else "24h")
+        assert 'class="chart"' in html
+
+
+@pytest.mark.parametrize("slug", ["nobody", "..%2f..%2fetc", "api%00"])
+async def test_what_is_no_component_has_no_page(server: Server, slug: str) -> None:
+    assert (await server.client.get(f"/components/{slug}")).status_code == 404
+
+
+async def test_the_calendar_names_outages_by_day_and_folds_the_days_between(server: Server) -> None:
+    day = 86_400
+    await _remember(
+        server,
+        a_catalog_change(PATIENT, after(-40 * day)),
+        *(a_change(State.UP, after(-40 * day), f"{slug}/http") for slug in ("api", "web", "mail")),
+        a_change(State.DOWN, after(-3 * day), "api/http"),
+        a_change(State.UP, after(-3 * day + 720), "api/http"),
+        a_change(State.DOWN, after(-2 * day), "web/http"),
+        # Too short to be told.
+        a_change(State.UP, after(-2 * day + 20), "web/http"),
+    )
+    html = (await server.client.get("/history")).text
+    assert re.findall(r"<h3>(.*?)</h3>", html) == [
+        "29 Jan \N{EN DASH} 31 Jan",
+        "28 Jan",
+        "1 Jan \N{EN DASH} 27 Jan",
+    ]
+    assert "Major outage · 13:00 · 12 min" in html
+    assert html.count("No problem recorded") == 2
+    assert 'href="/history?month=2025-12"' in html
+    assert 'rel="next"' not in html
+    assert "data-live" not in html.partition("</style>")[0].partition("<head>")[0]
+
+    assert "December 2025" in (await server.client.get("/history?month=2025-12")).text
+    for month in ("2031-01", "13", "'; DROP TABLE spans", "0000-00"):
+        assert (await server.client.get("/history", params={"month": month})).status_code == 200
+
+
+async def test_without_a_database_each_page_says_what_it_cannot_show(server: Server) -> None:
+    await server.database.close()
+    for path in ("/", "/components/api", "/history"):
+        answer = await server.client.get(path)
+        assert answer.status_code == 200
+        assert "The past cannot be shown: the database does not answer." in answer.text
+
+
+async def test_each_language_is_a_drawing_of_its_own(server: Server) -> None:
+    german = await server.client.get("/", headers={"Accept-Language": "de"})
+    arabic = await server.client.get("/?lang=ar", headers={"Accept-Language": "de"})
+    assert '<html lang="de" dir="ltr"' in german.text
+    assert "<h1>Alle Systeme in Betrieb</h1>" in german.text
+    assert '<html lang="ar" dir="rtl"' in arabic.text
+    assert 'href="/history?lang=ar"' in arabic.text
+    assert german.headers["etag"] != arabic.headers["etag"]
+    words = re.search(r'<script type="application/json" id="words">(.*?)</script>', german.text)
+    assert words and msgspec.json.decode(words[1])["just now"] == "gerade eben"
+    assert 'id="words"' not in (await server.client.get("/")).text
+
+
+def test_a_chart_breaks_where_nothing_was_measured() -> None:
+    drawn = chart([None, Point(100, 200), Point(100, 180), None, Point(50, 50)])
+    assert drawn is not None
+    assert drawn.top == 200
+    assert (drawn.median, drawn.high) == (50, 50)
+    assert drawn.picture.count('class="median"') == drawn.picture.count('class="band"') == 2
+    assert re.findall(r'class="gap" d="M(\d+) 0h(\d+)', drawn.picture) == [("0", "1"), ("3", "1")]
+    assert chart([None, None]) is None
+    assert chart([]) is None
+
+
+@given(st.lists(st.none() | st.tuples(st.floats(0.1, 1e5), st.floats(0, 1e5)), min_size=2, max_size=60))
+def test_no_chart_leaves_its_frame(measured: list[tuple[float, float] | None]) -> None:
+    points = [its and Point(its[0], its[0] + its[1]) for its in measured]
+    drawn = chart(points)
+    if drawn is None:
+        return
+    assert all(point.high <= drawn.top for point in points if point)
+    for path in re.findall(r'class="(?:median|band)" d="(.*?)"', drawn.picture):
+        x = y = 0
+        for command, number, second in re.findall(r"([MhvVz])(-?\d*) ?(-?\d*)", path):
+            if command == "M":
+                x, y = int(number), int(second)
+            elif command == "h":
+                x += int(number)
+            elif command in "vV":
+                y = int(number) + (y if command == "v" else 0)
+            assert 0 <= x <= len(points) and 0 <= y <= HEIGHT

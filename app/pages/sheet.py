@@ -66,6 +66,7 @@ class View(Struct, frozen=True, kw_only=True):
 class Sheets:
     def __init__(self, hub: Hub, config: Config) -> None:
         self._hub = hub
+        self._pulse = config.beat
         self._beat = round(PAGE_BEATS * config.beat, 3)
         self._looks = {name: style(*files, beat=self._beat) for name, files in _STYLES.items()}
         self._presses = {name: Press(look) for name, look in self._looks.items()}
@@ -112,6 +113,7 @@ class Sheets:
         return {
             "style": self._looks[template],
             "beat": self._beat,
+            "pulse": self._pulse,
             "view": view,
             "page": view.seen.page,
             "live": view.live,

@@ -23,7 +23,7 @@ from app.pages.answer import SECURITY, Packed, matches, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
 # What pages name; the modules that these import are in them.
-_JOINED = ("page.js", "bars.js")
+JOINED = ("page.js", "bars.js")
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -69,7 +69,7 @@ def _scope(name: str) -> str:
 
 def _read(folder: Path) -> dict[str, File]:
     texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
-    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in _JOINED}
+    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in JOINED}
     return {
         name: File(pack(content, quality=11), _MEDIA_TYPES[Path(name).suffix])
         for name, content in sorted((texts | whole).items())

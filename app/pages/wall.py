@@ -50,7 +50,8 @@ def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
             key,
             lambda: draw(
                 "wall.html",
-                **{"style": look, "beat": config.beat, "theme": chosen, "id": id, "bad_file": bad_file},
+                **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id},
+                **{"theme": chosen, "bad_file": bad_file},
                 **_shown(seen, feed, known, now),
             ),
         )
