@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from app.domain.status import SEVERITY, Status
 from app.domain.uptime import Span
-from app.live.hub import Hub
 from app.pages.past import Past
 from app.pages.rows import Row
 from app.pages.sheet import Sheets, View, title
@@ -38,21 +37,25 @@ class Stretch(Struct, frozen=True):
     outages: Sequence[Outage]
 
 
-def routes(sheets: Sheets, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
+def routes(sheets: Sheets, past: Past) -> list[HTTPRouteHandler]:
     @route("/history", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def history(request: Request[Any, Any, Any], month: FromQuery[str] = "") -> Response[bytes]:
-        view, now = sheets.view(request), hub.now()
-        today = now.astimezone(view.where).date()
+        view = sheets.view(request)
+        today = view.now.astimezone(view.where).date()
         first = _first(month, today)
-        start, end = (_midnight(day, view.where) for day in (first, _next(first)))
-        slugs = [row.slug for row in view.seen.rows]
-        spans = await past.spans(f"month of {first}", slugs, start, end, now)
+        spans = await month_of(past, view, first)
         view = sheets.view(request)
         return await sheets.answer(
-            request, "history.html", view, (first, today, spans), lambda: _shown(view, first, today, spans)
+            request, "history.html", view, (first, today, spans), lambda: shown(view, first, today, spans)
         )
 
     return [history]
+
+
+async def month_of(past: Past, view: View, first: date) -> list[Span] | None:
+    start, end = (_midnight(day, view.where) for day in (first, _next(first)))
+    slugs = [row.slug for row in view.seen.rows]
+    return await past.spans(f"month of {first}", slugs, start, end, view.now)
 
 
 def _first(month: str, today: date) -> date:
@@ -72,7 +75,7 @@ def _midnight(day: date, where: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), where)
 
 
-def _shown(view: View, first: date, today: date, spans: Sequence[Span] | None) -> dict[str, Any]:
+def shown(view: View, first: date, today: date, spans: Sequence[Span] | None) -> dict[str, Any]:
     before = (first - timedelta(days=1)).replace(day=1)
     heading = view.language.say("History")
     return {

@@ -55,7 +55,7 @@ def routes(sheets: Sheets, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
         seen = sheets.seen()
         days = await past.days(seen.groups, now, sheets.view(request).where)
         points = await past.speed(slug, stretch, now)
-        spans = await past.spans(f"life of {slug}", [slug], now - timedelta(days=max(WINDOWS)), now, now)
+        spans = await life(past, slug, now)
         view = sheets.view(request)
         row = _find(view.seen, slug)
         return await sheets.answer(
@@ -63,10 +63,14 @@ def routes(sheets: Sheets, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
             "component.html",
             view,
             (slug, days and days.at, stretch.name, points, spans),
-            lambda: _shown(view, row, days, stretch, points, spans),
+            lambda: shown(view, row, days, stretch, points, spans),
         )
 
     return [component]
+
+
+async def life(past: Past, slug: str, now: datetime) -> list[Span] | None:
+    return await past.spans(f"life of {slug}", [slug], now - timedelta(days=max(WINDOWS)), now, now)
 
 
 def _find(seen: Seen, slug: str) -> Row:
@@ -76,7 +80,7 @@ def _find(seen: Seen, slug: str) -> Row:
     return row
 
 
-def _shown(
+def shown(
     view: View,
     row: Row,
     days: Days | None,

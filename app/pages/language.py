@@ -66,9 +66,9 @@ class Language:
 
     def _isolated(self, value: object) -> str:
         """Among words from right to left, a Latin name or `12 ms` stays in one piece."""
-        return (
-            f"\N{FIRST STRONG ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}" if self.code == "ar" else str(value)
-        )
+        if self.code != "ar" or isinstance(value, int):
+            return str(value)
+        return f"\N{FIRST STRONG ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}"
 
     def spoken_in(self, script: str) -> dict[str, str | dict[str, str]]:
         """The part of the catalogue that a script names, as its `language.js` reads it: a text, or a text

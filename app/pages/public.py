@@ -5,7 +5,8 @@ one: without it they are missing, the page says so, and the rest stands.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, TypeAlias
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
@@ -38,6 +39,9 @@ CHARTS: Final = 3
 _ASKED: Final = 8
 
 
+Measured: TypeAlias = tuple[Row, list[Point | None]]
+
+
 class Speed(Struct, frozen=True):
     row: Row
     chart: Chart
@@ -52,31 +56,29 @@ def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]
         # What awaits comes first: after it, all is of one instant.
         where = zone(hub.board.catalog.page.time_zone)
         days = await past.days(sheets.seen().groups, hub.now(), where)
-        speeds = await _speeds(past, sheets.seen(), stretch, hub)
+        speeds = await measured(past, sheets.seen(), stretch, hub.now())
         view = sheets.view(request)
         key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds])
         return await sheets.answer(
-            request, "page.html", view, key, lambda: _shown(view, days, stretch, speeds)
+            request, "page.html", view, key, lambda: shown(view, days, stretch, speeds)
         )
 
-    return [page, *component.routes(sheets, past, hub), *calendar.routes(sheets, past, hub)]
+    return [page, *component.routes(sheets, past, hub), *calendar.routes(sheets, past)]
 
 
-async def _speeds(past: Past, seen: Seen, stretch: Stretch, hub: Hub) -> list[tuple[Row, list[Point | None]]]:
+async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:
     """Of a few components, one from each group before a second from any: these are the same each time."""
     firsts = [group.rows[0] for group in seen.groups]
     others = [row for row in seen.rows if row not in firsts]
-    found: list[tuple[Row, list[Point | None]]] = []
+    found: list[Measured] = []
     for row in [*firsts, *others][:_ASKED]:
-        points = await past.speed(row.slug, stretch, hub.now())
+        points = await past.speed(row.slug, stretch, now)
         if points and any(points) and len(found) < CHARTS:
             found.append((row, points))
     return sorted(found, key=lambda its: seen.rows.index(its[0]))
 
 
-def _shown(
-    view: View, days: Days | None, stretch: Stretch, speeds: Sequence[tuple[Row, list[Point | None]]]
-) -> dict[str, Any]:
+def shown(view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Measured]) -> dict[str, Any]:
     rows, groups, language = view.seen.rows, view.seen.groups, view.language
     bars = days.bars(groups, language) if days else None
     return {

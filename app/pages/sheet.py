@@ -15,11 +15,11 @@ from app.config import Config
 from app.domain.status import Status
 from app.live.hub import PAGE_BEATS, Hub
 from app.pages import stale
-from app.pages.answer import Press
+from app.pages.answer import Press, content_policy
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import FILES, style
+from app.pages.static import FILES, style, url
 from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
@@ -32,7 +32,8 @@ _STYLES: Final = {
 
 class View(Struct, frozen=True, kw_only=True):
     """All that a page is drawn of, taken in one instant. `asked` is the language of the address, if it has
-    one: links within the page keep it."""
+    one: links within the page keep it. A copy is a page among plain files, which has none of our server's
+    addresses: `root` leads from it to its folder, and it is old after `until`."""
 
     seen: Seen
     id: str
@@ -42,7 +43,10 @@ class View(Struct, frozen=True, kw_only=True):
     near: bool
     bad_file: bool
     language: Language
-    asked: str
+    asked: str = ""
+    root: str = "/"
+    copy: bool = False
+    until: datetime | None = None
 
     @property
     def where(self) -> ZoneInfo:
@@ -59,6 +63,8 @@ class View(Struct, frozen=True, kw_only=True):
         return (self.feed, minute, self.seen.mark, self.near, *said)
 
     def link(self, path: str, **query: str) -> str:
+        if self.copy:
+            return f"{self.root}{path.strip('/')}/index.html".replace("//", "/").removeprefix("/")
         query = {name: value for name, value in {**query, "lang": self.asked}.items() if value}
         return f"{path}?{urlencode(query)}" if query else path
 
@@ -105,8 +111,11 @@ class Sheets:
         return await self._presses[template].answer(
             request,
             (EDITION, self._beat, template, view.mark(), key),
-            lambda: draw(template, **self._frame(template, view), **shown()),
+            lambda: self.draw(template, view, shown()),
         )
+
+    def draw(self, template: str, view: View, shown: dict[str, Any]) -> str:
+        return draw(template, **self._frame(template, view), **shown)
 
     def _frame(self, template: str, view: View) -> dict[str, Any]:
         language = view.language
@@ -123,9 +132,16 @@ class Sheets:
             "say": language.say,
             "count": language.count,
             "link": view.link,
+            "static": lambda name: view.root + url(name).removeprefix("/"),
+            "policy": _policy_of_copy(self._looks[template]) if view.copy else "",
             "moment": lambda at: language.moment(at, view.where),
             "words": language.spoken_in(self._script),
         }
+
+
+def _policy_of_copy(look: str) -> str:
+    """A page cannot say of itself who may frame it: only a header can."""
+    return content_policy(look).removesuffix("; frame-ancestors 'none'")
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:

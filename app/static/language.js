@@ -19,7 +19,8 @@ export function count(number, one, many, values = {}) {
 }
 
 // Among words from right to left, a Latin name or "12 ms" stays in one piece.
-const isolate = document.documentElement.dir === 'rtl' ? (value) => `\u2068${value}\u2069` : (value) => value;
+const isolate = (value) =>
+  document.documentElement.dir === 'rtl' && typeof value !== 'number' ? `\u2068${value}\u2069` : value;
 
 function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => isolate(values[name]));
