@@ -22,6 +22,7 @@ from app.live.crowd import Doorstep
 from app.live.handover import WebSocketDoor, door
 from app.live.hub import Hub
 from app.main import opened
+from app.security.secrets import BadKey
 
 log = structlog.get_logger("server")
 
@@ -44,7 +45,7 @@ def web(config: Config) -> int:
             runner.run(serve(config, start))
     except asyncio.CancelledError:
         log.info("told to stop before it served")
-    except DatabaseDown as error:
+    except (BadKey, DatabaseDown) as error:
         log.error("the server cannot start", problem=str(error))
         return 1
     except OSError as error:

@@ -1,6 +1,7 @@
 import pytest
 
-from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, Doorstep, visitor
+from app.live.crowd import FILTERS_PER_ADDRESS, Crowd, Crowded, Doorstep
+from app.security.visitor import LOOPBACK, visitor
 
 PROXIES = (*LOOPBACK,)
 

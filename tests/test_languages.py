@@ -16,6 +16,7 @@ from app.pages.language import NAMES, Language, choose
 from app.pages.rows import WORD
 from app.pages.sentences import HEADLINE
 from app.pages.stale import WHY
+from app.pages.stories import STAGES
 from tests.services import ROOT
 
 OTHERS = [code for code in NAMES if code != "en"]
@@ -24,6 +25,7 @@ _SAY = re.compile(rf"\bsay\(\s*{_QUOTED}(?:\s+if \w+ else {_QUOTED})?")
 _COUNT = re.compile(rf"\bcount\([^\"']*?{_QUOTED},\s*{_QUOTED}")
 _PAIR = re.compile(rf"(?:texts = |return |: \[){_QUOTED}, {_QUOTED}")
 # Words that a script has in a table of its own.
+LABELS = ("since", "until", "next update by")
 SCRIPTS = ("connection lost", "this page is no longer served", "reload to try again")
 SCRIPTS += ("waiting for fresh results", "reconnecting")
 
@@ -42,9 +44,9 @@ def said() -> Iterator[tuple[str, ...]]:
                 for found in _PAIR.finditer(text)
                 if "{number}" in (pair := tuple(its for its in found.groups() if its))[1]
             )
-    tables = (WORD, HEADLINE, WHY, WINDOWS, {its: its.words for its in STRETCHES.values()})
+    tables = (WORD, HEADLINE, WHY, WINDOWS, STAGES, {its: its.words for its in STRETCHES.values()})
     yield from ((text,) for table in tables for text in table.values())
-    yield from ((text,) for text in (*SCRIPTS, "no data"))
+    yield from ((text,) for text in (*SCRIPTS, *LABELS, "no data"))
 
 
 def _sources() -> Iterator[Path]:

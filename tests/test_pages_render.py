@@ -40,6 +40,7 @@ from app.pages.language import Language
 from app.pages.rows import SIGN, WORD, Group, Row, Sight, began
 from app.pages.sentences import headline, summary, tally
 from app.pages.stale import WHY
+from app.security.callers import Callers
 from tests.make import (
     NOON,
     a_batch,
@@ -95,7 +96,11 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
     hub = Hub(config.beat, wall_clock=lambda: clock[0], monotonic=lambda: clock[0])
     hub.link(True)
     app = Litestar(
-        [*public.routes(hub, config, History(database)), *wall.routes(hub, config), *static.routes()],
+        [
+            *public.routes(hub, config, History(database)),
+            *wall.routes(hub, config, Callers(database, (), hub.now)),
+            *static.routes(),
+        ],
         openapi_config=None,
         logging_config=None,
     )

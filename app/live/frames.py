@@ -5,11 +5,14 @@ On SSE the type and the id are fields of the event; on a WebSocket the same obje
 """
 
 from enum import Enum
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.audience import PublicPatch, Snapshot
+from app.domain.told import Markdown
+from app.markdown import to_html
 
 
 class Line(Enum):
@@ -85,7 +88,13 @@ class Frame:
                 return self.on(Line.SSE)
 
 
-_encode = msgspec.json.Encoder().encode
+def _write_out(text: Any) -> str:
+    if isinstance(text, Markdown):
+        return to_html(text.source)
+    raise NotImplementedError
+
+
+_encode = msgspec.json.Encoder(enc_hook=_write_out).encode
 
 
 def snapshot(body: Snapshot) -> Frame:

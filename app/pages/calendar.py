@@ -14,7 +14,7 @@ from app.domain.status import SEVERITY, Status
 from app.domain.uptime import Span
 from app.pages.past import Past
 from app.pages.rows import Row
-from app.pages.sheet import Sheets, View, title
+from app.pages.view import View, Views, title
 
 LEAST: Final = timedelta(minutes=1)  # that something lasted, to be told
 _TOLD: Final = 300  # outages of a month
@@ -37,15 +37,15 @@ class Stretch(Struct, frozen=True):
     outages: Sequence[Outage]
 
 
-def routes(sheets: Sheets, past: Past) -> list[HTTPRouteHandler]:
+def routes(views: Views, past: Past) -> list[HTTPRouteHandler]:
     @route("/history", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def history(request: Request[Any, Any, Any], month: FromQuery[str] = "") -> Response[bytes]:
-        view = sheets.view(request)
+        view = views.view(request)
         today = view.now.astimezone(view.where).date()
         first = _first(month, today)
         spans = await month_of(past, view, first)
-        view = sheets.view(request)
-        return await sheets.answer(
+        view = views.view(request)
+        return await views.answer(
             request, "history.html", view, (first, today, spans), lambda: shown(view, first, today, spans)
         )
 

@@ -19,7 +19,7 @@ from app.pages.charts import DAY, STRETCHES, Point, Stretch, chart
 from app.pages.language import Language
 from app.pages.past import Days, Past
 from app.pages.rows import WORD, Row, Seen, began
-from app.pages.sheet import Sheets, View, hero
+from app.pages.view import View, Views, hero
 
 WINDOWS: Final = {1: "24 hours", 7: "7 days", 30: "30 days", 90: "90 days", 365: "365 days"}
 _CHANGES: Final = 30  # the last ones, which are told
@@ -45,20 +45,20 @@ class Moment(Struct, frozen=True):
     point: Point | None
 
 
-def routes(sheets: Sheets, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
+def routes(views: Views, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
     @route("/components/{slug:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def component(
         request: Request[Any, Any, Any], slug: FromPath[str], range: FromQuery[str] = DAY.name
     ) -> Response[bytes]:
-        _find(sheets.seen(), slug)
+        _find(views.seen(), slug)
         stretch, now = STRETCHES.get(range, DAY), hub.now()
-        seen = sheets.seen()
-        days = await past.days(seen.groups, now, sheets.view(request).where)
+        seen = views.seen()
+        days = await past.days(seen.groups, now, views.view(request).where)
         points = await past.speed(slug, stretch, now)
         spans = await life(past, slug, now)
-        view = sheets.view(request)
+        view = views.view(request)
         row = _find(view.seen, slug)
-        return await sheets.answer(
+        return await views.answer(
             request,
             "component.html",
             view,

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.domain.instant import rfc3339
+from app.markdown import to_html
 from app.pages.language import CATALOGUES
 from app.pages.rows import WORD
 from app.pages.sentences import beside
@@ -54,6 +55,10 @@ def milliseconds(latency: float | None) -> str:
 def as_json(value: object) -> Markup:
     """As the text of a data block: nothing in it can end the block."""
     return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c"))
+
+
+def prose(markdown: str) -> Markup:
+    return Markup(to_html(markdown))
 
 
 def weave(text: str, **parts: Markup) -> Markup:

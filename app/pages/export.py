@@ -27,9 +27,9 @@ from app.pages import calendar, component, public
 from app.pages.charts import DAY
 from app.pages.language import DEFAULT, languages
 from app.pages.past import Past
-from app.pages.sheet import Sheets, View
 from app.pages.stale import last_word
 from app.pages.static import FILES, RELEASE
+from app.pages.view import View, Views
 
 log = structlog.get_logger("export")
 
@@ -65,19 +65,19 @@ async def draw_all(
     """Path and content of each file. What others name comes before them, and the first page last."""
     hub = Hub(config.beat)
     hub.restore(await Recorder(database).load(), "0-0")
-    sheets, past = Sheets(hub, config), Past(History(database))
-    view = _view(hub, sheets, every)
+    views, past = Views(hub, config), Past(History(database))
+    view = _view(hub, views, every)
     for name in ("copy.js", *(f"status-{status}.svg" for status in (*Status, "stale"))):
         yield f"static/{RELEASE}/{name}", FILES[name].packed.plain
-    yield "history/index.html", await _history(sheets, past, _at(view, "../"))
+    yield "history/index.html", await _history(views, past, _at(view, "../"))
     for row in view.seen.rows:
         path = f"components/{row.slug}/index.html"
-        yield path, await _component(sheets, past, _at(view, "../../"), row.slug)
-    yield "index.html", await _page(sheets, past, view)
+        yield path, await _component(views, past, _at(view, "../../"), row.slug)
+    yield "index.html", await _page(views, past, view)
 
 
-def _view(hub: Hub, sheets: Sheets, every: float | None) -> View:
-    now, seen = hub.now(), sheets.seen()
+def _view(hub: Hub, views: Views, every: float | None) -> View:
+    now, seen = hub.now(), views.seen()
     known = last_word(hub)
     return View(
         seen=seen,
@@ -103,32 +103,32 @@ def _at(view: View, root: str) -> View:
     return msgspec.structs.replace(view, root=root)
 
 
-async def _page(sheets: Sheets, past: Past, view: View) -> bytes:
+async def _page(views: Views, past: Past, view: View) -> bytes:
     days = await past.days(view.seen.groups, view.now, view.where)
     speeds = await public.measured(past, view.seen, DAY, view.now)
-    return await _draw(sheets, "page.html", view, lambda: public.shown(view, days, DAY, speeds))
+    return await _draw(views, "page.html", view, lambda: public.shown(view, days, DAY, speeds))
 
 
-async def _component(sheets: Sheets, past: Past, view: View, slug: str) -> bytes:
+async def _component(views: Views, past: Past, view: View, slug: str) -> bytes:
     row = next(row for row in view.seen.rows if row.slug == slug)
     days = await past.days(view.seen.groups, view.now, view.where)
     points = await past.speed(slug, DAY, view.now)
     spans = await component.life(past, slug, view.now)
     return await _draw(
-        sheets, "component.html", view, lambda: component.shown(view, row, days, DAY, points, spans)
+        views, "component.html", view, lambda: component.shown(view, row, days, DAY, points, spans)
     )
 
 
-async def _history(sheets: Sheets, past: Past, view: View) -> bytes:
+async def _history(views: Views, past: Past, view: View) -> bytes:
     today = view.now.astimezone(view.where).date()
     spans = await calendar.month_of(past, view, today.replace(day=1))
     return await _draw(
-        sheets, "history.html", view, lambda: calendar.shown(view, today.replace(day=1), today, spans)
+        views, "history.html", view, lambda: calendar.shown(view, today.replace(day=1), today, spans)
     )
 
 
-async def _draw(sheets: Sheets, template: str, view: View, shown: Callable[[], dict[str, Any]]) -> bytes:
-    return await asyncio.to_thread(lambda: sheets.draw(template, view, shown()).encode())
+async def _draw(views: Views, template: str, view: View, shown: Callable[[], dict[str, Any]]) -> bytes:
+    return await asyncio.to_thread(lambda: views.draw(template, view, shown()).encode())
 
 
 def _write(folder: Path, copies: list[tuple[str, bytes]]) -> None:

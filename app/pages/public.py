@@ -23,7 +23,7 @@ from app.pages.drawing import zone
 from app.pages.past import Days, Past
 from app.pages.rows import Row, Seen, began
 from app.pages.sentences import headline, summary, tally
-from app.pages.sheet import Sheets, View, hero
+from app.pages.view import View, Views, hero
 
 # From best to worst, and last what is none of it.
 LEGEND: Final = (
@@ -48,22 +48,20 @@ class Speed(Struct, frozen=True):
 
 
 def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]:
-    sheets, past = Sheets(hub, config), Past(history)
+    views, past = Views(hub, config), Past(history)
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def page(request: Request[Any, Any, Any], range: FromQuery[str] = DAY.name) -> Response[bytes]:
         stretch = STRETCHES.get(range, DAY)
         # What awaits comes first: after it, all is of one instant.
         where = zone(hub.board.catalog.page.time_zone)
-        days = await past.days(sheets.seen().groups, hub.now(), where)
-        speeds = await measured(past, sheets.seen(), stretch, hub.now())
-        view = sheets.view(request)
+        days = await past.days(views.seen().groups, hub.now(), where)
+        speeds = await measured(past, views.seen(), stretch, hub.now())
+        view = views.view(request)
         key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds])
-        return await sheets.answer(
-            request, "page.html", view, key, lambda: shown(view, days, stretch, speeds)
-        )
+        return await views.answer(request, "page.html", view, key, lambda: shown(view, days, stretch, speeds))
 
-    return [page, *component.routes(sheets, past, hub), *calendar.routes(sheets, past)]
+    return [page, *component.routes(views, past, hub), *calendar.routes(views, past)]
 
 
 async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:
@@ -89,6 +87,7 @@ def shown(view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Meas
             tally(rows, language),
             began(rows),
         ),
+        "stories": view.seen.stories,
         "groups": [(group, summary(group, language)) for group in groups],
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},

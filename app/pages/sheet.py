@@ -1,161 +1,71 @@
-"""What all pages for visitors share: the view of one instant that they are drawn of, their style, and the
-cache they leave by. `/wall` is none of them.
+"""Pages with a form, each for one person: drawn anew each time, kept by nobody, complete without a script.
+
+Also what such a page needs of cookies, which only these pages set.
 """
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Final
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from typing import Any
 
 from litestar import Request, Response
-from msgspec import Struct
+from litestar.datastructures import Cookie
 
-from app.config import Config
-from app.domain.status import Status
-from app.live.hub import PAGE_BEATS, Hub
-from app.pages import stale
-from app.pages.answer import Press, content_policy
-from app.pages.drawing import EDITION, draw, zone
-from app.pages.language import NAMES, Language, choose
-from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import FILES, style, url
-from app.security.near import comes_from_near
+from app.pages.answer import SECURITY, content_policy
+from app.pages.drawing import draw
+from app.pages.static import style
+from app.security.callers import COOKIE, HOST
+from app.security.signin import KNOWN_BROWSER_FOR, Opened
 
-# What is not on the first page a visitor sees would only make it later.
-_STYLES: Final = {
-    "page.html": ("tokens.css", "page.css"),
-    "component.html": ("tokens.css", "page.css", "component.css"),
-    "history.html": ("tokens.css", "page.css", "component.css"),
+BROWSER = f"{COOKIE}-browser"
+_STYLE = style("tokens.css", "form.css", beat=5.0)
+_HEADERS = {
+    **SECURITY,
+    "Content-Security-Policy": content_policy(_STYLE),
+    "Cache-Control": "no-store",
 }
 
 
-class View(Struct, frozen=True, kw_only=True):
-    """All that a page is drawn of, taken in one instant. `asked` is the language of the address, if it has
-    one: links within the page keep it. A copy is a page among plain files, which has none of our server's
-    addresses: `root` leads from it to its folder, and it is old after `until`."""
-
-    seen: Seen
-    id: str
-    feed: str
-    now: datetime
-    known: datetime
-    near: bool
-    bad_file: bool
-    language: Language
-    asked: str = ""
-    root: str = "/"
-    copy: bool = False
-    until: datetime | None = None
-
-    @property
-    def where(self) -> ZoneInfo:
-        return zone(self.seen.page.time_zone)
-
-    @property
-    def live(self) -> bool:
-        return self.feed == "ok"
-
-    def mark(self) -> tuple[object, ...]:
-        """Equal for views of which the same is drawn. Minutes are the least that a page tells."""
-        minute = self.now.replace(second=0, microsecond=0)
-        said = (self.near and self.bad_file, self.language.code, self.asked)
-        return (self.feed, minute, self.seen.mark, self.near, *said)
-
-    def link(self, path: str, **query: str) -> str:
-        if self.copy:
-            return f"{self.root}{path.strip('/')}/index.html".replace("//", "/").removeprefix("/")
-        query = {name: value for name, value in {**query, "lang": self.asked}.items() if value}
-        return f"{path}?{urlencode(query)}" if query else path
+def sheet(
+    template: str,
+    title: str,
+    values: Mapping[str, object],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    wrong: str = "",
+    good: str = "",
+) -> Response[str]:
+    html = draw(template, title=title, style=_STYLE, wrong=wrong, good=good, **values)
+    given = {**_HEADERS, **(headers or {})}
+    return Response(html, status_code=status, media_type="text/html", headers=given)
 
 
-class Sheets:
-    def __init__(self, hub: Hub, config: Config) -> None:
-        self._hub = hub
-        self._pulse = config.beat
-        self._beat = round(PAGE_BEATS * config.beat, 3)
-        self._looks = {name: style(*files, beat=self._beat) for name, files in _STYLES.items()}
-        self._presses = {name: Press(look) for name, look in self._looks.items()}
-        # Not the latency: it is not drawn here, and changes each second.
-        self._sight = Sight(speed=False)
-        self._script = FILES["page.js"].packed.plain.decode()
-
-    def seen(self) -> Seen:
-        return self._sight.of(self._hub.board)
-
-    def view(self, request: Request[Any, Any, Any]) -> View:
-        """Without awaiting, so that board and feed are those of one instant."""
-        hub = self._hub
-        asked = request.query_params.get("lang", "")
-        return View(
-            seen=self.seen(),
-            id=hub.board.id,
-            feed=hub.feed_state,
-            now=hub.now(),
-            known=stale.last_word(hub),
-            near=comes_from_near(request),
-            bad_file=hub.bad_file,
-            language=choose(request),
-            asked=asked if asked in NAMES else "",
-        )
-
-    async def answer(
-        self,
-        request: Request[Any, Any, Any],
-        template: str,
-        view: View,
-        key: tuple[object, ...],
-        shown: Callable[[], dict[str, Any]],
-    ) -> Response[bytes]:
-        """`key` is what `shown` depends on besides the view."""
-        return await self._presses[template].answer(
-            request,
-            (EDITION, self._beat, template, view.mark(), key),
-            lambda: self.draw(template, view, shown()),
-        )
-
-    def draw(self, template: str, view: View, shown: dict[str, Any]) -> str:
-        return draw(template, **self._frame(template, view), **shown)
-
-    def _frame(self, template: str, view: View) -> dict[str, Any]:
-        language = view.language
-        return {
-            "style": self._looks[template],
-            "beat": self._beat,
-            "pulse": self._pulse,
-            "view": view,
-            "page": view.seen.page,
-            "live": view.live,
-            "zone": view.where,
-            "language": language,
-            "languages": NAMES,
-            "say": language.say,
-            "count": language.count,
-            "link": view.link,
-            "static": lambda name: view.root + url(name).removeprefix("/"),
-            "policy": _policy_of_copy(self._looks[template]) if view.copy else "",
-            "moment": lambda at: language.moment(at, view.where),
-            "words": language.spoken_in(self._script),
-        }
+def go(where: str, *cookies: Cookie) -> Response[str]:
+    """After a form: so that to load the page again does not send it again."""
+    headers = {"Location": where, "Cache-Control": "no-store"}
+    return Response("", status_code=303, media_type="text/html", headers=headers, cookies=list(cookies))
 
 
-def _policy_of_copy(look: str) -> str:
-    """A page cannot say of itself who may frame it: only a header can."""
-    return content_policy(look).removesuffix("; frame-ancestors 'none'")
+def cookie_for(name: str, value: str, tls: bool, seconds: float | None) -> Cookie:
+    """None seconds: until the browser is closed. No value takes the cookie away."""
+    return Cookie(
+        key=HOST + name if tls else name,
+        value=value,
+        max_age=0 if not value else None if seconds is None else int(seconds),
+        path="/",
+        secure=tls,
+        httponly=True,
+        # Not strict: a link in a mail to one of our pages is to find somebody signed in.
+        samesite="lax",
+    )
 
 
-def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
-    """The head of a page: one sentence, what it is about, and whether it is still true."""
-    say, at = view.language.say, view.language.recent(view.known, view.now, view.where)
-    heading = sentence if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
-    return {
-        "title": title(view, heading, SIGN[status] if view.live else stale.SIGN),
-        "status": status,
-        "heading": heading,
-        "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
-        "began": began,
-    }
+def cookies_of(opened: Opened, tls: bool) -> list[Cookie]:
+    return [
+        cookie_for(COOKIE, opened.secret, tls, 7 * 86400.0),
+        cookie_for(BROWSER, opened.known_browser, tls, KNOWN_BROWSER_FOR),
+    ]
 
 
-def title(view: View, heading: str, sign: str = "") -> str:
-    return f"{sign} {heading} · {view.seen.page.name}".strip()
+async def read_form(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:
+    """What was typed; what is not there is empty."""
+    form = await request.form()
+    return {name: given if isinstance(given := form.get(name), str) else "" for name in names}

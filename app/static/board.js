@@ -36,7 +36,7 @@ export class Board {
   #waiting = 0;
 
   // `elements` have data-slug, data-status, a .name and a <time> since when. `draw` is given what one paint is to
-  // show: `changed` statuses and `measured` milliseconds.
+  // show: `changed` statuses, `measured` milliseconds, and whether anything else is `noted` beside a status.
   constructor(elements, sentence, draw) {
     for (const element of elements) {
       const { slug, status } = element.dataset;
@@ -98,10 +98,11 @@ export class Board {
       if (note) before.dataset.note = beside(note);
       else delete before.dataset.note;
     }
+    const noted = this.#notes.size > 0;
     this.#notes.clear();
     this.#changes.clear();
     this.#latency.clear();
-    this.#draw({ changed, measured });
+    this.#draw({ changed, measured, noted });
   }
 }
 

@@ -23,6 +23,9 @@ const root = document.documentElement;
 // Only on walls, and on pages that are looked at from near the server.
 const operators = document.querySelector('.operators');
 
+// Of a wall that is opened without a login: the end of its address.
+const token = () => location.pathname.match(/^\/wall\/(wall_\w+)$/)?.[1];
+
 export class Live {
   state = root.dataset.live;
   reason = REASONS[root.dataset.feed] ?? REASONS.lost;
@@ -84,7 +87,7 @@ export class Live {
     this.#link?.close();
     this.connected = false;
     this.#opened = performance.now();
-    const wall = root.dataset.screen === 'wall' ? '&wall=1' : '';
+    const wall = root.dataset.screen === 'wall' ? `&wall=${token() ?? 1}` : '';
     const link = this.#open(
       `?since=${this.#last}${wall}`,
       (frame) => link === this.#link && this.#take(frame),

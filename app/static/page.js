@@ -7,6 +7,7 @@ import { keep } from './keep.js';
 
 const root = document.documentElement;
 const hero = document.querySelector('.hero');
+const place = document.querySelector('.stories');
 const groups = [...document.querySelectorAll('.group')];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const FLASHES = 24; // at once; more would be a fire alarm
@@ -23,7 +24,26 @@ const HEADLINE = {
 
 const clock = new Clock(root.dataset.zone);
 const board = new Board(document.querySelectorAll('.component'), '', draw);
-const live = new Live((frame) => board.hear(frame), drawHero);
+const live = new Live(hear, drawHero);
+
+function hear(frame) {
+  board.hear(frame);
+  if (tellsStories(frame)) tell(frame);
+}
+
+// The server has drawn the incidents that there were. What they become is loaded when the first frame tells of it.
+let stories = null;
+async function tell(frame) {
+  stories ??= import('./stories.js').then(
+    ({ Stories }) => new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at)),
+  );
+  (await stories).hear(frame);
+}
+
+function tellsStories({ type, incidents, maintenances }) {
+  const gone = type === 'snapshot' && document.querySelector('.story');
+  return place && (incidents?.length || maintenances?.length || gone);
+}
 
 function draw({ changed }) {
   for (const { component, was } of changed) drawRow(component, was);
@@ -140,7 +160,7 @@ function drawTimes() {
   for (const { element, since } of board.all) drawTime(element.querySelector('time'), since);
   const began = hero?.querySelector('.started:not([hidden]) time');
   if (began) drawTime(began, Date.parse(began.dateTime));
-  for (const time of document.querySelectorAll('[data-reads="at"]')) write(time, clock.moment(Date.parse(time.dateTime)));
+  for (const time of document.querySelectorAll('[data-reads="at"][datetime]')) write(time, clock.moment(Date.parse(time.dateTime)));
 }
 
 // Both may change: the instant that is meant, and how long ago that is.
