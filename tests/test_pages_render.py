@@ -25,7 +25,7 @@ from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
 from app.domain.events import Logged
 from app.domain.instant import to_ms
-from app.domain.monitor import Catalog, Page
+from app.domain.monitor import Catalog, Link, Page
 from app.domain.standing import State
 from app.domain.status import Status, overall
 from app.domain.uptime import Uptime
@@ -33,6 +33,7 @@ from app.feed import Heard
 from app.live.hub import Hub
 from app.pages import public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
+from app.pages.branding import contrast, shades
 from app.pages.charts import DAY as DAY_CHART
 from app.pages.charts import HEIGHT, STRETCHES, Point, chart
 from app.pages.drawing import BAD_FILE, zone
@@ -638,3 +639,43 @@ def test_no_chart_leaves_its_frame(measured: list[tuple[float, float] | None]) -
             elif command in "vV":
                 y = int(number) + (y if command == "v" else 0)
             assert 0 <= x <= len(points) and 0 <= y <= HEIGHT
+
+
+async def test_a_page_may_have_colours_a_logo_links_and_words_of_its_own(tmp_path: Path) -> None:
+    page = Page(
+        name="Acme",
+        accent="#ffe600",
+        logo="https://acme.example/logo.svg?a=1;script-src *",
+        links=(Link("Imprint <b>", "https://acme.example/imprint"),),
+        footer="Acme <i>Ltd</i>",
+        language="de",
+    )
+    async with serving(tmp_path, a_catalog("api", page=page)) as server:
+        answer = await server.client.get("/")
+        html, policy = answer.text, answer.headers["content-security-policy"]
+        assert "img-src 'self' https://acme.example/logo.svg?a=1%3Bscript-src%20%2A;" in policy
+        assert policy.count("script-src 'self'") == 1
+        assert '<img src="https://acme.example/logo.svg?a=1;script-src *" alt="" height="26">' in html
+        assert '<a href="https://acme.example/imprint" rel="noopener">Imprint &lt;b&gt;</a>' in html
+        assert "Acme &lt;i&gt;Ltd&lt;/i&gt;" in html
+        assert '<html lang="de"' in html
+        light, dark = shades("#ffe600")
+        style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
+        assert style and f"--link:light-dark({light},{dark})" in style[1]
+        assert base64.b64encode(sha256(style[1].encode()).digest()).decode() in policy
+
+        server.hear(a_catalog_change(a_catalog("api", page=replace(page, accent=None, logo=None)), NOON))
+        answer = await server.client.get("/")
+        assert "acme.example/logo" not in answer.headers["content-security-policy"] + answer.text
+
+
+@given(st.integers(0, 0xFFFFFF))
+def test_any_accent_can_be_read_on_either_ground(colour: int) -> None:
+    for shade, ground in zip(shades(f"#{colour:06x}"), ((0xEF, 0xF2, 0xF5), (0x11, 0x17, 0x1E)), strict=True):
+        red, green, blue = bytes.fromhex(shade[1:])
+        assert contrast((red, green, blue), ground) >= 4.5
+
+
+def test_an_accent_that_can_be_read_stays_as_it_is() -> None:
+    assert shades("#0b5bb0")[0] == "#0b5bb0"
+    assert shades("#9db6ff")[1] == "#9db6ff"

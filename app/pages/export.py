@@ -87,7 +87,7 @@ def _view(hub: Hub, views: Views, every: float | None) -> View:
         known=known,
         near=False,
         bad_file=False,
-        language=languages()[DEFAULT],
+        language=languages().get(seen.page.language, languages()[DEFAULT]),
         root="./",
         copy=True,
         until=None if every is None else now + timedelta(seconds=_MISSED * every),

@@ -9,13 +9,16 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from litestar import Request, Response
+from markupsafe import Markup
 from msgspec import Struct
 
 from app.config import Config
+from app.domain.monitor import Page
 from app.domain.status import Status
 from app.live.hub import PAGE_BEATS, Hub
 from app.pages import stale
 from app.pages.answer import Press, content_policy
+from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
@@ -69,13 +72,27 @@ class View(Struct, frozen=True, kw_only=True):
         return f"{path}?{urlencode(query)}" if query else path
 
 
+class Face:
+    """How a page looks, for as long as its accent and its logo stay what they are."""
+
+    def __init__(self, page: Page, beat: float) -> None:
+        self.page = page
+        self.looks = {
+            name: Markup(style(*files, beat=beat) + accent_style(page.accent))
+            for name, files in _STYLES.items()
+        }
+        self.presses = {name: Press(look, page.logo) for name, look in self.looks.items()}
+
+    def is_of(self, page: Page) -> bool:
+        return (page.accent, page.logo) == (self.page.accent, self.page.logo)
+
+
 class Views:
     def __init__(self, hub: Hub, config: Config) -> None:
         self._hub = hub
         self._pulse = config.beat
         self._beat = round(PAGE_BEATS * config.beat, 3)
-        self._looks = {name: style(*files, beat=self._beat) for name, files in _STYLES.items()}
-        self._presses = {name: Press(look) for name, look in self._looks.items()}
+        self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False)
         self._script = "".join(FILES[name].packed.plain.decode() for name in JOINED)
@@ -95,7 +112,7 @@ class Views:
             known=stale.last_word(hub),
             near=comes_from_near(request),
             bad_file=hub.bad_file,
-            language=choose(request),
+            language=choose(request, self.seen().page.language),
             asked=asked if asked in NAMES else "",
         )
 
@@ -108,19 +125,29 @@ class Views:
         shown: Callable[[], dict[str, Any]],
     ) -> Response[bytes]:
         """`key` is what `shown` depends on besides the view."""
-        return await self._presses[template].answer(
-            request,
-            (EDITION, self._beat, template, view.mark(), key),
-            lambda: self.draw(template, view, shown()),
+        return (
+            await self._face_of(view)
+            .presses[template]
+            .answer(
+                request,
+                (EDITION, self._beat, template, view.mark(), key),
+                lambda: self.draw(template, view, shown()),
+            )
         )
 
     def draw(self, template: str, view: View, shown: dict[str, Any]) -> str:
         return draw(template, **self._frame(template, view), **shown)
 
+    def _face_of(self, view: View) -> Face:
+        page = view.seen.page
+        if self._face is None or not self._face.is_of(page):
+            self._face = Face(page, self._beat)
+        return self._face
+
     def _frame(self, template: str, view: View) -> dict[str, Any]:
-        language = view.language
+        language, look = view.language, self._face_of(view).looks[template]
         return {
-            "style": self._looks[template],
+            "style": look,
             "beat": self._beat,
             "pulse": self._pulse,
             "view": view,
@@ -133,15 +160,15 @@ class Views:
             "count": language.count,
             "link": view.link,
             "static": lambda name: view.root + url(name).removeprefix("/"),
-            "policy": _policy_of_copy(self._looks[template]) if view.copy else "",
+            "policy": _policy_of_copy(look, view.seen.page.logo) if view.copy else "",
             "moment": lambda at: language.moment(at, view.where),
             "words": language.spoken_in(self._script),
         }
 
 
-def _policy_of_copy(look: str) -> str:
+def _policy_of_copy(look: str, logo: str | None) -> str:
     """A page cannot say of itself who may frame it: only a header can."""
-    return content_policy(look).removesuffix("; frame-ancestors 'none'")
+    return content_policy(look, logo).removesuffix("; frame-ancestors 'none'")
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
