@@ -4,14 +4,15 @@ Workers have no port of their own; what they counted arrives with their beats, a
 heard.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from app.domain.events import Beat
+from app.domain.events import STARTED_WITHIN, Beat
 
 REGISTRY = CollectorRegistry()
 
@@ -86,6 +87,8 @@ class WorkersHeard(Collector):
         figures = {
             "monitors": "Monitors the worker probes.",
             "lag": "Seconds the latest probe started after it was due, since the last beat.",
+            "missed": "Slots in which nobody looked, because the look before was not over.",
+            "late": "Measurements that are left out of percentiles, because the worker itself was slow.",
             "waiting": "Events the worker has not yet been able to announce.",
             "dropped": "Measurements the worker had to let go.",
         }
@@ -98,7 +101,13 @@ class WorkersHeard(Collector):
             "0 while what the worker cannot reach is no verdict, because of the worker itself.",
             labels=["worker", "region"],
         )
+        starts = HistogramMetricFamily(
+            "statuswire_worker_start_lag_seconds",
+            "How long after they were due probes began, since the worker started.",
+            labels=["worker", "region"],
+        )
         for beat in self.beats():
+            starts.add_metric([beat.worker, beat.region], _buckets(beat.starts), None)
             fit.add_metric([beat.worker, beat.region], not beat.trouble)
             for outcome, count in beat.probes.items():
                 probes.add_metric([beat.worker, beat.region, outcome], count)
@@ -106,7 +115,14 @@ class WorkersHeard(Collector):
                 family.add_metric([beat.worker, beat.region], getattr(beat, name))
         yield probes
         yield fit
+        yield starts
         yield from families.values()
+
+
+def _buckets(starts: Sequence[int]) -> list[tuple[str, float]]:
+    """As Prometheus has them: each with all that are in the ones before."""
+    bounds = [*map(str, STARTED_WITHIN), "+Inf"]
+    return list(zip(bounds, accumulate(starts or [0] * len(bounds)), strict=True))
 
 
 WORKERS = WorkersHeard()
