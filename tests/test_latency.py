@@ -131,6 +131,10 @@ async def test_within_two_days_any_window_of_minutes_is_exact(
         found = await history.latencies(SLUGS, start, end)
         for slug in SLUGS:
             assert found[slug].counts == expected(samples, slug, start, end)
+    chart = await history.speed("api", after(-DAY), after(3 * DAY), 96)
+    for point in chart:
+        its = expected(samples, "api", point.at, point.at + timedelta(hours=1))
+        assert point.samples == its.total()
 
 
 async def test_where_only_hours_or_days_are_kept_whole_ones_count_for_when_they_begin(

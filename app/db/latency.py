@@ -284,6 +284,8 @@ class Measured:
 
     def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: list[int]) -> None:
         length, begin, totals = _LENGTHS[n], row["start"], row["totals"]
+        if end <= begin or start >= begin + LEVELS[n].pieces * length:
+            return
         # In pieces of the sheet, and how far into them.
         first, into_first = divmod(start - begin, length) if start > begin else (0, 0)
         last, into_last = divmod(end - begin, length)
