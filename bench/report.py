@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench import cores
@@ -53,17 +54,16 @@ def close(
     bench: str,
     figures: Mapping[str, float],
     reach: Mapping[str, float],
-    least: Mapping[str, float] | None = None,
+    at_least: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """`reach` names for some of the figures the most they may be, `least` for some the least."""
-    least = least or {}
+    """`reach` names for some of the figures the most they may be, `at_least` the least."""
     missed = {name for name, limit in reach.items() if figures[name] > limit}
-    missed |= {name for name, limit in least.items() if figures[name] < limit}
+    missed |= {name for name, limit in at_least.items() if figures[name] < limit}
     width = max(map(len, figures))
     print()
     for name, value in figures.items():
         limit = f"   reach <= {reach[name]:g}" if name in reach else ""
-        limit += f"   reach >= {least[name]:g}" if name in least else ""
+        limit += f"   reach >= {at_least[name]:g}" if name in at_least else ""
         print(f"  {name:<{width}}  {value:10.2f}{limit}{'   MISSED' if name in missed else ''}")
     print()
     print(
@@ -74,7 +74,7 @@ def close(
                 "machine": machine(),
                 "figures": {name: round(value, 3) for name, value in figures.items()},
                 "reach": dict(reach),
-                **({"least": dict(least)} if least else {}),
+                "at_least": dict(at_least),
                 "ok": not missed,
             }
         )

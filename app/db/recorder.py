@@ -14,6 +14,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -27,16 +28,30 @@ from app.db.catalog import (
     write_whole_since,
 )
 from app.db.engine import Database, DatabaseDown, Statement, Transaction
-from app.db.tables import MonitorRegionRow, SpanRow
+from app.db.tables import MonitorRegionRow, OperationRow, SpanRow
 from app.domain.board import START, Board, Change, Note, Patch, Shown
-from app.domain.events import Beat, CatalogChange, Logged, Retelling, Samples, Silence, StateChange, order
+from app.domain.events import (
+    Beat,
+    CatalogChange,
+    Logged,
+    Operation,
+    Retelling,
+    Revoked,
+    Samples,
+    Silence,
+    StateChange,
+    order,
+)
 from app.domain.instant import from_ms, from_seconds, to_ms
 from app.domain.monitor import Catalog
+from app.domain.operations import ends, key_of
 from app.domain.standing import Standing, State
 from app.domain.status import Status
 from app.feed import Feed, FeedDown, Gap, Heard
 
 log = structlog.get_logger("recorder")
+_encode = msgspec.json.Encoder().encode
+_decode_operation = msgspec.json.Decoder(Operation).decode
 
 BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.2
@@ -247,6 +262,7 @@ class _Work:
         # As they were before the batch: of those alone that it may have changed.
         self._standings: dict[tuple[str, str], tuple[Standing | None, datetime | None]] = {}
         self._spans = [_Spans()]
+        self._operations: dict[str, Operation] = {}
 
     def add(self, item: Heard | Gap) -> None:
         if isinstance(item, Gap):
@@ -272,6 +288,7 @@ class _Work:
         for spans in self._spans:
             yield from spans.statements()
         yield from self._standing_statements()
+        yield from self._operation_statements()
         yield self._latency.statement
         yield (
             "INSERT INTO notes (component, event, at, trace, flapping, behind, name)"
@@ -297,6 +314,12 @@ class _Work:
             case CatalogChange():
                 self._adopt(id, event)
                 return
+            case Revoked():
+                pass
+            case _:
+                self._operations[key_of(event)] = event
+                # Spans do not hold what an operator said, so what is told of them would lack it.
+                self._whole_since = id
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
             self._look_back(id, (change.since for change in patch.changes))
@@ -355,6 +378,15 @@ class _Work:
             changed,
         )
         yield "UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard
+
+    def _operation_statements(self) -> Iterator[Statement]:
+        ended = [(key,) for key, event in self._operations.items() if ends(event)]
+        yield "DELETE FROM operations WHERE key = {}", ended
+        yield (
+            "INSERT INTO operations (key, event) VALUES ({}, {})"
+            " ON CONFLICT (key) DO UPDATE SET event = excluded.event",
+            [(key, _encode(event).decode()) for key, event in self._operations.items() if not ends(event)],
+        )
 
 
 class _Row(Struct):
@@ -457,6 +489,7 @@ async def _load(transaction: Transaction) -> Board:
             SpanRow.until.is_null()
         )
     )
+    said = await transaction.fetch(OperationRow.select(OperationRow.event).order_by(OperationRow.key))
     board = Board(catalog, from_ms(order(cursor)[0]), cursor)
     board.restore(
         [_standing(row) for row in standings],
@@ -465,6 +498,7 @@ async def _load(transaction: Transaction) -> Board:
             row["component"]: Shown(Status(row["status"]), from_ms(row["since"]), row["reason"])
             for row in spans
         },
+        [_decode_operation(row["event"]) for row in said],
     )
     return board
 
