@@ -82,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     explain = command("explain", _explain, "say why a monitor stands as it does: results, votes and rules")
     explain.add_argument("monitor", metavar="MONITOR", help="its key, such as payments-api/http")
     _add_places(explain)
+    heartbeats = command("heartbeats", _heartbeats, "show where each push monitor is sent its heartbeats")
+    _add_places(heartbeats)
     config = command("config", _no_command, "work on a config file")
     checks = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = checks.add_parser("check", help="name every mistake in a config file with its line")
@@ -283,6 +285,18 @@ def _explain(arguments: argparse.Namespace) -> int:
     try:
         print(asyncio.run(explain_monitor(config, redis_url, arguments.monitor)))
     except (DatabaseDown, Unexplained) as error:
+        raise Refused(str(error)) from None
+    return 0
+
+
+def _heartbeats(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    from app.db.engine import DatabaseDown
+    from app.heartbeats import addresses
+
+    try:
+        print("\n".join(asyncio.run(addresses(config))))
+    except DatabaseDown as error:
         raise Refused(str(error)) from None
     return 0
 

@@ -14,7 +14,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
 from app import metrics
-from app.api import health
+from app.api import health, heartbeats
+from app.api.heartbeats import Heartbeats
 from app.assignment import Assignment
 from app.config import Config
 from app.db.engine import Database, connect
@@ -55,6 +56,7 @@ class Server:
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
+        self.heartbeats = Heartbeats(self.feed, database, lambda: self.hub.board.catalog)
         self.assignment = Assignment(config.config_file, self.feed, self.hub)
         self.app = create_app(self)
 
@@ -99,11 +101,11 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 
 
 def create_app(server: Server) -> Litestar:
+    proxies = [ip_network(given) for given in server.config.trusted_proxies]
     app = Litestar(
         route_handlers=[
-            *streams.routes(
-                server.hub, [ip_network(given) for given in server.config.trusted_proxies], HEADERS
-            ),
+            *streams.routes(server.hub, proxies, HEADERS),
+            *heartbeats.routes(server.heartbeats, proxies),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config),
@@ -132,6 +134,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 
 async def _load(server: Server) -> None:
+    await server.heartbeats.open()
     board = await server.recorder.load()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
     # Another server may have recorded more between the two: that is still to come by the feed.

@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
     "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
+    "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
     "app/cli.py": ("app", "workers"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
@@ -55,6 +56,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
     "yaml": ("app/statusfile/",),
+    "cronsim": ("app/domain/heartbeat.py",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
     "ssl": (PROBES, "app/reach.py"),
@@ -66,7 +68,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "typing"}
+DOMAIN_KNOWS = {
+    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "typing"),
+    # When a crontab's time comes is arithmetic too.
+    *("cronsim", "zoneinfo"),
+}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

@@ -23,10 +23,20 @@ from app.db.catalog import read_catalog, write_catalog, write_whole_since
 from app.db.engine import Database, DatabaseDown, Transaction
 from app.db.tables import FeedCursorRow, MonitorRegionRow, SpanRow
 from app.domain.board import START, Board, Change, Patch, Shown
-from app.domain.events import Beat, CatalogChange, Logged, Retelling, Samples, Silence, StateChange, order
+from app.domain.events import (
+    Beat,
+    CatalogChange,
+    Heartbeat,
+    Logged,
+    Retelling,
+    Samples,
+    Silence,
+    StateChange,
+    order,
+)
 from app.domain.histogram import Histogram
 from app.domain.instant import from_ms, from_seconds, to_ms
-from app.domain.monitor import Catalog
+from app.domain.monitor import DEFAULT_REGION, Catalog
 from app.domain.standing import Standing, State
 from app.domain.status import Status
 from app.feed import Feed, FeedDown, Gap, Heard
@@ -267,6 +277,8 @@ class _Work:
                 self._remember((s.monitor, s.region) for s in event.standings)
             case Silence():
                 self._remember([(event.monitor, event.region)])
+            case Heartbeat():
+                self._remember([(event.monitor, DEFAULT_REGION)])
             case Samples():
                 self._remember((s.monitor, event.region) for s in event.samples)
                 self._measure(event)
@@ -314,10 +326,12 @@ class _Work:
                 heard.append((to_ms(at), _standing_key(*key)))
         await transaction.execute_many("DELETE FROM monitor_regions WHERE key = {}", gone)
         await transaction.execute_many(
-            "INSERT INTO monitor_regions (key, monitor, region, state, since, reason, detail, heard_at)"
-            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}) ON CONFLICT (key) DO UPDATE SET state = excluded.state,"
-            " since = excluded.since, reason = excluded.reason, detail = excluded.detail,"
-            " heard_at = excluded.heard_at",
+            "INSERT INTO monitor_regions"
+            " (key, monitor, region, state, since, reason, detail, heard_at, seen, running)"
+            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}) ON CONFLICT (key) DO UPDATE SET"
+            " state = excluded.state, since = excluded.since, reason = excluded.reason,"
+            " detail = excluded.detail, heard_at = excluded.heard_at, seen = excluded.seen,"
+            " running = excluded.running",
             changed,
         )
         await transaction.execute_many("UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard)
@@ -457,7 +471,17 @@ def _standing(row: dict[str, Any]) -> Standing:
         since=from_ms(row["since"]),
         reason=row["reason"],
         detail=row["detail"],
+        seen=_instant(row["seen"]),
+        running=_instant(row["running"]),
     )
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)
 
 
 def _standing_key(monitor: str, region: str) -> str:
@@ -474,6 +498,8 @@ def _standing_row(standing: Standing, heard: datetime) -> tuple[object, ...]:
         _text(standing.reason),
         _text(standing.detail),
         to_ms(heard),
+        _ms(standing.seen),
+        _ms(standing.running),
     )
 
 
