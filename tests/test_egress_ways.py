@@ -98,6 +98,7 @@ def _probes(egress: Egress) -> Probes:
 
 async def outcome(probes: Probes, asked: Monitor) -> tuple[str, str]:
     result = await probes.probe(asked)
+    assert "fault of Statuswire" not in result.detail
     return result.outcome, result.reason
 
 

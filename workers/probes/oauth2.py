@@ -13,7 +13,7 @@ from app.domain.kinds.http import OAuth2
 from app.domain.result import Outcome
 from app.security.egress import NotResolved
 from workers.probes.equipment import Equipment
-from workers.probes.run import Failed, Run
+from workers.probes.run import Failed, Run, Unfit
 from workers.probes.transport import Answer, Transport, Way
 
 _LIVES: Final = 300.0  # seconds, where the answer does not say
@@ -52,9 +52,13 @@ class Tokens:
     async def _fetch(self, asked: OAuth2, way: Way, run: Run) -> _Grant:
         fill = self._equipment.fill
         form = {"grant_type": "client_credentials"} | ({"scope": asked.scope} if asked.scope else {})
+        try:
+            url = httpx.URL(fill(asked.url, run))
+        except (httpx.InvalidURL, UnicodeError):
+            raise Unfit("What tokens are asked for at is no URL.") from None
         request = httpx.Request(
             "POST",
-            fill(asked.url, run),
+            url,
             data=form,
             headers={"Accept": "application/json", "Connection": "close"},
             # Its own way there is not told as the target's.
