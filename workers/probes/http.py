@@ -62,13 +62,12 @@ class Http(Probe, kind="http"):
         if prepared.oauth2 is not None:
             token = await self._tokens.token(prepared.oauth2, prepared.way, run)
             prepared.request.headers["Authorization"] = f"Bearer {token}"
-        response = await self._ask(prepared, run)
+        response, answer = await self._ask(prepared, run)
         run.answered()
         if response.status_code == 401 and prepared.oauth2 is not None:
             self._tokens.drop(prepared.oauth2)
         expectation.check(response.status_code, response.headers)
         if expectation.needs_body:
-            answer: Answer = response.extensions["answer"]
             encoding = response.headers.get("content-encoding", "")
             expectation.check_body(answer.body, encoding, answer.whole)
 
@@ -78,7 +77,7 @@ class Http(Probe, kind="http"):
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, prepared: Prepared, run: Run) -> httpx.Response:
+    async def _ask(self, prepared: Prepared, run: Run) -> tuple[httpx.Response, Answer]:
         request, way = prepared.request, prepared.way
         for _ in range(way.words.redirects + 1):
             request.extensions = {"run": run, "way": way}
@@ -88,12 +87,15 @@ class Http(Probe, kind="http"):
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
                 # Our transport raises none; it is what httpx and idna have to say of a Location.
                 raise Failed("redirects", "It redirects to something that is no URL.") from None
+            # Taken out: a response of httpx's and its stream hold each other, and a body would be kept until
+            # the collector comes. Of 60 endless ones all were.
+            answer: Answer = response.extensions.pop("answer")
             following = response.next_request
             is_answer = way.words.redirects == 0 or prepared.expectation.is_met_by(response.status_code)
             if following is None or is_answer:
-                return response
+                return response, answer
             if not _same_party(request.url, following.url):
-                way = Way(_without_certificate(way.words), way.proxy, way.proxy_auth)
+                way = structs.replace(way, words=_without_certificate(way.words))
             request = _followed(request, following)
         raise Failed("redirects", f"It redirects more than {_times(way.words.redirects)}.")
 
@@ -101,11 +103,14 @@ class Http(Probe, kind="http"):
         prepared = self._prepared.get(monitor.key)
         if prepared is None or prepared.monitor is not monitor:
             words = words_of(Words, monitor)
+            expectation = Expectation(monitor.expect, words.size)
             prepared = Prepared(
                 monitor,
                 self._request(monitor, words, run),
-                Expectation(monitor.expect, words.size),
-                Way(words, self._proxy(words, run), self._basic(words.proxy_auth, run)),
+                expectation,
+                Way(
+                    words, self._proxy(words, run), self._basic(words.proxy_auth, run), expectation.needs_body
+                ),
                 run.secrets,
             )
             self._prepared[monitor.key] = prepared

@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.domain.kinds.http import OAuth2
 from app.domain.result import Outcome
@@ -36,7 +36,7 @@ class Tokens:
         token, until = self._kept.get(asked, ("", 0.0))
         if time.monotonic() >= until:
             began = time.perf_counter()
-            grant = await self._fetch(asked, way, run)
+            grant = await self._fetch(asked, structs.replace(way, keep=True), run)
             run.began += time.perf_counter() - began
             token, until = grant.access_token, time.monotonic() + (grant.expires_in or _LIVES) * _MARGIN
             if len(self._kept) >= _TOKENS_AT_MOST:

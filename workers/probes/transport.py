@@ -8,7 +8,7 @@ is bounded in every direction: a target may be hostile.
 import asyncio
 import re
 import time
-from typing import Final
+from typing import Any, Final
 
 import httptools
 import httpx
@@ -30,6 +30,10 @@ _WIRE_AT_MOST: Final = 2 * BODY_AT_MOST
 # Reading does not wait for the loop while there is something to read: 2 MiB in chunks of one byte held up all
 # other probes for 95 ms. So after this much they have their turn.
 _TURN: Final = 65536
+# A body that is longer than this is large, and so many of those are read at a time: 180 hostile answers at
+# once made a worker grow by 95 MiB.
+_LARGE: Final = 65536
+_LARGE_AT_ONCE: Final = 6
 
 
 class _Enough(Exception):
@@ -39,7 +43,7 @@ class _Enough(Exception):
 class Answer:
     """What the parser found, as far as it came. `whole` if nothing of the body is missing."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, keep: bool = True) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
@@ -47,11 +51,14 @@ class Answer:
         self.ended = False
         self.head_read = False
         self.too_many = ""
-        self._parser = httptools.HttpResponseParser(self)
+        self.size = 0
+        # They hold each other. Whoever ends a reading lets go of it, or all would wait for the collector.
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._bodiless = method == "HEAD"
         self._interim = 0
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._keep = keep
+        # Not a list of what comes: in chunks of two bytes that is thirty times as much.
+        self._body = bytearray()
 
     def feed(self, data: bytes) -> None:
         try:
@@ -70,17 +77,24 @@ class Answer:
         if not self.head_read:
             raise Failed("closed", "The connection was closed before the answer's headers were whole.")
         if any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
-            raise Failed("closed", f"The body broke off after {self._size} bytes.")
+            raise Failed("closed", f"The body broke off after {self.size} bytes.")
         self._finish()
 
     def cut(self) -> None:
-        self.body = b"".join(self._chunks)
+        self.body, self._body = bytes(self._body), bytearray()
         self.ended = True
+
+    def let_go(self) -> None:
+        self._parser = None
 
     @property
     def is_enough(self) -> bool:
         """More may come, but nobody will look at it."""
-        return self._size > BODY_AT_MOST
+        return self.size > BODY_AT_MOST
+
+    @property
+    def is_large(self) -> bool:
+        return self._keep and self.size > _LARGE
 
     # The parser's callbacks. What they raise comes out wrapped, so they take notes.
 
@@ -107,8 +121,9 @@ class Answer:
 
     def on_body(self, data: bytes) -> None:
         if not self.ended:
-            self._chunks.append(data)
-            self._size += len(data)
+            self.size += len(data)
+            if self._keep:
+                self._body += data
 
     def on_message_complete(self) -> None:
         if self.head_read and not self.ended:
@@ -125,32 +140,49 @@ class Way(Struct, frozen=True):
     words: Http = Http()
     proxy: httpx.URL | None = None
     proxy_auth: str = ""  # the value of a header
+    keep: bool = True  # somebody will look at the body
 
 
 class Transport(httpx.AsyncBaseTransport):
     """A request must bring its Run, as the extension "run", and may bring a Way, as "way"; the Answer comes
-    back as the extension "answer", with its body as it came over the wire."""
+    back as the extension "answer", with its body as it came over the wire. The response itself has none."""
 
     def __init__(self, egress: Egress, certificates: Certificates) -> None:
         self._egress = egress
         self._certificates = certificates
+        self._room = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         run: Run = request.extensions["run"]
-        stream = await self._open(request.url, run, request.extensions.get("way", _STRAIGHT))
+        way: Way = request.extensions.get("way", _STRAIGHT)
+        stream = await self._open(request.url, run, way)
+        answer = Answer(request.method, way.keep)
         try:
             # Before the writing, which may end after a near target has already answered.
             asked = time.perf_counter()
             await stream.write(_head(request) + request.read())
-            answer = await _receive(stream, request.method, run, asked)
+            await self._receive(stream, answer, run, asked)
         finally:
             stream.close()
+            answer.let_go()
         return httpx.Response(
             answer.status,
             headers=answer.headers,
-            stream=httpx.ByteStream(answer.body),
+            stream=httpx.ByteStream(b""),
             extensions={"answer": answer},
         )
+
+    async def _receive(self, stream: Stream, answer: Answer, run: Run, asked: float) -> None:
+        run.stage = "first_byte"
+        data = await stream.read()
+        run.first_byte = (run.first_byte or 0.0) + max(time.perf_counter() - asked - stream.held(), 0.0)
+        reading = _Reading(stream, answer)
+        if await reading.take(data, run, until_large=True):
+            return
+        began, run.stage = time.perf_counter(), "turn"
+        async with self._room:
+            run.began += time.perf_counter() - began  # that is our time, not the target's
+            await reading.take(await stream.read(), run)
 
     async def _open(self, url: httpx.URL, run: Run, way: Way) -> Stream:
         host = url.raw_host.decode("ascii")
@@ -213,27 +245,38 @@ def _head(request: httpx.Request) -> bytes:
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (request.method.encode(), request.url.raw_path, b"".join(lines))
 
 
-async def _receive(stream: Stream, method: str, run: Run, asked: float) -> Answer:
-    run.stage = "first_byte"
-    answer = Answer(method)
-    head, wire, turn = 0, 0, 0
-    data = await stream.read()
-    run.first_byte = (run.first_byte or 0.0) + max(time.perf_counter() - asked - stream.held(), 0.0)
-    run.stage = "rest"
-    while data:
-        answer.feed(data)
-        if answer.ended:
-            return answer
-        wire += len(data)
-        head += 0 if answer.head_read else len(data)
-        if head > HEAD_AT_MOST:
+class _Reading:
+    """Of one answer, and how much of it has come over the wire."""
+
+    def __init__(self, stream: Stream, answer: Answer) -> None:
+        self._stream = stream
+        self._answer = answer
+        self._head = self._wire = self._turn = 0
+
+    async def take(self, data: bytes, run: Run, until_large: bool = False) -> bool:
+        """`data` and what follows. False if it is a large body, and not over."""
+        run.stage, answer = "rest", self._answer
+        while data:
+            answer.feed(data)
+            if answer.ended or self._is_enough(len(data)):
+                return True
+            if until_large and answer.is_large:
+                return False
+            if (turn := self._turn + len(data)) >= _TURN:
+                turn = 0
+                await asyncio.sleep(0)
+            self._turn = turn
+            data = await self._stream.read()
+        answer.end_of_stream()
+        return True
+
+    def _is_enough(self, size: int) -> bool:
+        answer = self._answer
+        self._wire += size
+        self._head += 0 if answer.head_read else size
+        if self._head > HEAD_AT_MOST:
             raise Failed("too large", "The headers are longer than 64 KiB.")
-        if answer.is_enough or wire > _WIRE_AT_MOST:
+        if answer.is_enough or self._wire > _WIRE_AT_MOST:
             answer.cut()
-            return answer
-        if (turn := turn + len(data)) >= _TURN:
-            turn = 0
-            await asyncio.sleep(0)
-        data = await stream.read()
-    answer.end_of_stream()
-    return answer
+            return True
+        return False
