@@ -23,9 +23,9 @@ CHUNKED = FINE + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def bomb(encoding: str) -> Behaviour:
-    """A body of 256 MiB, in 256 KiB, or in less than one if it is packed twice."""
+    """A body of 64 MiB, in 64 KiB, or in less than one if it is packed twice."""
     press = zlib.compressobj(9, wbits=31)
-    body = b"".join(press.compress(BLANKS) for _ in range(256)) + press.flush()
+    body = b"".join(press.compress(BLANKS) for _ in range(64)) + press.flush()
     if encoding == "gzip, gzip":
         body = gzip.compress(body)
     return saying(
