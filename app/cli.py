@@ -1,38 +1,27 @@
-"""The `statuswire` command. Every wrong word, file or address ends in one clear line and exit code 2.
-
-What a command needs is imported when it runs, so that `version` and a mistyped word answer at once.
-"""
+"""The `statuswire` command: what is typed, and how each command ends. Every wrong word, file or address is
+one clear line and exit code 2."""
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
+from app.commands import clone, file, imports, processes, questions
+from app.commands.checks import Mistakes
+from app.commands.words import Commands, Run
+from app.config import ConfigError
+from app.reach import Refused
 
-from app.config import Config, ConfigError
-from app.reach import Refused, greet_redis, reach
-
-if TYPE_CHECKING:
-    from app.domain.monitor import Catalog
-
-_ROOT = Path(__file__).resolve().parent.parent
-_PROG = "statuswire"
-_REFUSED = 2
-
-
-class Mistakes(Exception):
-    """Lines for the person who wrote the file, in the form that editors jump to."""
+_PROG: Final = "statuswire"
+_REFUSED: Final = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        run: Callable[[argparse.Namespace], int] = arguments.run
+        run: Run = arguments.run
         code = run(arguments)
         sys.stdout.flush()
         return code
@@ -58,314 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Begin with `statuswire up`. `statuswire COMMAND --help` says more about one command. In a "
         "clone, `./statuswire test` runs the tests.",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
-        added.set_defaults(run=run)
-        return added
-
-    up = command("up", _up, "start everything: Redis if none is given, database, server and worker")
-    _add_places(up)
-    _add_processes(up)
-    for name, run, words in (
-        ("web", _web, "the server alone: page, wall and streams"),
-        ("worker", _worker, "the worker alone: probes what the config file names"),
-        ("migrate", _migrate, "bring the database's tables up to date"),
-    ):
-        single = command(name, run, words)
-        _add_places(single)
-        if name == "web":
-            _add_processes(single)
-    probe = command("probe", _probe, "probe one target once and show what took how long; exit 1 if it fails")
-    probe.add_argument("url", metavar="URL", help="such as https://example.org/ or tcp://example.org:443")
-    explain = command("explain", _explain, "say why a monitor stands as it does: results, votes and rules")
-    explain.add_argument("monitor", metavar="MONITOR", help="its key, such as payments-api/http")
-    _add_places(explain)
-    heartbeats = command("heartbeats", _heartbeats, "show where each push monitor is sent its heartbeats")
-    _add_places(heartbeats)
-    config = command("config", _no_command, "work on a config file")
-    checks = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    check = checks.add_parser("check", help="name every mistake in a config file with its line")
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.set_defaults(run=_check)
-    bench = command("bench", _bench, "run one of the benchmarks in bench/")
-    bench.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_benches()) or 'none here'}")
-    bench.add_argument("--quick", action="store_true", help="end within 45 s")
-    command("version", _version, "print the version")
+    commands = Commands(parser)
+    for family in (processes, questions, file, imports, clone):
+        family.add(commands)
     return parser
-
-
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    """What stands on the command line goes before the environment."""
-    parser.add_argument("--config", metavar="FILE", help="default: statuswire.yaml, or STATUSWIRE_CONFIG")
-    parser.add_argument("--data", metavar="DIR", help="default: ./data, or STATUSWIRE_DATA")
-    parser.add_argument("--host", metavar="HOST", help="default: 127.0.0.1, or HOST")
-    parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
-
-
-def _add_processes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--processes", metavar="N", help="of the server, on one port; default: 1, or STATUSWIRE_PROCESSES"
-    )
-
-
-def _up(arguments: argparse.Namespace) -> int:
-    # The port first: it is what is taken most often, and the others may wait for a server far away.
-    config = _begin(arguments, _port_is_free, _redis_answers, _database_answers, _file_is_right)
-    from app.up import up
-
-    return _run(up(config))
-
-
-def _web(arguments: argparse.Namespace) -> int:
-    config = _begin(
-        arguments, _redis_is_given, _port_is_free, _redis_answers, _file_is_right, _database_has_tables
-    )
-    if config.processes > 1 and not config.process:
-        from app.processes import webs
-
-        return _run(webs(config))
-    from app.server import web
-
-    return web(config)
-
-
-def _run(parent: Coroutine[Any, Any, int]) -> int:
-    """A process that has others under it."""
-    from app.embedded import StartError
-
-    try:
-        return asyncio.run(parent)
-    except StartError as error:
-        raise Refused(str(error)) from None
-
-
-def _worker(arguments: argparse.Namespace) -> int:
-    # Database and config file are none of a worker's business: in another region it has neither.
-    config = _begin(arguments, _redis_is_given, _redis_answers)
-    from workers.main import run
-
-    return run(config)
-
-
-def _migrate(arguments: argparse.Namespace) -> int:
-    config = _begin(arguments, _database_answers)
-    from app.db.migrate import migrate
-
-    # Within `up` it is one of many parts, and only what goes wrong is news.
-    return migrate(config, tell=not config.supervised)
-
-
-def _begin(arguments: argparse.Namespace, *checks: Callable[[Config], object]) -> Config:
-    """The config of a process that stays, with its log on."""
-    from app import log
-
-    config = _config(arguments)
-    # What `up` has seen to at its own start is not asked again when a child is restarted: with Redis down it
-    # has to wait for it, and exit code 2 would end the others too.
-    if not config.supervised:
-        for check in checks:
-            check(config)
-    log.configure(config)
-    return config
-
-
-def _config(arguments: argparse.Namespace) -> Config:
-    said = {
-        "STATUSWIRE_CONFIG": arguments.config,
-        "STATUSWIRE_DATA": arguments.data,
-        "HOST": arguments.host,
-        "PORT": arguments.port,
-        "STATUSWIRE_PROCESSES": getattr(arguments, "processes", None),
-    }
-    return Config.read({**os.environ, **{name: value for name, value in said.items() if value is not None}})
-
-
-def _redis_is_given(config: Config) -> None:
-    if config.redis_url is None:
-        raise Refused(
-            "REDIS_URL is not set, and only `statuswire up` brings a Redis of its own; "
-            "set it to a server's URL, such as redis://localhost:6379/0."
-        )
-
-
-def _port_is_free(config: Config) -> None:
-    """Of several processes, too: who else listens there with SO_REUSEPORT would share our viewers, and no
-    error would say so."""
-    from app.embedded import StartError
-    from app.up import refuse_taken_port
-
-    try:
-        refuse_taken_port(config)
-    except StartError as error:
-        raise Refused(str(error)) from None
-
-
-def _redis_answers(config: Config) -> None:
-    if config.redis_url is None:
-        return
-    if "+" in config.redis_url.partition("://")[0]:
-        _one_of_several_answers(config.redis_url)
-    else:
-        greet_redis(config.redis_url)
-
-
-def _one_of_several_answers(url: str) -> None:
-    from app.redis_nodes import knock
-
-    if problem := asyncio.run(knock(url)):
-        raise Refused(f"REDIS_URL cannot be used: {problem}; start these servers, or correct the URL.")
-
-
-def _database_answers(config: Config) -> None:
-    if config.sqlite_file is None:
-        from app.db.engine import knock
-
-        _ask_database(config, knock)
-
-
-def _database_has_tables(config: Config) -> None:
-    """Those of this version: the server reads them at its start, and `migrate` alone makes them."""
-    from app.db.engine import connect
-
-    async def look(config: Config) -> None:
-        await (await connect(config)).close()
-
-    _ask_database(config, look)
-
-
-def _ask_database(config: Config, ask: Callable[[Config], Coroutine[Any, Any, None]]) -> None:
-    if config.sqlite_file is None:
-        reach("DATABASE_URL", config.database_url, 5432)[0].close()
-    from app.db.engine import DatabaseDown
-
-    try:
-        asyncio.run(ask(config))
-    except DatabaseDown as error:
-        raise Refused(str(error)) from None
-
-
-def _file_is_right(config: Config) -> None:
-    # One that is not there is no mistake; one that cannot even be looked for is.
-    if not _is_missing(config.config_file):
-        _load(config.config_file)
-
-
-def _is_missing(file: Path) -> bool:
-    try:
-        file.stat()
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
-def _probe(arguments: argparse.Namespace) -> int:
-    from workers.probes.once import probe_command
-
-    return probe_command(arguments.url)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)
-    from app.db.engine import DatabaseDown
-    from app.embedded import socket_url
-    from app.explain import Unexplained, explain_monitor
-
-    # One that `up` has started has no other address than its socket.
-    redis_url = config.redis_url or socket_url(config.data)
-    if redis_url is None:
-        raise Refused(
-            f"REDIS_URL is not set, and no `statuswire up` runs with its data in {config.data}; "
-            "set REDIS_URL, or name the folder with --data."
-        )
-    _redis_answers(msgspec.structs.replace(config, redis_url=redis_url))
-    try:
-        print(asyncio.run(explain_monitor(config, redis_url, arguments.monitor)))
-    except (DatabaseDown, Unexplained) as error:
-        raise Refused(str(error)) from None
-    return 0
-
-
-def _heartbeats(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)
-    from app.db.engine import DatabaseDown
-    from app.heartbeats import addresses
-
-    try:
-        print("\n".join(asyncio.run(addresses(config))))
-    except DatabaseDown as error:
-        raise Refused(str(error)) from None
-    return 0
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    from app.statusfile.catalog import warnings
-    from app.statusfile.problem import cut
-
-    if _is_missing(arguments.file):
-        raise Refused(
-            f"{cut(str(arguments.file), 200)} does not exist; name a file that does, or let `statuswire up` "
-            "write one to begin with: it does where there is none."
-        )
-    catalog = _load(arguments.file)
-    for warning in warnings(catalog):
-        print(f"{arguments.file}: warning: {warning}", file=sys.stderr)
-    counts = f"{len(catalog.components)} components, {sum(1 for _ in catalog.monitors())} monitors"
-    print(f"{arguments.file}: {counts}, no mistakes")
-    return 0
-
-
-def _load(file: Path) -> "Catalog":
-    from app.statusfile.disk import load
-    from app.statusfile.problem import StatusFileError
-
-    try:
-        return load(file)
-    except StatusFileError as error:
-        raise Mistakes(str(error)) from None
-
-
-def _bench(arguments: argparse.Namespace) -> int:
-    name = arguments.name.replace("-", "_")
-    if name not in _benches():
-        raise Refused(
-            f"there is no benchmark {arguments.name!r}; there are: {', '.join(_benches()) or 'none'}."
-        )
-    command = [sys.executable, "-P", str(_ROOT / "bench" / f"{name}.py"), *(["--quick"] * arguments.quick)]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(_ROOT)})
-
-
-def _benches() -> list[str]:
-    files = (_ROOT / "bench").glob("[a-z]*.py")
-    # Some of that folder only serves the others.
-    return sorted(file.stem for file in files if "__main__" in file.read_text(encoding="utf-8"))
-
-
-def _version(_: argparse.Namespace) -> int:
-    print(f"{_PROG} {_read_version()}")
-    return 0
-
-
-def _read_version() -> str:
-    import tomllib
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        # A clone is not installed; an installation has no pyproject.toml.
-        project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-        return str(project["version"])
-    except OSError:
-        try:
-            return version(_PROG)
-        except PackageNotFoundError:
-            return "unknown"
-
-
-def _no_command(_: argparse.Namespace) -> int:
-    raise AssertionError("argparse asks for a command first")
 
 
 if __name__ == "__main__":

@@ -28,18 +28,30 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/metrics.py": ("app.domain",),
     "app/redis_nodes.py": ("app.config",),
     "app/feed.py": ("app.domain", "app.redis_nodes"),
-    "app/security": ("app.config",),
+    "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": (*SERVER, "app.db"),
-    "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
-    "app/main.py": (*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.api", "app.pages"),
+    "app/markdown.py": (),
+    "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
+    "app/outbox.py": ("app.db", "app.feed"),
+    "app/due.py": ("app.db", "app.domain", "app.live"),
+    "app/model.py": ("app.domain", "app.db", "app.statusfile"),
+    "app/importing": ("app.domain", "app.statusfile"),
+    "app/catalog_command.py": (
+        *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+    ),
+    "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
+    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
+    "app/main.py": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
+        *("app.api", "app.pages", "app.model"),
+    ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
-    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
-    "app/cli.py": ("app", "workers"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
+    "app/commands": ("app", "workers"),
+    "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
 
@@ -49,17 +61,24 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
-    "sqlite3": ("app/db/",),
+    "sqlite3": ("app/db/", "app/importing/uptime_kuma.py"),
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "markdown_it": ("app/markdown.py",),
+    "nh3": ("app/markdown.py",),
+    "dateutil": ("app/domain/recurrence.py",),
     "yaml": ("app/statusfile/",),
     "cronsim": ("app/domain/heartbeat.py",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES, "app/reach.py"),
+    "h11": ("app/security/fetch.py",),
+    "argon2": ("app/security/passwords.py",),
+    "pyotp": ("app/security/second_factor.py",),
+    "joserfc": ("app/security/oidc.py",),
+    "ssl": (PROBES, "app/reach.py", "app/security/fetch.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
@@ -69,9 +88,8 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 }
 
 DOMAIN_KNOWS = {
-    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "typing"),
-    # When a crontab's time comes is arithmetic too.
-    *("cronsim", "zoneinfo"),
+    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
+    *("cronsim", "dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {
     "judge": "app/domain/standing.py",

@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ from app.domain.heartbeat import Said
 from app.domain.instant import from_seconds
 from app.domain.monitor import Catalog
 from app.feed import Feed, FeedDown
-from app.live.crowd import Network, visitor
+from app.security import scopes
+from app.security.callers import Callers
 from app.security.heartbeats import Tokens
 
 LOG_AT_MOST: Final = 10_000  # bytes of what a job tells; the end of it, where errors stand
@@ -36,7 +37,8 @@ READ_AT_MOST: Final = 1 << 20
 PATIENCE: Final = 10.0
 WAITING_AT_MOST: Final = 200
 
-TOKEN_SCOPE: Final = {"scope": "heartbeat"}  # the token in the path
+# The token in the path is looked at here.
+PUBLIC_SCOPE: Final = {"scope": scopes.PUBLIC}
 _METHODS: Final = [HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST, HttpMethod.PUT]
 
 log = structlog.get_logger("heartbeats")
@@ -139,14 +141,14 @@ class Heartbeats:
         return self._tokens
 
 
-def routes(heartbeats: Heartbeats, proxies: Sequence[Network]) -> list[HTTPRouteHandler]:
+def routes(heartbeats: Heartbeats, callers: Callers) -> list[HTTPRouteHandler]:
     paths = ["/v1/heartbeats/{token:str}", "/v1/heartbeats/{token:str}/{word:str}"]
 
-    @route(paths, http_method=_METHODS, opt=TOKEN_SCOPE, status_code=200)
+    @route(paths, http_method=_METHODS, opt=PUBLIC_SCOPE, status_code=200)
     async def hear(request: Request[Any, Any, Any], token: str, word: str = "") -> Response[Any]:
         at = from_seconds(time.time())
         try:
-            monitor = heartbeats.monitor(token, _address(request, proxies))
+            monitor = heartbeats.monitor(token, callers.visitor(request.scope).address)
             outcome = _outcome(word)
             said = Heartbeat(at=at, monitor=monitor, word=outcome.word, code=outcome.code)
             await heartbeats.take(said, await _told(request))
@@ -177,11 +179,6 @@ async def _told(request: Request[Any, Any, Any]) -> str:
         if (read := read + len(chunk)) > READ_AT_MOST:
             raise Refused(413, "A heartbeat may bring 1 MiB, of which the last 10 kB are kept.")
     return told.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _address(request: Request[Any, Any, Any], proxies: Sequence[Network]) -> str:
-    forwarded = ",".join(request.headers.getall("x-forwarded-for", []))
-    return visitor(request.client.host if request.client else "", forwarded, proxies)
 
 
 def _refusal(refused: Refused) -> Response[Any]:
