@@ -80,11 +80,15 @@ class History:
 
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
+        return await self.spans_of([component], start, end)
+
+    async def spans_of(self, components: Sequence[str], start: datetime, end: datetime) -> list[Span]:
+        """The same of several components, one after the other."""
         async with self._database.reading() as transaction:
-            rows = await _spans(transaction, [component], to_ms(start), to_ms(end))
+            rows = await _spans(transaction, components, to_ms(start), to_ms(end))
         return [
             Span(
-                component=component,
+                component=row["component"],
                 status=Status(row["status"]),
                 since=from_ms(row["since"]),
                 until=None if row["until"] is None else from_ms(row["until"]),
