@@ -144,7 +144,7 @@ class Heartbeats:
 def routes(heartbeats: Heartbeats, callers: Callers) -> list[HTTPRouteHandler]:
     paths = ["/v1/heartbeats/{token:str}", "/v1/heartbeats/{token:str}/{word:str}"]
 
-    @route(paths, http_method=_METHODS, opt=PUBLIC_SCOPE, status_code=200)
+    @route(paths, http_method=_METHODS, opt=PUBLIC_SCOPE, status_code=200, request_max_body_size=None)
     async def hear(request: Request[Any, Any, Any], token: str, word: str = "") -> Response[Any]:
         at = from_seconds(time.time())
         try:
