@@ -15,11 +15,12 @@ from msgspec import Struct, structs
 from app.domain.kinds.http import Basic, OAuth2
 from app.domain.kinds.http import Http as Words
 from app.domain.monitor import Monitor
+from workers.probes.answer import Answer, Asked
 from workers.probes.equipment import Equipment, Probe, check_header, words_of
 from workers.probes.expect import Expectation
 from workers.probes.oauth2 import Tokens
 from workers.probes.run import Failed, Run, Secrets, Unfit
-from workers.probes.transport import Answer, Asked, Transport, Way
+from workers.probes.transport import Transport, Way
 
 _OUR_HEADERS: Final = {
     "User-Agent": "Statuswire (status monitor)",

@@ -12,9 +12,10 @@ from msgspec import Struct, structs
 from app.domain.kinds.http import OAuth2
 from app.domain.result import Outcome
 from app.security.egress import NotResolved
+from workers.probes.answer import Answer
 from workers.probes.equipment import Equipment
 from workers.probes.run import Failed, Run, Unfit
-from workers.probes.transport import Answer, Transport, Way
+from workers.probes.transport import Transport, Way
 
 _LIVES: Final = 300.0  # seconds, where the answer does not say
 _MARGIN: Final = 0.9
