@@ -197,6 +197,36 @@ async def test_an_acknowledgement_goes_when_its_time_is_over_or_the_trouble_is(d
     assert incident.acknowledged == ""
 
 
+async def test_what_the_feed_has_lost_of_what_operators_said_is_told_again(database: Database) -> None:
+    server = await a_server(database)
+    changes, attendance = server.changes, server.attendance
+    incidents, interventions = Incidents(changes), Interventions(changes)
+    over = await incidents.post(MEI, NOON, NewIncident(title="Over", words="W"))
+    await interventions.override(MEI, NOON, "shop", Status.MAJOR)
+    await server.catch_up()
+    assert await attendance.compare({}) == {}
+    # Told, and in no log.
+    await incidents.resolve(MEI, after(1), over.id, "Over.")
+    await incidents.post(MEI, after(2), NewIncident(title="New", words="W", components=(Affected("api"),)))
+    await incidents.post(MEI, after(2), NewIncident(title="Draft", words="W", draft=True))
+    await interventions.release(MEI, after(3), "shop")
+    await interventions.acknowledge(MEI, after(4), "api")
+    work = NewMaintenance(title="Move", starts=after(60), ends=after(900), components=("mail",))
+    await Maintenances(changes).schedule(MEI, after(5), work)
+    assert await attendance.compare({}) == {}  # it waits in the outbox
+    await changes.forget(await changes.untold(100))
+    lacking = await attendance.compare({})
+    assert len(lacking) == 5
+    assert await changes.untold(100) == []  # it may be on its way
+    await attendance.compare(lacking)
+    await server.catch_up()
+    assert await attendance.compare(lacking) == {}
+    told = server.hub.board.operations
+    assert [incident.title for incident in server.incidents] == ["New"]
+    assert (list(told.overrides), list(told.acknowledgements), len(told.maintenances)) == ([], ["api"], 1)
+    assert (await rows(database, "SELECT COUNT(*) AS n FROM audit_log"))[0]["n"] == 8
+
+
 @pytest.mark.parametrize("text", ["", "$", "{x}", "{components!r}", "{components.__class__}"])
 async def test_the_words_of_a_rule_are_no_programme(text: str, sqlite_database: Database) -> None:
     rule = Rule(name="R", after=1, title=f"{text}{{components}}", words=f"{text}{{status}}")

@@ -200,6 +200,12 @@ class Incidents:
             return await _keep(change, verb, before, become(before))
 
 
+async def read_open(transaction: Transaction) -> list[Incident]:
+    """Those that are open and public."""
+    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.resolved.is_null()))
+    return [incident for incident in await _whole(transaction, rows) if not incident.draft]
+
+
 def acknowledgement(actor: Actor, words: str) -> str:
     """`Mei is on it`, if nothing better is said. Everybody may read it."""
     said = refused.title(words or f"{actor.name[:1].upper()}{actor.name[1:]} is on it", "words")

@@ -123,6 +123,13 @@ class Maintenances:
             return await _keep(change, verb, before, become(before))
 
 
+async def read_ahead(transaction: Transaction) -> list[Maintenance]:
+    """Those that are not over."""
+    over = MaintenanceStatus.COMPLETED.value
+    rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.status != over))
+    return await _whole(transaction, rows)
+
+
 async def _keep(change: Change, verb: str, before: Maintenance, after: Maintenance) -> Maintenance:
     transaction, subject = change.transaction, f"maintenance/{after.id}"
     if after.components != before.components:
