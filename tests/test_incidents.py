@@ -280,6 +280,13 @@ async def test_what_is_unknown_or_was_changed_meanwhile_is_refused(desk: Desk) -
     with pytest.raises(Refused, match="name it by its slug") as refusal:
         await desk.interventions.acknowledge(MEI, NOON, "x")
     assert refusal.value.field == "component"
+    for odd in ("a\0b", "", "' OR 1=1", "\ud800", "x" * 1000):
+        with pytest.raises(Refused, match="There is no incident"):
+            await desk.incidents.find(odd)
+        with pytest.raises(Refused, match="There is no maintenance"):
+            await desk.maintenances.begin(MEI, NOON, odd)
+        with pytest.raises(Refused, match="has no status by hand"):
+            await desk.interventions.release(MEI, NOON, odd)
     posted = await desk.incidents.post(MEI, NOON, an_incident())
     await desk.incidents.edit(MEI, NOON, posted.id, Edit(impact=Impact.MINOR), version=1)
     with pytest.raises(Refused, match="changed this meanwhile") as refusal:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
-from app.db.updates import read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
 from app.domain import incident as domain
 from app.domain import refused
 from app.domain.actor import Actor
@@ -309,6 +309,8 @@ async def _need(transaction: Transaction, id: str) -> Incident:
 
 
 async def _find(transaction: Transaction, id: str) -> Incident | None:
+    if not may_be_id(id):
+        return None
     rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
     return (await _whole(transaction, rows))[0] if rows else None
 
