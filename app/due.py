@@ -40,18 +40,19 @@ class Attendance:
 
     async def attend(self) -> None:
         """Do what has come due, for ever."""
-        down = False
+        said = ""
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            why = ""
             try:
                 await self.do(self._hub.now())
-                down = False
             except DatabaseDown as error:
-                if not down:
-                    log.warning("what is due cannot be done yet, will be", why=error.what)
-                down = True
+                why = error.what
             except Refused as error:
-                log.error("what is due cannot be done", why=str(error))
+                why = str(error)
+            if why and why != said:
+                log.warning("what is due cannot be done yet, will be", why=why)
+            said = why
 
     async def do(self, now: datetime) -> None:
         """All that is due at `now`."""

@@ -7,11 +7,13 @@ import pytest
 
 from app.db.change import Changes
 from app.db.engine import Database, connect
+from app.db.history import History
 from app.db.incidents import Incidents
 from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
 from app.domain.actor import Actor
+from app.domain.audience import PUBLIC
 from app.domain.events import Logged
 from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
 from app.domain.maintenance import NewMaintenance
@@ -21,6 +23,7 @@ from app.domain.standing import State
 from app.domain.status import Status
 from app.due import Attendance
 from app.feed import Heard
+from app.live.frames import Line
 from app.live.hub import Hub
 from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, after
 from tests.rows import config_for, record_all, rows
@@ -235,6 +238,55 @@ async def test_the_words_of_a_rule_are_no_programme(text: str, sqlite_database: 
     await server.do(70)
     [incident] = server.incidents
     assert (incident.title, incident.updates[0].words) == (f"{text}Api", f"{text}major outage")
+
+
+class Viewer:
+    """Writes down its frames."""
+
+    line = Line.WEBSOCKET
+    wall = False
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, object]] = []
+
+    def write(self, data: bytes) -> None:
+        self.frames.append(msgspec.json.decode(data))
+
+    def end(self, last: bytes, code: int) -> None:
+        pass
+
+
+async def test_who_comes_back_is_told_what_was_said_of_incidents_meanwhile(
+    sqlite_database: Database,
+) -> None:
+    server = await a_server(sqlite_database)
+    since = server.hub.board.id
+    incidents = Incidents(server.changes)
+    posted = await incidents.post(MEI, after(1), NewIncident(title="T", words="W"))
+    await incidents.resolve(MEI, after(2), posted.id, "Over.")
+    await server.catch_up()
+    # The audience stands since before, or only now.
+    for _ in range(2):
+        viewer = Viewer()
+        server.hub.join(viewer, PUBLIC, since)
+        kinds = [frame["type"] for frame in viewer.frames]
+        assert kinds == ["patch", "patch", "beat"]
+        told = [frame["incidents"] for frame in viewer.frames[:2]]
+        assert [story["status"] for [story] in told] == ["investigating", "resolved"]  # type: ignore[attr-defined]
+
+
+async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_cannot_tell(
+    sqlite_database: Database,
+) -> None:
+    """Spans tell of statuses alone."""
+    recorder, changes = Recorder(sqlite_database), Changes(sqlite_database)
+    log = [("1-0", a_catalog_change(CATALOG)), ("2-0", a_change(State.UP, monitor="api/http"))]
+    await record_all(recorder, log)
+    await Incidents(changes).post(MEI, after(1), NewIncident(title="T", words="W"))
+    [untold] = await changes.untold(1)
+    await record_all(recorder, [("3-0", untold.event), ("4-0", a_change(State.DOWN, after(5), "api/http"))])
+    complete_since, past = await History(sqlite_database).recent(10)
+    assert (complete_since, [patch.id for patch in past]) == ("3-0", ["4-0"])
 
 
 async def test_rules_are_kept_with_the_catalog(database: Database) -> None:

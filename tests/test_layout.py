@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
     "app/live": (*SERVER, "app.db", "app.markdown"),
-    "app/outbox.py": ("app.db", "app.feed"),
+    "app/outbox.py": ("app.db", "app.feed", "app.metrics"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
     "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live"),
