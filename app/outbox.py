@@ -18,8 +18,8 @@ from app.feed import Feed, FeedDown
 log = structlog.get_logger("outbox")
 
 AT_A_TIME: Final = 100
-# Between two looks at what a server that has died may have left behind.
-LOOK_EVERY: Final = 5.0
+# Between two looks at what another process has put there: the command line, or a server that has died.
+LOOK_EVERY: Final = 1.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 

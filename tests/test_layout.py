@@ -28,22 +28,27 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/metrics.py": ("app.domain",),
     "app/redis_nodes.py": ("app.config",),
     "app/feed.py": ("app.domain", "app.redis_nodes"),
-    "app/security": ("app.config",),
+    "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
-    "app/live": (*SERVER, "app.db", "app.markdown"),
+    "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
     "app/outbox.py": ("app.db", "app.feed", "app.metrics"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
-    "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live"),
+    "app/model.py": ("app.domain", "app.db", "app.statusfile"),
+    "app/importing": ("app.domain", "app.statusfile"),
+    "app/catalog_command.py": (
+        *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+    ),
+    "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
-        *("app.api", "app.pages"),
+        *("app.api", "app.pages", "app.model"),
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
-    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live"),
+    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
     "app/commands": ("app", "workers"),
     "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
@@ -55,7 +60,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
-    "sqlite3": ("app/db/",),
+    "sqlite3": ("app/db/", "app/importing/uptime_kuma.py"),
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
     "uvicorn": ("app/server.py", "app/live/handover.py"),
@@ -67,7 +72,11 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
-    "ssl": (PROBES, "app/reach.py"),
+    "h11": ("app/security/fetch.py",),
+    "argon2": ("app/security/passwords.py",),
+    "pyotp": ("app/security/second_factor.py",),
+    "joserfc": ("app/security/oidc.py",),
+    "ssl": (PROBES, "app/reach.py", "app/security/fetch.py"),
     "dns": (PROBES,),
     "aiodns": (PROBES, EGRESS),
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
@@ -77,7 +86,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 }
 
 DOMAIN_KNOWS = {
-    *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
+    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
     *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {

@@ -18,6 +18,7 @@ from app.domain.events import (
     Logged,
     Operation,
     Retelling,
+    Revoked,
     Sample,
     Samples,
     Silence,
@@ -139,6 +140,8 @@ class Board:
                     return None
                 changes = self._adopt(event.catalog, event.at)
                 return Patch(id=id, at=event.at, changes=tuple(changes), catalog=True)
+            case Revoked():
+                return None
             case _:
                 return self._operate(id, event)
 
