@@ -2,11 +2,13 @@
 
 import pytest
 
+from app.domain.merge import merged, ruled_by_file
 from app.domain.rule import Outage, Rule, filled, listed, opened
 from app.domain.status import Status
 from app.statusfile.catalog import parse
 from app.statusfile.problem import StatusFileError
-from tests.make import NOON, after
+from app.statusfile.writing import write
+from tests.make import NOON, a_catalog, after
 
 SHOP = "components: [{name: Shop}]\n"
 
@@ -19,6 +21,15 @@ def test_a_rule_takes_what_is_said_and_the_rest_is_as_usual() -> None:
         Rule(name="All", after=300.0, settle=60.0),
     )
     assert parse(SHOP).rules == ()
+
+
+def test_rules_are_written_as_they_are_read_and_run_beside_what_the_database_has() -> None:
+    said = "{name: A, after: 90s, settle: 1h, components: [shop], title: 'x: {status}', words: w, closing: c}"
+    file = parse(f"incidents: [{said}, {{name: B}}]\n{SHOP}")
+    assert parse(write(file)) == file
+    whole = merged(file, a_catalog("api"))
+    assert whole.rules == file.rules
+    assert ruled_by_file(whole, a_catalog("api")).rules == file.rules
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,15 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
         assert page.complaints == wall.complaints == []
 
 
+async def test_what_a_server_stored_and_died_before_it_could_tell_is_told_by_another(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    async with screen(browser, site.web.url) as visit:
+        await desk.incidents.post(MEI, now(), NewIncident(title="Left behind", words="Words."))
+        # Nobody here tells it.
+        await reads(visit, ".story .title", "Left behind")
+
+
 async def test_planned_work_is_announced_begins_and_ends_by_itself(
     browser: Browser, site: Site, desk: Desk
 ) -> None:
