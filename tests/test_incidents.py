@@ -259,7 +259,8 @@ async def test_a_board_that_is_loaded_knows_what_operators_had_said_up_to_its_cu
     await record_all(desk.recorder, desk.log[known:])
     assert (await desk.recorder.load()).operations.incidents == {}
     assert [
-        row["status"] for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL")
+        row["status"]
+        for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL ORDER BY component")
     ] == [*("operational", "major_outage")]
 
 
