@@ -846,7 +846,7 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     catalogs = [parse(block) for block in blocks]
-    assert 5 == len(catalogs)
+    assert 6 == len(catalogs)
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
