@@ -164,6 +164,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
         ("attend", server.attendance.attend()),
+        ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
     "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
-    "app/outbox.py": ("app.db", "app.feed"),
+    "app/outbox.py": ("app.db", "app.feed", "app.metrics"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
     "app/model.py": ("app.domain", "app.db", "app.statusfile"),
     "app/importing": ("app.domain", "app.statusfile"),

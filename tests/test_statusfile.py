@@ -848,11 +848,11 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     catalogs = [parse(block) for block in blocks]
-    assert 5 == len(catalogs)
+    assert 6 == len(catalogs)
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
-    places = ("the file", "`page`", "a group", "a component")
+    places = ("the file", "`page`", "a group", "a component", "a rule")
     keys = {key for place in places for key in KEYS[place]} | set(COMMON) | set(Expect.__struct_fields__)
     tables = re.findall(r"^\| key \|.*\n\|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert keys | {"x-..."} == first_cells("".join(tables))
