@@ -23,6 +23,7 @@ from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
 from app.domain.events import order
+from app.due import Attendance
 from app.feed import Feed
 from app.live import streams, watch
 from app.live.crowd import Crowd
@@ -68,6 +69,7 @@ class Server:
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
+        self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
         self.secrets = read_secrets(config)
@@ -158,6 +160,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
+        ("attend", server.attendance.attend()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/markdown.py": (),
     "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
     "app/outbox.py": ("app.db", "app.feed"),
+    "app/due.py": ("app.db", "app.domain", "app.live"),
     "app/model.py": ("app.domain", "app.db", "app.statusfile"),
     "app/importing": ("app.domain", "app.statusfile"),
     "app/catalog_command.py": (
@@ -43,8 +44,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
     "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
     "app/main.py": (
-        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.api"),
-        *("app.pages", "app.model"),
+        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
+        *("app.api", "app.pages", "app.model"),
     ),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),

@@ -26,10 +26,11 @@ async def read_catalog(transaction: Transaction) -> Catalog:
     for row in definitions:
         monitor = msgspec.json.decode(row["definition"], type=Monitor)
         monitors.setdefault(row["component"], []).append(monitor)
-    pages = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
+    kept = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
     return Catalog(
-        page=pages.page,
-        pages=pages.pages,
+        page=kept.page,
+        rules=kept.rules,
+        pages=kept.pages,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -49,8 +50,8 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    pages = Catalog(page=new.page, pages=new.pages)
-    await write_setting(transaction, _PAGE, msgspec.json.encode(pages).decode())
+    kept = Catalog(page=new.page, rules=new.rules, pages=new.pages)
+    await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
         " ON CONFLICT (name) DO UPDATE SET position = excluded.position",

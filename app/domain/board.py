@@ -31,7 +31,7 @@ from app.domain.monitor import Catalog, Component, Monitor
 from app.domain.operations import Operations, Story
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
-from app.domain.status import Status, worst
+from app.domain.status import OUT, Status, worst
 
 START: Final = "0-0"  # the id before every event
 # A word that is older than one we have heard is an old one, said again. Older than this, it comes from a
@@ -95,6 +95,7 @@ class Shown(Struct):
     reason: str = ""
     latency: float | None = None
     note: Note = NO_NOTE
+    out: datetime | None = None  # since when it has been out, partly or wholly, without a pause
 
 
 class Board:
@@ -368,6 +369,8 @@ class Board:
             monitor=monitor,
             reason=reason,
         )
+        went_out = (now.out or now.since) if now.status in OUT else change.since
+        now.out = went_out if status in OUT else None
         now.status, now.since, now.reason = status, change.since, reason
         return [change]
 

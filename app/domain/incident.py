@@ -92,9 +92,9 @@ class Incident(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.status not in OVER
 
     def public(self) -> "Incident":
-        """Without private notes and who wrote what."""
+        """Without private notes and who wrote what. Equal if nothing public has changed."""
         said = [replace(update, author="") for update in self.updates if not update.private]
-        return replace(self, updates=tuple(said[-TOLD_UPDATES:]))
+        return replace(self, updates=tuple(said[-TOLD_UPDATES:]), version=1)
 
 
 class NewIncident(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -55,7 +55,7 @@ class Maintenance(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def public(self) -> "Maintenance":
         said = [replace(update, author="") for update in self.updates if not update.private]
-        return replace(self, updates=tuple(said[-TOLD_UPDATES:]))
+        return replace(self, updates=tuple(said[-TOLD_UPDATES:]), version=1)
 
 
 class NewMaintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,22 +88,22 @@ class MaintenanceEdit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def scheduled(id: str, new: NewMaintenance, now: datetime) -> Maintenance:
-    _check_window(new.starts, new.ends, now)
+    starts, ends = _window(new.starts, new.ends, now)
     recurrence.zone(new.time_zone)
-    again = recurrence.check(new.recurrence, new.time_zone, new.starts) if new.recurrence.strip() else ""
-    lasts = recurrence.lasts(new.starts, new.ends, new.time_zone)
+    again = recurrence.check(new.recurrence, new.time_zone, starts) if new.recurrence.strip() else ""
+    lasts = recurrence.lasts(starts, ends, new.time_zone)
     return Maintenance(
         id=id,
         series=id,
         title=refused.title(new.title),
         status=MaintenanceStatus.SCHEDULED,
         words=refused.words(new.words, may_be_empty=True),
-        starts=new.starts,
-        ends=new.ends,
+        starts=starts,
+        ends=ends,
         components=_distinct(new.components),
         recurrence=again,
         time_zone=new.time_zone,
-        first=new.starts,
+        first=starts,
         lasts=lasts // timedelta(milliseconds=1),
     )
 
@@ -173,9 +173,11 @@ def updated(maintenance: Maintenance, new: NewMaintenanceUpdate, now: datetime, 
 def edited(maintenance: Maintenance, edit: MaintenanceEdit, now: datetime) -> Maintenance:
     if maintenance.is_over:
         raise Refused("id", "This maintenance is over: it stays as it was.", "conflict")
-    starts = maintenance.starts if edit.starts is UNSET else edit.starts
-    ends = maintenance.ends if edit.ends is UNSET else edit.ends
-    _check_window(starts, ends, now)
+    starts, ends = _window(
+        maintenance.starts if edit.starts is UNSET else edit.starts,
+        maintenance.ends if edit.ends is UNSET else edit.ends,
+        now,
+    )
     components = maintenance.components if edit.components is UNSET else _distinct(edit.components)
     return replace(
         maintenance,
@@ -188,11 +190,12 @@ def edited(maintenance: Maintenance, edit: MaintenanceEdit, now: datetime) -> Ma
     )
 
 
-def _check_window(starts: datetime, ends: datetime, now: datetime) -> None:
+def _window(starts: datetime, ends: datetime, now: datetime) -> tuple[datetime, datetime]:
     refused.later(ends, starts, "ends", "`starts`")
     refused.later(ends, now, "ends", "now")
     if ends - starts > LONGEST:
         raise Refused("ends", f"A maintenance lasts {LONGEST.days} days at the most.")
+    return refused.cut(starts), refused.cut(ends)
 
 
 def _distinct(components: tuple[str, ...]) -> tuple[str, ...]:

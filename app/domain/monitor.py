@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from app.domain.rule import Rule
+
 DEFAULT_REGION = "local"
 
 
@@ -89,12 +91,13 @@ class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Catalog(Struct, frozen=True, kw_only=True):
     """Everything a config file says, in the order it says it. `groups` in order; a component names its
-    group. `page` is the one at `/`, `pages` are the others."""
+    group. `page` is the one at `/`, `pages` are the others. `rules` open incidents by themselves."""
 
     page: Page = Page()
     groups: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     pages: tuple[Page, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def revision(self) -> str:

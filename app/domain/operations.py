@@ -27,8 +27,8 @@ E = TypeVar("E")
 
 
 class Story(Struct, Generic[T], frozen=True):
-    """An incident or a maintenance that became another. `became` is None if it was taken back, `was` if it was
-    not on the board before."""
+    """An incident or a maintenance that became another. `became` is None if it was taken back, `was` if it
+    was not on the board before."""
 
     became: T | None
     was: T | None

@@ -55,10 +55,11 @@ def after(rule: str, time_zone: str, first: datetime, at: datetime) -> datetime 
 
 
 def ends(starts: datetime, lasts: timedelta, time_zone: str) -> datetime:
-    """By the clock on the wall, but never before it has begun."""
+    """By the clock on the wall; of a window that the clocks have skipped, so much later."""
     there = zone(time_zone)
     wall = starts.astimezone(there).replace(tzinfo=None) + lasts
-    return max(wall.replace(tzinfo=there).astimezone(UTC), starts + timedelta(minutes=1))
+    end = wall.replace(tzinfo=there).astimezone(UTC)
+    return end if end > starts else starts + lasts
 
 
 def lasts(starts: datetime, ends: datetime, time_zone: str) -> timedelta:

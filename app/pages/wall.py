@@ -93,6 +93,7 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, A
         "counted": COUNTED,
         "counts": Counter(row.status for row in seen.rows),
         "groups": seen.groups,
+        "stories": seen.stories,
         "large": len(seen.rows) <= LARGE,
     }
 

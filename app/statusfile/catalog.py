@@ -26,6 +26,7 @@ from app.statusfile.kinds import KINDS, own_words
 from app.statusfile.mapping import HEADER, JSON_PATH, Mapping
 from app.statusfile.pages import Pages
 from app.statusfile.problem import Hopeless, Problems, listed, quote
+from app.statusfile.rules import Rules
 from app.statusfile.tree import compose, line_of
 
 MOST_MONITORS: Final = 20_000
@@ -107,6 +108,7 @@ class _Contents:
         self._keys: dict[str, int] = {}
         self._pages = Pages(problems)
         self._named: dict[str, int] = {}
+        self._rules = Rules(problems)
         self._monitors = 0
         self._members: list[tuple[int, str]] = []
         # What each monitor lies behind, with the line that says so: its own first, then its component's.
@@ -126,19 +128,26 @@ class _Contents:
                 pages += self._pages.read_others(said)
             elif section == "components":
                 components += self._components(said, None)
+            elif section == "incidents":
+                self._rules.read(said.entries("incidents"))
             else:
                 for node in said.entries("groups"):
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components), pages=tuple(pages))
+        rules = tuple(self._rules.found)
+        catalog = Catalog(
+            page=page, groups=tuple(groups), components=tuple(components), pages=tuple(pages), rules=rules
+        )
         self._check_members(catalog)
         self._pages.check(self._groups, self._slugs)
+        self._rules.refuse_unknown(self._slugs)
         return self._with_parents(catalog)
 
     def lines(self) -> dict[tuple[str, str], int]:
         found = {
             "page": self._pages.lines,
+            "rule": self._rules.lines,
             "group": self._groups,
             "component": self._slugs,
             "monitor": self._named,

@@ -46,12 +46,13 @@ _PAGE: Final = (
 
 # Every key the file may have, by what it is a key of.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "the file": ("page", "pages", "groups", "components"),
+    "the file": ("page", "pages", "groups", "components", "incidents"),
     "`page`": _PAGE,
     "a page": ("slug", *_PAGE),
     "a link": ("name", "url"),
     "a group": ("name", "components"),
     "a component": ("name", "slug", "description", "hidden", "depends_on", "monitors"),
+    "a rule": ("name", "after", "settle", "components", "title", "words", "closing"),
     "a monitor": (*KINDS, *COMMON, *_own(expected=False)),
     "`expect`": tuple(dict.fromkeys((*Expect.__struct_fields__, *_own(expected=True)))),
     **dict(_inner(KINDS.values())),
@@ -79,6 +80,7 @@ _EXAMPLES: Final = {
     "a link": "`{name: Imprint, url: https://acme.example/imprint}`",
     "a group": "`name: Payments` and its `components`",
     "a component": "`name: Website`",
+    "a rule": "`name: Outage` and `after: 5m`",
     "a monitor": "`http: https://example.com`",
     "`expect`": "`{slower_than: 800ms}`",
 }
