@@ -85,14 +85,15 @@ def routes(signin: SignIn, callers: Callers, openid: OpenId | None, config: Conf
         return go(url, cookie_for(_PENDING, sealed, visitor.tls, SECONDS_TO_SIGN_IN))
 
     @get("/login/oidc/back", opt=_PUBLIC)
-    async def finish(
-        request: Asking, code: FromQuery[str] = "", state: FromQuery[str] = "", error: FromQuery[str] = ""
-    ) -> Response[str]:
+    async def finish(request: Asking) -> Response[str]:
+        # By hand: `state` is a word that Litestar keeps for itself.
+        said = request.query_params
+        code, state = said.get("code", ""), said.get("state", "")
         if openid is None:
             return go("/login")
         visitor = callers.visitor(request.scope)
         try:
-            if error or not code:
+            if not code:
                 raise NotProven("Your provider did not let you in.")
             pending = cookie(request.scope, _PENDING, visitor.tls)
             claims, then = await openid.finish(code, state, pending, _back(request, visitor.tls))

@@ -52,6 +52,10 @@ class Guard:
             await _refuse_other_forms(connection, caller)
         connection.state.caller = caller
 
+    def __deepcopy__(self, _: object) -> "Guard":
+        # Litestar copies a route with all that belongs to it, and there is one database and one count.
+        return self
+
     async def _recognised(self, scope: Scope, method: str) -> Caller:
         try:
             caller = await self._callers.recognise(scope)
