@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from app.config import Config
 from app.db.change import Change
 from app.db.engine import Database

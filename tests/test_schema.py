@@ -19,12 +19,6 @@ DEFINED = {
     "a group": "group",
     "a component": "component",
 }
-    "a rule": "rule",
-    "a page": "page",
-    "a link": "link",
-    "a group": "group",
-    "a component": "component",
-}
 
 
 def test_the_one_in_the_docs_is_that_of_today() -> None:

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response
@@ -32,10 +33,10 @@ class Press:
     and that is made in a thread: the event loop has frames to push.
     """
 
-    def __init__(self, style: str) -> None:
+    def __init__(self, style: str, logo: str | None = None) -> None:
         self._headers = {
             **SECURITY,
-            "Content-Security-Policy": content_policy(style),
+            "Content-Security-Policy": content_policy(style, logo),
             # Kept, but never shown without asking: a status from yesterday is worse than none.
             "Cache-Control": "no-cache",
             "Vary": "Accept-Encoding",
@@ -70,12 +71,14 @@ def _print(tag: str, draw: Callable[[], str]) -> Drawn:
     return Drawn(tag, html, gzip.compress(html, 6, mtime=0))
 
 
-def content_policy(style: str) -> str:
-    """Scripts from our own files only, and no style but the one that is in the page."""
+def content_policy(style: str, logo: str | None = None) -> str:
+    """Scripts from our own files only, and no style but the one that is in the page. A logo may come from
+    elsewhere: from the one place that an operator named."""
+    images = " ".join(["'self'", *([quote(logo, safe="/:?&=.@~+,-_%")] if logo else [])])
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return (
         "default-src 'none'; script-src 'self'; "
-        f"style-src 'self' 'sha256-{digest}'; img-src 'self'; connect-src 'self'; "
+        f"style-src 'self' 'sha256-{digest}'; img-src {images}; connect-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 

@@ -10,17 +10,22 @@ from zoneinfo import ZoneInfo
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from markupsafe import Markup
 
 from app.config import Config
 from app.db.history import History
+from app.domain.monitor import Page
 from app.domain.status import Status, overall
 from app.live.hub import PAGE_BEATS, Hub
 from app.pages import stale
 from app.pages.answer import Press
+from app.pages.door import knock
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.past import Drawn, Past
 from app.pages.rows import SIGN, Seen, Sight, began, tally
 from app.pages.static import style
+from app.security.entrance import Entrance
 from app.security.near import comes_from_near
 
 # From best to worst, and last what is none of it.
@@ -34,35 +39,68 @@ LEGEND = (
 )
 
 
-def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]:
+class Face:
+    """How one page is drawn, for as long as its looks stay what they are."""
+
+    def __init__(self, page: Page, beat: float, history: History) -> None:
+        self.page = page
+        self.look = Markup(style("tokens.css", "page.css", "stories.css", beat=beat) + accent(page))
+        self.presses = {near: Press(self.look, page.logo) for near in (True, False)}
+        self.past = Past(history)
+        # Not the latency: it is not drawn here, and changes each second.
+        self.sight = Sight(speed=False, page=page.slug)
+
+
+def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> list[HTTPRouteHandler]:
     beat = round(PAGE_BEATS * config.beat, 3)
-    look = style("tokens.css", "page.css", "stories.css", beat=beat)
-    presses = {near: Press(look) for near in (True, False)}
-    past = Past(history)
-    # Not the latency: it is not drawn here, and changes each second.
-    sight = Sight(speed=False)
+    faces: dict[str, Face] = {}
+
+    def face_of(page: Page) -> Face:
+        if (face := faces.get(page.slug)) is None or face.page != page:
+            # Those of pages that are none any more are let go.
+            known = {slug: each for slug, each in faces.items() if hub.board.page(slug) is not None}
+            faces.clear()
+            faces.update(known)
+            face = faces[page.slug] = Face(page, beat, history)
+        return face
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
-    async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def page(request: Request[Any, Any, Any]) -> Response[Any]:
+        return await show(request, None)
+
+    @route("/p/{slug:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def page_by_slug(request: Request[Any, Any, Any], slug: FromPath[str]) -> Response[Any]:
+        return await show(request, slug)
+
+    async def show(request: Request[Any, Any, Any], slug: str | None) -> Response[Any]:
+        door = await knock(request, slug, hub, entrance)
+        return door if isinstance(door, Response) else await drawn(request, face_of(door))
+
+    async def drawn(request: Request[Any, Any, Any], face: Face) -> Response[bytes]:
         # What awaits comes first: after it, board and feed are those of one instant.
-        where = zone(hub.board.catalog.page.time_zone)
-        bars = await past.bars(sight.of(hub.board).groups, hub.now(), where)
-        seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
+        where = zone(face.page.time_zone)
+        bars = await face.past.bars(face.sight.of(hub.board).groups, hub.now(), where)
+        seen, id, feed, now = face.sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
         known, near, bad_file = stale.last_word(hub), comes_from_near(request), hub.bad_file
         minute = now.replace(second=0, microsecond=0)
         key = (EDITION, beat, feed, minute, seen.mark, bars and bars.at, near, near and bad_file)
-        return await presses[near].answer(
+        return await face.presses[near].answer(
             request,
             key,
             lambda: draw(
                 "page.html",
-                **{"style": look, "beat": beat, "pulse": config.beat, "id": id},
+                **{"style": face.look, "beat": beat, "pulse": config.beat, "id": id},
                 **{"near": near, "bad_file": bad_file},
                 **_shown(seen, feed, known, now, where, bars),
             ),
         )
 
-    return [page]
+    return [page, page_by_slug]
+
+
+def accent(page: Page) -> str:
+    """Digits of a colour and nothing else: that is seen to where a page is defined."""
+    return f":root{{--accent:{page.accent}}}.brand{{color:var(--accent)}}" if page.accent else ""
 
 
 def _shown(
@@ -78,6 +116,9 @@ def _shown(
         "known": known,
         "now": now,
         "page": seen.page,
+        "page_link": f"/p/{seen.page.slug}" if seen.page.slug else "/",
+        "wall_link": f"/p/{seen.page.slug}/wall" if seen.page.slug else "/wall",
+        "stream_link": f"/events?page={seen.page.slug}" if seen.page.slug else "/events",
         "zone": where,
         "status": summed_up.status,
         "sentence": summed_up.description,
