@@ -97,7 +97,7 @@ def test_who_watches_a_page_that_goes_or_gets_another_password_is_turned_out() -
     other = msgspec.structs.replace(INTERNAL, password_hash="other")
     changed = a_catalog(*CATALOG.components, pages=(other,))
     hub.hear(Heard("5-0", a_catalog_change(changed)))
-    assert [screen.code for screen in screens.values()] == [None, 4401, 4401]
+    assert [screen.ended for screen in screens.values()] == [None, 4401, 4401]
 
 
 @pytest.fixture(scope="module")

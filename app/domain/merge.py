@@ -112,17 +112,10 @@ def differences(old: Catalog, new: Catalog) -> list[Difference]:
 
 
 def with_component(component: Component) -> Edit:
-    """Its group is made if there is none of that name."""
-
-    def edit(catalog: Catalog) -> Catalog:
-        group = (component.group,) if component.group is not None else ()
-        return replace(
-            catalog,
-            groups=tuple(dict.fromkeys((*catalog.groups, *group))),
-            components=_put(catalog.components, component, component.slug, lambda each: each.slug),
-        )
-
-    return edit
+    """Its group need not be there: what a component names is one."""
+    return lambda catalog: replace(
+        catalog, components=_put(catalog.components, component, component.slug, lambda each: each.slug)
+    )
 
 
 def without_component(slug: str) -> Edit:
