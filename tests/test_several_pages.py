@@ -122,24 +122,23 @@ async def test_a_page_is_at_the_root_of_its_host(server: Server) -> None:
 
 async def test_a_page_has_its_own_looks(server: Server) -> None:
     answer = await server.client.get("/p/payments")
-    for word in ("#0b6bcb", "Imprint", "A sentence in the footer", "https://acme.example/logo.svg"):
+    for word in ("Imprint", "A sentence in the footer", "https://acme.example/logo.svg"):
         assert word in answer.text
-    assert "img-src 'self' https://acme.example/logo.svg;" in answer.headers["content-security-policy"]
-    assert "#0b6bcb" not in (await server.client.get("/")).text
+    assert "https://acme.example" in answer.headers["content-security-policy"]
+    assert "--link:" in answer.text.replace(" ", "")
+    assert 'href="/p/payments/components/pay"' in answer.text
+    assert (await server.client.get("/p/payments/components/pay")).status_code == 200
+    assert (await server.client.get("/p/payments/history")).status_code == 200
 
 
 async def test_no_page_betrays_what_is_hidden(server: Server) -> None:
-    for path in (
-        "/",
-        "/wall",
-        "/p/payments",
-        "/p/payments/wall",
-        "/p/internal",
-        "/p/internal/wall",
-        "/p/staff",
-    ):
+    closed = ("/p/internal", "/p/internal/wall", "/p/internal/history", "/p/staff", "/p/staff/wall")
+    for path in ("/", "/wall", "/history", "/p/payments", "/p/payments/wall", "/p/payments/history", *closed):
         answer = await server.client.get(path, follow_redirects=False)
         assert "canary" not in answer.text.lower() and "secret-pay" not in answer.text, path
+    for path in ("/components/canary", "/p/payments/components/canary", "/p/payments/components/secret-pay"):
+        assert (await server.client.get(path)).status_code == 404
+    assert (await server.client.get("/p/internal/components/canary")).status_code == 401
 
 
 async def test_a_page_that_is_none_is_not_found(server: Server) -> None:

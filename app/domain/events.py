@@ -4,7 +4,7 @@ hearing one twice is harmless; only its order matters, and the feed keeps that.
 All but Beat are written to the log. A Beat only rings: the next one says all that a missed one said.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -115,6 +115,15 @@ class Revoked(Struct, frozen=True, kw_only=True, tag="revoked"):
     owner: str
 
 
+# Seconds: a probe that began so much after it was due says nothing of the target's speed.
+LATE: Final = 0.25
+# Seconds after it was due within which a probe began.
+STARTED_WITHIN: Final = (
+    *(0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015),
+    *(0.025, 0.05, 0.1, 0.25, 1.0),
+)
+
+
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     """A worker is alive and reaches Redis. It also carries what an operator wants to know of it: how many
     probes ended how, how late they started (seconds, the worst since the last beat), and what had to be
@@ -127,6 +136,9 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
     monitors: int = 0
     probes: dict[str, int] = {}
     lag: float = 0.0
+    starts: tuple[int, ...] = ()  # within each of STARTED_WITHIN and not before, and later than all of them
+    missed: int = 0  # slots in which nobody looked, because the look before was not over
+    late: int = 0  # measurements that say nothing of the target's speed, because of the worker's own
     waiting: int = 0
     dropped: int = 0
     # It takes its part of the region's monitors. Not before it has a catalog, and not any more in its last

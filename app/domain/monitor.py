@@ -96,8 +96,8 @@ class Catalog(Struct, frozen=True, kw_only=True):
     page: Page = Page()
     groups: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
-    pages: tuple[Page, ...] = ()
     rules: tuple[Rule, ...] = ()
+    pages: tuple[Page, ...] = ()
 
     @property
     def revision(self) -> str:

@@ -26,6 +26,9 @@ class Line(Enum):
     # Not in chunks, of which HTTP/1.0 knows nothing: the answer ends with its connection.
     UNCHUNKED_SSE = "unchunked sse"
 
+    # Enum's own is written in Python, and each viewer and each frame is looked up by its line.
+    __hash__ = object.__hash__
+
     @property
     def raw(self) -> bool:
         return self in (Line.RAW_WEBSOCKET, Line.RAW_SSE, Line.UNCHUNKED_SSE)

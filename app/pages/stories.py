@@ -3,12 +3,26 @@ them."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.audience import Audience, incidents, maintenances
 from app.domain.board import Board
 from app.domain.told import PublicAffected, PublicIncident, PublicMaintenance, PublicUpdate
+
+# What a screen calls each status of a story.
+STAGES: Final = {
+    "investigating": "Investigating",
+    "identified": "Identified",
+    "monitoring": "Monitoring",
+    "resolved": "Resolved",
+    "postmortem": "Postmortem",
+    "scheduled": "Scheduled",
+    "in_progress": "In progress",
+    "verifying": "Verifying",
+    "completed": "Completed",
+}
 
 
 class Said(Struct, frozen=True):
@@ -44,18 +58,13 @@ def stories(board: Board, audience: Audience) -> tuple[Story, ...]:
     )
 
 
-def stage(status: str) -> str:
-    """`In progress`."""
-    return status.replace("_", " ").capitalize()
-
-
 def _of_incident(incident: PublicIncident, board: Board) -> Story:
     return Story(
         id=incident.id,
         kind="incident",
         title=incident.title,
         status=incident.status,
-        stage=stage(incident.status),
+        stage=STAGES[incident.status],
         impact=incident.impact,
         starts=datetime.fromisoformat(incident.since),
         promise=_instant(incident.next_update_by),
@@ -73,7 +82,7 @@ def _of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
         kind="maintenance",
         title=maintenance.title,
         status=maintenance.status,
-        stage=stage(maintenance.status),
+        stage=STAGES[maintenance.status],
         starts=starts,
         ends=datetime.fromisoformat(maintenance.ends),
         affects=_names(maintenance.components, board),
@@ -87,7 +96,10 @@ def _names(components: Iterable[PublicAffected], board: Board) -> str:
 
 
 def _said(updates: Iterable[PublicUpdate]) -> tuple[Said, ...]:
-    return tuple(Said(datetime.fromisoformat(each.at), stage(each.status), each.words) for each in updates)
+    return tuple(
+        Said(datetime.fromisoformat(each.at), STAGES.get(each.status, each.status), each.words)
+        for each in updates
+    )
 
 
 def _instant(at: str | UnsetType) -> datetime | None:

@@ -106,9 +106,9 @@ class _Contents:
         self._groups: dict[str, int] = {}
         self._slugs: dict[str, int] = {}
         self._keys: dict[str, int] = {}
+        self._rules = Rules(problems)
         self._pages = Pages(problems)
         self._named: dict[str, int] = {}
-        self._rules = Rules(problems)
         self._monitors = 0
         self._members: list[tuple[int, str]] = []
         # What each monitor lies behind, with the line that says so: its own first, then its component's.
@@ -135,13 +135,16 @@ class _Contents:
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        rules = tuple(self._rules.found)
         catalog = Catalog(
-            page=page, groups=tuple(groups), components=tuple(components), pages=tuple(pages), rules=rules
+            page=page,
+            pages=tuple(pages),
+            groups=tuple(groups),
+            components=tuple(components),
+            rules=tuple(self._rules.found),
         )
         self._check_members(catalog)
+        self._rules.refuse_unknown({component.slug for component in components})
         self._pages.check(self._groups, self._slugs)
-        self._rules.refuse_unknown(self._slugs)
         return self._with_parents(catalog)
 
     def lines(self) -> dict[tuple[str, str], int]:
