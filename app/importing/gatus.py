@@ -356,7 +356,7 @@ def _take_announcement(n: int, given: dict[str, Any], harvest: Harvest) -> None:
         return harvest.remark("left out", "an announcement", "it says nothing")
     is_over = str(given.get("archived")).lower() == "true" or given.get("type") == "operational"
     status = IncidentStatus.RESOLVED if is_over else IncidentStatus.IDENTIFIED
-    harvest.incidents.append(
+    harvest.incident(
         Incident(
             id=f"gatus{n}",
             title=line(words, 100),

@@ -1,5 +1,5 @@
-"""Which page a visitor is shown, and what it is drawn with. Each page of the installation has views and a past
-of its own, made when somebody first comes; none of them knows of the others.
+"""Which page a visitor is shown, and what it is drawn with. Each page of the installation has views and a
+past of its own, made when somebody first comes; none of them knows of the others.
 """
 
 from typing import Any
