@@ -1,11 +1,13 @@
 """Several pages from one installation: each is drawn of its own components, and knows of no others."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import websockets
 from argon2 import PasswordHasher
 
 from app.domain.audience import PUBLIC, Audience, narrow, snapshot, sum_up
@@ -15,7 +17,9 @@ from app.domain.pages import MAIN, of_host
 from app.domain.standing import State
 from app.feed import Heard
 from app.live.hub import Hub
+from tests.conftest import eventually
 from tests.make import NOON, a_catalog, a_catalog_change, a_change, a_component, after
+from tests.services import Web
 from tests.test_hub import Screen
 from tests.test_pages_render import Server, serving
 
@@ -170,3 +174,36 @@ async def test_passwords_are_not_tried_for_ever(server: Server) -> None:
     post, wrong = server.client.post, {"password": "x"}
     codes = [(await post("/p/internal/password", data=wrong)).status_code for _ in range(12)]
     assert 429 in codes and codes[-1] == 429
+
+
+STREAMED = f"""
+pages:
+  - {{slug: payments, hosts: [payments.localhost], groups: [Payments]}}
+  - {{slug: internal, components: [canary], access: password, password_hash: "{HASH}"}}
+groups: [{{name: Payments, components: [{{name: Pay}}]}}]
+components: [{{name: Shop}}, {{name: Canary, hidden: yes}}]
+"""
+
+
+async def first_frame(url: str, **more: object) -> dict[str, object]:
+    async with websockets.connect(url, **more) as socket:  # type: ignore[arg-type]
+        return msgspec.json.decode(await socket.recv(), type=dict[str, object])
+
+
+async def test_each_page_has_streams_of_its_own(redis_url: str) -> None:
+    with Web(redis_url) as web:
+        (web.folder / "statuswire.yaml").write_text(STREAMED)
+        await asyncio.to_thread(web.start)
+        await eventually(lambda: b"Pay" in web.get("/p/payments")[1])
+        ours = f"ws://127.0.0.1:{web.port}/ws"
+        for query, slugs in (("", ["pay", "shop"]), ("?page=payments", ["pay"])):
+            frame = await first_frame(ours + query)
+            assert [each["slug"] for each in frame["components"]] == slugs  # type: ignore[index,attr-defined]
+        named = f"ws://payments.localhost:{web.port}/ws"
+        frame = await first_frame(named, host="127.0.0.1", port=web.port)
+        assert [each["slug"] for each in frame["components"]] == ["pay"]  # type: ignore[index,attr-defined]
+        for query, code in (("?page=internal", 4401), ("?page=nope", 4404)):
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await first_frame(ours + query)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == code
+        assert [web.get(f"/events?page={page}")[0] for page in ("internal", "nope")] == [401, 404]

@@ -195,7 +195,17 @@ KEYS_AND_SHAPES = [
     ("paje: {}\n", 1, "`paje` is not a key of the file; did you mean `page`?"),
     ("page: {}\nmonitors: []\n", 2, "`monitors` is not a key of the file; it belongs in a component"),
     ("name: A\n", 1, "`name` is not a key of the file; it belongs in `page`"),
-    ("zebra: {}\n", 1, "`zebra` is not a key of the file, which may have `page`, `pages`, `groups` and `components`"),
+    ("zebra: {}\n", 1, "`zebra` is not a key of the file, which may have `page`, `pages`, `groups`, `components`"),
+    ("pages: [{name: x}]\n", 1, "a page needs a `slug`, such as `slug: internal`"),
+    ("pages: [{slug: a}, {slug: a}]\n", 1, "page slug `a` is already used on line 1"),
+    ("pages: [{slug: a, groups: [Nope]}]\n", 1, "no group is called `Nope`"),
+    ("pages: [{slug: a, components: nope}]\n", 1, "no component has the slug `nope`"),
+    ("pages: [{slug: a, access: password}]\n", 1, "`access: password` needs a `password_hash`"),
+    ("pages: [{slug: a, password_hash: hunter2}]\n", 1, "`password_hash` is no argon2id hash"),
+    ("page: {accent: red}\n", 1, "`accent: red` is no colour: write six digits in quotes"),
+    ("page: {logo: 'http://a.example'}\n", 1, "`logo` must be a whole URL, from https:// on"),
+    ("page: {hosts: [a.example, a.example]}\n", 1, "names a host twice"),
+    ("page: {links: [{name: x}]}\n", 1, "a link needs a `url`"),
     (f"{'k' * 300}: 1\n", 1, "k...` is not a key of the file"),
     ("page: {}\n\npage: {}\n", 3, "`page` is already given on line 1: keep one of the two"),
     ("page: {}\n? [a]\n: 1\n", 2, "a key must be a plain word, not a list"),
@@ -850,7 +860,7 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
-    places = ("the file", "`page`", "a group", "a component")
+    places = ("the file", "`page`", "a group", "a component", "a rule")
     keys = {key for place in places for key in KEYS[place]} | set(COMMON) | set(Expect.__struct_fields__)
     tables = re.findall(r"^\| key \|.*\n\|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert keys | {"x-..."} == first_cells("".join(tables))
