@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from app.domain.uptime import Span
 from app.statusfile.catalog import parse
 from tests.make import NOON, after
 from tests.rows import config_for, rows
-from tests.test_importing import SAMPLES, a_kuma
+from tests.test_importing import SAMPLES, SUMMARY, a_kuma
 
 pytest_plugins = ["tests.databases"]
 
@@ -146,3 +148,35 @@ async def test_history_from_elsewhere_ends_where_ours_begins(database: Database)
     found = await rows(database, "SELECT id, status, since, until FROM spans ORDER BY id")
     assert [row["status"] for row in found] == ["operational", "major_outage", "operational"]
     assert found[1]["until"] == found[2]["since"] == ms and found[1]["id"] < 0
+
+
+class _Statuspage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        summary = {"page": SUMMARY["page"], "components": SUMMARY["components"]}
+        answers = {
+            "/api/v2/summary.json": summary,
+            "/api/v2/incidents.json": {"incidents": SUMMARY["incidents"]},
+        }
+        found = answers.get(self.path)
+        body = json.dumps(found).encode()
+        self.send_response(404 if found is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_page_of_statuspage_is_asked_at_its_address(run: Run) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Statuspage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        code, output, report = run("import", "statuspage", f"{address}/")
+        assert (code, [each.name for each in parse(output).components]) == (0, ["Git", "Site"])
+        assert "1 incidents" in report
+        code, output, errors = run("import", "statuspage", f"{address}/nowhere")
+        server.shutdown()
+    assert (code, output, errors.count("\n")) == (2, "", 1) and "give the address of a page" in errors
+    code, output, errors = run("import", "statuspage", "http://127.0.0.1:9")
+    assert (code, output, errors.count("\n")) == (2, "", 1)
