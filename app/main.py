@@ -31,9 +31,10 @@ from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
-from app.pages import account, login, public, static, wall
+from app.pages import account, door, login, public, static, wall
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
+from app.security.entrance import Entrance
 from app.security.guard import Guard, refuse_unscoped
 from app.security.oidc import OpenId
 from app.security.passwords import Passwords
@@ -76,6 +77,7 @@ class Server:
         self.heartbeats = Heartbeats(self.feed, database, lambda: self.hub.board.catalog)
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
+        self.entrance = Entrance(self.secrets, self.callers)
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
         # Whom an operator has named may well be in their own network.
         self.egress = Egress(Policy(private=True, own=own_parts(config)))
@@ -132,8 +134,9 @@ def create_app(server: Server) -> Litestar:
         route_handlers=[
             *heartbeats.routes(server.heartbeats, server.callers),
             *health.routes(server.report),
-            *public.routes(server.hub, server.config, server.history),
-            *wall.routes(server.hub, server.config, server.callers),
+            *public.routes(server.hub, server.config, server.history, server.entrance),
+            *door.routes(server.hub, server.entrance, server.callers, Passwords()),
+            *wall.routes(server.hub, server.config, server.callers, server.entrance),
             *static.routes(),
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
@@ -143,7 +146,10 @@ def create_app(server: Server) -> Litestar:
     )
     app = Litestar(
         # The streams are public, and look by themselves at who says more: they come by the thousand.
-        route_handlers=[*streams.routes(server.hub, server.proxies, HEADERS, server.callers), guarded],
+        route_handlers=[
+            *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance),
+            guarded,
+        ],
         before_send=[_harden],
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_AT_MOST,

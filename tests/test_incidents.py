@@ -60,7 +60,7 @@ class Desk:
             id = f"{len(self.log) + 1}-0"
             self.log.append((id, untold.event))
             patch = self.board.fold(id, untold.event)
-            if patch is not None and (body := narrow(patch, PUBLIC, None)) is not None:
+            if patch is not None and (body := narrow(patch, PUBLIC.at(self.board), None)) is not None:
                 frames.append(msgspec.json.decode(patch_frame(body)._body))
             await self.changes.forget([untold])
         return frames
@@ -160,9 +160,9 @@ async def test_who_sees_none_of_its_components_does_not_learn_of_an_incident(des
     assert desk.seen(other)["incidents"] == []
     await desk.incidents.edit(MEI, after(1), posted.id, Edit(components=(Affected("api"),)))
     [patch] = await fold_outbox(desk.changes, desk.board)
-    body = narrow(patch, shop, None)
+    body = narrow(patch, shop.at(desk.board), None)
     assert body is not None and msgspec.to_builtins(body.incidents) == [{"id": posted.id, "removed": True}]
-    assert narrow(patch, other, None) is None
+    assert narrow(patch, other.at(desk.board), None) is None
 
 
 async def test_a_status_by_hand_overrides_probes_until_it_is_released_and_says_so(desk: Desk) -> None:

@@ -32,7 +32,7 @@ from app.domain.status import Status, overall
 from app.domain.uptime import Uptime
 from app.feed import Heard
 from app.live.hub import Hub
-from app.pages import public, static, wall
+from app.pages import door, public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
 from app.pages.branding import contrast, shades
 from app.pages.charts import DAY as DAY_CHART
@@ -43,6 +43,10 @@ from app.pages.rows import SIGN, WORD, Group, Row, Sight, began
 from app.pages.sentences import headline, summary, tally
 from app.pages.stale import WHY
 from app.security.callers import Callers
+from app.security.entrance import Entrance
+from app.security.passwords import Passwords
+from app.security.secrets import Secrets
+from app.security.visitor import LOOPBACK
 from tests.make import (
     NOON,
     a_batch,
@@ -97,10 +101,13 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
     clock = [NOON.timestamp()]
     hub = Hub(config.beat, wall_clock=lambda: clock[0], monotonic=lambda: clock[0])
     hub.link(True)
+    callers = Callers(database, LOOPBACK, hub.now)
+    entrance = Entrance(Secrets(["a key of a test"]), callers)
     app = Litestar(
         [
-            *public.routes(hub, config, History(database)),
-            *wall.routes(hub, config, Callers(database, (), hub.now)),
+            *public.routes(hub, config, History(database), entrance),
+            *door.routes(hub, entrance, callers, Passwords()),
+            *wall.routes(hub, config, callers, entrance),
             *static.routes(),
         ],
         openapi_config=None,

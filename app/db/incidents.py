@@ -99,6 +99,18 @@ class Incidents:
             if not incident.draft:
                 await change.tell(IncidentChange(at=at, incident=incident.public(), removed=True))
 
+    async def take_over(self, actor: Actor, at: datetime, incidents: Sequence[Incident]) -> int:
+        """Those that are not here yet, as another status page told them. How many these are."""
+        taken = 0
+        async with self._changes.by(actor, at) as change:
+            for incident in incidents:
+                if await _find(change.transaction, incident.id) is None:
+                    if incident.is_open:
+                        await _refuse_too_many(change.transaction)
+                    await _open(change, incident)
+                    taken += 1
+        return taken
+
     # By rule
 
     async def open(self, rule: Rule, found: Sequence[Outage], at: datetime) -> Incident | None:

@@ -31,6 +31,7 @@ from app.domain.kinds.group import needed_of
 from app.domain.maintenance import Maintenance
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Monitor
 from app.domain.operations import Operations, Story
+from app.domain.pages import OnPage, on_pages
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State, unseen
 from app.domain.status import OUT, Status, worst
@@ -115,6 +116,7 @@ class Board:
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
+        self._pages = on_pages(self.catalog)
         self._dependencies = Dependencies(self.catalog)
         if catalog is not None:
             if at is None:
@@ -152,6 +154,9 @@ class Board:
                 return None
             case _:
                 return self._operate(id, event)
+
+    def page(self, slug: str) -> OnPage | None:
+        return self._pages.get(slug)
 
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)
@@ -524,6 +529,7 @@ class Board:
         self._owner = {
             monitor.key: component for component in catalog.components for monitor in component.monitors
         }
+        self._pages = on_pages(catalog)
         self._dependencies = Dependencies(catalog)
         self.standings = {
             (key, region): standing

@@ -145,6 +145,7 @@ class _Contents:
     def lines(self) -> dict[tuple[str, str], int]:
         found = {
             "page": self._pages.lines,
+            "rule": self._rules.lines,
             "group": self._groups,
             "component": self._slugs,
             "monitor": self._named,

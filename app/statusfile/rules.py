@@ -28,7 +28,7 @@ class Rules:
     def __init__(self, problems: Problems) -> None:
         self.found: list[Rule] = []
         self._problems = problems
-        self._names: dict[str, int] = {}
+        self.lines: dict[str, int] = {}
         self._named: list[tuple[int, str]] = []
 
     def read(self, nodes: list[yaml.Node]) -> None:
@@ -48,7 +48,7 @@ class Rules:
         name = said.need("name", values.name, "name: Outage")
         if name:
             what = f"rule name {quote(name)}"
-            self._problems.is_first(self._names, name, said.line("name"), what, "give one another name")
+            self._problems.is_first(self.lines, name, said.line("name"), what, "give one another name")
         none: list[str] = []
         components = said.take("components", values.parents, none)
         self._named += ((said.line("components"), slug) for slug in components)

@@ -70,7 +70,7 @@ def _tree(catalog: Catalog) -> Tree:
     if catalog.components and catalog.components[0].group is None:
         # The reader keeps the order of the two.
         sections["groups"] = sections.pop("groups")
-    sections["incidents"] = [_rule(rule) for rule in catalog.rules]
+    sections["incidents"] = [rule_tree(rule) for rule in catalog.rules]
     said = {section: its for section, its in sections.items() if its}
     # A file has to say something.
     return said or {"components": []}
@@ -88,14 +88,20 @@ def page_tree(page: Page) -> Tree:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
-def _rule(rule: Rule) -> Tree:
-    usual = Rule(name=rule.name)
-    given = {name: getattr(rule, name) for name in Rule.__struct_fields__}
-    said = {name: its for name, its in given.items() if its != getattr(usual, name)}
-    said |= {name: duration(said[name]) for name in ("after", "settle") if name in said}
-    if rule.components:
-        said["components"] = list(rule.components)
-    return {"name": rule.name, **said}
+def rule_tree(rule: Rule) -> Tree:
+    usual = Rule(name="")
+    said = {
+        name: getattr(rule, name)
+        for name in Rule.__struct_fields__
+        if getattr(rule, name) != getattr(usual, name)
+    }
+    return {name: _of_a_rule(value) for name, value in said.items()}
+
+
+def _of_a_rule(value: Any) -> Any:
+    if isinstance(value, float):
+        return duration(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def component_tree(component: Component) -> Tree:
