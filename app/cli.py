@@ -6,11 +6,12 @@ What a command needs is imported when it runs, so that `version` and a mistyped 
 import argparse
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from app.reach import Refused, greet_redis, reach
 
 if TYPE_CHECKING:
     from app.domain.monitor import Catalog
+
+T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PROG = "statuswire"
@@ -87,11 +90,50 @@ def _parser() -> argparse.ArgumentParser:
     check = checks.add_parser("check", help="name every mistake in a config file with its line")
     check.add_argument("file", metavar="FILE", type=Path)
     check.set_defaults(run=_check)
+    _add_people(command)
     bench = command("bench", _bench, "run one of the benchmarks in bench/")
     bench.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_benches()) or 'none here'}")
     bench.add_argument("--quick", action="store_true", help="end within 45 s")
     command("version", _version, "print the version")
     return parser
+
+
+def _add_people(command: Callable[..., argparse.ArgumentParser]) -> None:
+    def verb(among: Any, name: str, run: Callable[[argparse.Namespace], int], words: str) -> Any:
+        added = among.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        added.set_defaults(run=run)
+        added.add_argument("--json", action="store_true", help="print JSON")
+        _add_places(added)
+        return added
+
+    def verbs(name: str, words: str) -> Any:
+        parser = command(name, _no_command, words)
+        return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    token = verbs("token", "make, list and revoke tokens of programs and of walls")
+    create = verb(token, "create", _create_token, "make a token; it is shown once")
+    create.add_argument("name", metavar="NAME", help="what it is for")
+    create.add_argument(
+        "--scope", action="append", default=[], metavar="SCOPE", help="such as incidents:write"
+    )
+    create.add_argument("--page", action="append", default=[], metavar="SLUG", help="the only one it may see")
+    create.add_argument("--address", action="append", default=[], metavar="NETWORK", help="it may come from")
+    create.add_argument("--expires", metavar="SPAN", help="such as 30d; without it, never")
+    create.add_argument("--wall", action="store_true", help="of a screen: read-only, one page, no login")
+    verb(token, "list", _list_tokens, "list all tokens")
+    revoke = verb(token, "revoke", _revoke_token, "revoke a token, and end its streams")
+    revoke.add_argument("id", metavar="ID")
+    user = verbs("user", "add people, and let in again who has lost their password")
+    add = verb(user, "add", _add_user, "add somebody, with a password to begin with")
+    add.add_argument("email", metavar="EMAIL")
+    add.add_argument("--name", default="")
+    add.add_argument("--role", choices=("viewer", "operator", "admin"), default="viewer")
+    reset = verb(
+        user, "reset", _reset_user, "give somebody a new password, and take their second factor away"
+    )
+    reset.add_argument("email", metavar="EMAIL")
+    secrets = verbs("secrets", "work on what is sealed in the database")
+    verb(secrets, "rotate", _rotate_secrets, "seal everything anew by the first key")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -285,6 +327,89 @@ def _explain(arguments: argparse.Namespace) -> int:
     except (DatabaseDown, Unexplained) as error:
         raise Refused(str(error)) from None
     return 0
+
+
+def _create_token(arguments: argparse.Namespace) -> int:
+    from app.console import Words, create_token
+
+    words = Words(
+        name=arguments.name,
+        scopes=tuple(arguments.scope),
+        pages=tuple(arguments.page),
+        addresses=tuple(arguments.address),
+        lasts=None if arguments.expires is None else _seconds(arguments.expires),
+        wall=arguments.wall,
+    )
+    made = _at_the_console(create_token(_config(arguments), words))
+    _show(arguments, made, str(made.get("token") or made["path"]))
+    return 0
+
+
+def _list_tokens(arguments: argparse.Namespace) -> int:
+    from app.console import list_tokens
+
+    found = _at_the_console(list_tokens(_config(arguments)))
+    lines = (
+        f"{its['kind']:5}  {its['id']}  {its['name']}  {' '.join(its.get('scopes', ()))}" for its in found
+    )
+    _show(arguments, found, "\n".join(lines))
+    return 0
+
+
+def _revoke_token(arguments: argparse.Namespace) -> int:
+    from app.console import revoke_token
+
+    _at_the_console(revoke_token(_config(arguments), arguments.id))
+    _show(arguments, {"id": arguments.id}, f"{arguments.id} is revoked")
+    return 0
+
+
+def _add_user(arguments: argparse.Namespace) -> int:
+    from app.console import add_user
+
+    words = arguments.email, arguments.name, arguments.role
+    password = _at_the_console(add_user(_config(arguments), *words))
+    _show(arguments, {"email": arguments.email, "password": password}, password)
+    return 0
+
+
+def _reset_user(arguments: argparse.Namespace) -> int:
+    from app.console import reset_user
+
+    password = _at_the_console(reset_user(_config(arguments), arguments.email))
+    _show(arguments, {"email": arguments.email, "password": password}, password)
+    return 0
+
+
+def _rotate_secrets(arguments: argparse.Namespace) -> int:
+    from app.console import rotate_secrets
+
+    sealed, lost = _at_the_console(rotate_secrets(_config(arguments)))
+    text = f"{sealed} sealed anew" + (f", {lost} cannot be opened by any key that is given" if lost else "")
+    _show(arguments, {"sealed": sealed, "unreadable": lost}, text)
+    return 1 if lost else 0
+
+
+def _at_the_console(work: Coroutine[Any, Any, T]) -> T:
+    from app.db.engine import DatabaseDown
+    from app.domain.refused import Refused as NotAccepted
+    from app.security.secrets import BadKey
+
+    try:
+        return asyncio.run(work)
+    except (BadKey, DatabaseDown, NotAccepted) as error:
+        raise Refused(str(error)) from None
+
+
+def _show(arguments: argparse.Namespace, value: object, text: str) -> None:
+    print(msgspec.json.encode(value).decode() if arguments.json else text)
+
+
+def _seconds(span: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", span)
+    if match is None or not int(match[1]):
+        raise Refused(f"--expires is {span!r}; it must be a span such as 12h or 30d.")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def _check(arguments: argparse.Namespace) -> int:

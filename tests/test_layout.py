@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.api"),
         "app.pages",
     ),
+    "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
     "app/cli.py": ("app", "workers"),

@@ -25,7 +25,7 @@ from app.api.v1.problem import MEDIA_TYPE, Answered, Problem
 from app.db import answers
 from app.db.change import Change, Changes
 from app.db.engine import Transaction
-from app.domain.instant import rfc3339
+from app.domain.plain import plain
 from app.security.callers import Caller
 from app.security.guard import caller_of
 from app.security.secrets import Secrets, Unreadable
@@ -341,23 +341,6 @@ def _json(body: Any) -> dict[str, str]:
 
 def tag(body: Any) -> str:
     return f'"{hashlib.sha256(_encode(body)).hexdigest()[:20]}"'
-
-
-def plain(item: Any) -> Any:
-    """What JSON has, with instants as everywhere: RFC 3339 with three decimals."""
-    return _dated(msgspec.to_builtins(item, builtin_types=(datetime,)))
-
-
-def _dated(value: Any) -> Any:
-    match value:
-        case datetime():
-            return rfc3339(value)
-        case dict():
-            return {name: _dated(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_dated(inner) for inner in value]
-        case _:
-            return value
 
 
 _encode = msgspec.json.Encoder().encode
