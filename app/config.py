@@ -35,6 +35,7 @@ _KNOWN = (
     *(
         "BEAT",
         "CANARIES",
+        "SIGN_OF_LIFE",
         "CONFIG",
         "DATA",
         "LOG",
@@ -106,6 +107,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...]
     # host:port pairs by which a worker finds out whether it has a network itself.
     canaries: tuple[str, ...] = ()
+    # Touched by a worker with each beat that Redis took: who runs it sees by its age whether it is well.
+    sign_of_life: Path | None = None
     # What seals secrets in the database; empty: the key is a file in the data directory.
     secret_keys: tuple[str, ...] = ()
     # Where people sign in besides here. None: nowhere.
@@ -138,6 +141,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             ),
             trusted_proxies=_networks(given.get("STATUSWIRE_TRUSTED_PROXIES", "127.0.0.0/8, ::1")),
             canaries=_canaries(given.get("STATUSWIRE_CANARIES", "")),
+            sign_of_life=_path(sign, given[sign]) if (sign := "STATUSWIRE_SIGN_OF_LIFE") in given else None,
             secret_keys=_keys(given.get("STATUSWIRE_SECRET_KEY", "")),
             oidc=_provider(given),
         )
@@ -163,6 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_MAX_PER_ADDRESS": str(self.max_per_address),
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
             "STATUSWIRE_CANARIES": ",".join(self.canaries),
+            "STATUSWIRE_SIGN_OF_LIFE": str(self.sign_of_life or ""),
             "STATUSWIRE_SECRET_KEY": ",".join(self.secret_keys),
         }
         if self.oidc is not None:

@@ -41,7 +41,7 @@ class Words(Struct, frozen=True, kw_only=True):
     wall: bool
 
 
-async def create_token(config: Config, words: Words) -> dict[str, Any]:
+async def create_token(config: Config, actor: Actor, words: Words) -> dict[str, Any]:
     """With the text of the token, or the path of the wall. Raises Refused, or DatabaseDown."""
 
     async def create(change: Change) -> dict[str, Any]:
@@ -58,7 +58,7 @@ async def create_token(config: Config, words: Words) -> dict[str, Any]:
         token, text = await issuing.issue_token(change, given)
         return {**plain(token), "token": text}
 
-    return await _change(config, create)
+    return await _change(config, actor, create)
 
 
 async def list_tokens(config: Config) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ async def list_tokens(config: Config) -> list[dict[str, Any]]:
     return [{"kind": kind, **plain(each)} for kind, found in kinds for each in found]
 
 
-async def revoke_token(config: Config, id: str) -> None:
+async def revoke_token(config: Config, actor: Actor, id: str) -> None:
     async def revoke(change: Change) -> None:
         if (token := await tokens.find_token(change.transaction, id)) is not None:
             await issuing.revoke_token(change, token[0])
@@ -83,10 +83,10 @@ async def revoke_token(config: Config, id: str) -> None:
         else:
             raise Refused("id", f"There is no token {id!r}; `statuswire token list` names them.", "missing")
 
-    await _change(config, revoke)
+    await _change(config, actor, revoke)
 
 
-async def add_user(config: Config, email: str, name: str, role: str) -> str:
+async def add_user(config: Config, actor: Actor, email: str, name: str, role: str) -> str:
     """The password that they sign in with for the first time."""
     password = some_letters(20)
     hash = await Passwords().hash(password)
@@ -95,10 +95,10 @@ async def add_user(config: Config, email: str, name: str, role: str) -> str:
         await accounts.add_user(change, UserWords(email=email, name=name or email, role=Role(role)), hash)
         return password
 
-    return await _change(config, add)
+    return await _change(config, actor, add)
 
 
-async def reset_user(config: Config, email: str) -> str:
+async def reset_user(config: Config, actor: Actor, email: str) -> str:
     """A new password for somebody who has lost theirs, or their second factor, which is taken away."""
     password = some_letters(20)
     hash = await Passwords().hash(password)
@@ -111,10 +111,10 @@ async def reset_user(config: Config, email: str) -> str:
         await accounts.set_second_factor(change, found.user, None)
         return password
 
-    return await _change(config, reset)
+    return await _change(config, actor, reset)
 
 
-async def rotate_secrets(config: Config) -> tuple[int, int]:
+async def rotate_secrets(config: Config, actor: Actor) -> tuple[int, int]:
     """Seal anew by the first key what is sealed by another: how many, and how many cannot be opened."""
     secrets = read_secrets(config)
 
@@ -129,13 +129,13 @@ async def rotate_secrets(config: Config) -> tuple[int, int]:
         await change.note("secrets.rotate", "secrets", None, {"sealed": sealed, "unreadable": lost})
         return sealed, lost
 
-    return await _change(config, rotate)
+    return await _change(config, actor, rotate)
 
 
-async def _change(config: Config, work: Callable[[Change], Awaitable[T]]) -> T:
+async def _change(config: Config, actor: Actor, work: Callable[[Change], Awaitable[T]]) -> T:
     database = await connect(config)
     try:
-        async with Changes(database).by(Actor("console", "statuswire"), _now()) as change:
+        async with Changes(database).by(actor, _now()) as change:
             return await work(change)
     finally:
         await database.close()

@@ -13,7 +13,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
-from app.api import health
+from app.api import health, schema
 from app.api.v1 import routes as v1
 from app.api.v1.problem import answer_error
 from app.assignment import Assignment
@@ -23,11 +23,13 @@ from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
 from app.domain.events import order
+from app.due import Attendance
 from app.feed import Feed
 from app.live import streams, watch
 from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
+from app.model import Model
 from app.pages import account, login, public, static, wall
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
@@ -61,13 +63,15 @@ class Server:
         self.config = config
         self.history = History(database)
         self.changes = Changes(database)
+        self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
-        self.assignment = Assignment(config.config_file, self.feed, self.hub)
+        self.attendance = Attendance(self.changes, self.hub)
+        self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
@@ -130,6 +134,7 @@ def create_app(server: Server) -> Litestar:
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config, server.callers),
             *static.routes(),
+            *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
             *account.routes(server.signin, server.callers),
             *v1.routes(server.changes, server.secrets, server.hub.now),
@@ -157,6 +162,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
+        ("attend", server.attendance.attend()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),
@@ -165,6 +171,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 async def _load(server: Server) -> None:
     board = await server.recorder.load()
+    await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
     # Another server may have recorded more between the two: that is still to come by the feed.
     past = [patch for patch in past if order(patch.id) <= order(board.id)]

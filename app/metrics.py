@@ -4,14 +4,15 @@ Workers have no port of their own; what they counted arrives with their beats, a
 heard.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from app.domain.events import Beat
+from app.domain.events import STARTED_WITHIN, Beat
 
 REGISTRY = CollectorRegistry()
 
@@ -49,6 +50,18 @@ TURNED_AWAY = Counter(
     "Connections cut at once because their address had too many open that were no streams.",
     registry=REGISTRY,
 )
+CROWDED = Counter(
+    "statuswire_crowded_total",
+    "Streams that were not opened, by the limit that stood against it; see docs/PUSH.md.",
+    ["limit"],
+    registry=REGISTRY,
+)
+CAST_HOLD = Histogram(
+    "statuswire_cast_hold_seconds",
+    "For how long a cast to many held the event loop before it gave way to others.",
+    buckets=(0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1),
+    registry=REGISTRY,
+)
 PROBE_TO_PUSH = Histogram(
     "statuswire_probe_to_push_seconds",
     "From the worker having an answer to the frame leaving the hub.",
@@ -74,6 +87,8 @@ class WorkersHeard(Collector):
         figures = {
             "monitors": "Monitors the worker probes.",
             "lag": "Seconds the latest probe started after it was due, since the last beat.",
+            "missed": "Slots in which nobody looked, because the look before was not over.",
+            "late": "Measurements that are left out of percentiles, because the worker itself was slow.",
             "waiting": "Events the worker has not yet been able to announce.",
             "dropped": "Measurements the worker had to let go.",
         }
@@ -86,7 +101,13 @@ class WorkersHeard(Collector):
             "0 while what the worker cannot reach is no verdict, because of the worker itself.",
             labels=["worker", "region"],
         )
+        starts = HistogramMetricFamily(
+            "statuswire_worker_start_lag_seconds",
+            "How long after they were due probes began, since the worker started.",
+            labels=["worker", "region"],
+        )
         for beat in self.beats():
+            starts.add_metric([beat.worker, beat.region], _buckets(beat.starts), None)
             fit.add_metric([beat.worker, beat.region], not beat.trouble)
             for outcome, count in beat.probes.items():
                 probes.add_metric([beat.worker, beat.region, outcome], count)
@@ -94,7 +115,14 @@ class WorkersHeard(Collector):
                 family.add_metric([beat.worker, beat.region], getattr(beat, name))
         yield probes
         yield fit
+        yield starts
         yield from families.values()
+
+
+def _buckets(starts: Sequence[int]) -> list[tuple[str, float]]:
+    """As Prometheus has them: each with all that are in the ones before."""
+    bounds = [*map(str, STARTED_WITHIN), "+Inf"]
+    return list(zip(bounds, accumulate(starts or [0] * len(bounds)), strict=True))
 
 
 WORKERS = WorkersHeard()

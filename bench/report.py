@@ -8,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench import cores
@@ -49,14 +50,21 @@ def ran(story: Coroutine[Any, Any, None], within: float) -> bool:
     return True
 
 
-def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) -> None:
-    """`reach` names for some of the figures the most they may be."""
+def close(
+    bench: str,
+    figures: Mapping[str, float],
+    reach: Mapping[str, float],
+    at_least: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """`reach` names for some of the figures the most they may be, `at_least` the least."""
+    missed = {name for name, limit in reach.items() if figures[name] > limit}
+    missed |= {name for name, limit in at_least.items() if figures[name] < limit}
     width = max(map(len, figures))
     print()
     for name, value in figures.items():
         limit = f"   reach <= {reach[name]:g}" if name in reach else ""
-        missed = "   MISSED" if name in reach and value > reach[name] else ""
-        print(f"  {name:<{width}}  {value:10.2f}{limit}{missed}")
+        limit += f"   reach >= {at_least[name]:g}" if name in at_least else ""
+        print(f"  {name:<{width}}  {value:10.2f}{limit}{'   MISSED' if name in missed else ''}")
     print()
     print(
         json.dumps(
@@ -66,7 +74,8 @@ def close(bench: str, figures: Mapping[str, float], reach: Mapping[str, float]) 
                 "machine": machine(),
                 "figures": {name: round(value, 3) for name, value in figures.items()},
                 "reach": dict(reach),
-                "ok": all(figures[name] <= limit for name, limit in reach.items()),
+                "at_least": dict(at_least),
+                "ok": not missed,
             }
         )
     )

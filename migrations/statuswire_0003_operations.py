@@ -107,6 +107,7 @@ def _add_incidents(manager: MigrationManager) -> None:
         "updates",
         id=BigSerial(primary_key=True),
         subject=Text(index=True),
+        n=Integer(),
         at=BigInt(),
         status=Text(),
         words=Text(),
@@ -138,6 +139,8 @@ def _add_maintenances(manager: MigrationManager) -> None:
         ends=BigInt(),
         recurrence=Text(),
         time_zone=Text(),
+        first=BigInt(),
+        lasts=BigInt(),
         version=Integer(),
     )
     add_table(

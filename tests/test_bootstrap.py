@@ -229,7 +229,7 @@ def test_compose_restarts_and_confines_every_process() -> None:
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source.startswith("./") or source in compose["volumes"], name
-    assert compose["services"]["web"]["healthcheck"]
+    assert compose["services"]["web"]["healthcheck"] and compose["services"]["worker"]["healthcheck"]
     assert compose["services"]["worker"]["volumes"] == ["worker:/data"], "for its spool, and no config file"
     assert "DATABASE_URL" not in compose["services"]["worker"]["environment"], (
         "only the server has the database"

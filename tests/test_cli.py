@@ -17,8 +17,9 @@ import pytest
 import trustme
 
 import app.reach
-from app import cli
 from app.cli import main
+from app.commands import clone
+from app.commands.checks import database_answers, redis_answers
 from app.config import Config
 from app.reach import Refused, reach
 from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port, wait_until
@@ -72,8 +73,8 @@ def test_a_benchmark_is_run_by_its_name(tmp_path: Path) -> None:
     )
     (tmp_path / "bench" / "report.py").write_text("WIDTH = 80")
     code = (
-        f"import sys, pathlib; from app import cli; cli._ROOT = pathlib.Path({str(tmp_path)!r}); "
-        "sys.exit(cli.main(sys.argv[1:]))"
+        "import sys, pathlib; from app.cli import main; from app.commands import clone; "
+        f"clone._ROOT = pathlib.Path({str(tmp_path)!r}); sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "bench", "fan-out", "--quick"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -89,7 +90,7 @@ def test_ctrl_c_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def interrupted() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_read_version", interrupted)
+    monkeypatch.setattr(clone, "_read_version", interrupted)
     assert main(["version"]) == 130
     assert capsys.readouterr().err == ""
 
@@ -315,7 +316,7 @@ def test_a_wrong_password_for_postgres_is_one_line(
 
 
 def test_the_right_password_for_postgres_is_enough(locked_url: str) -> None:
-    cli._database_answers(Config.read({"DATABASE_URL": locked_url.format("right")}))
+    database_answers(Config.read({"DATABASE_URL": locked_url.format("right")}))
 
 
 @pytest.fixture
@@ -350,9 +351,9 @@ def test_a_wrong_password_for_redis_is_one_line(
 @pytest.mark.parametrize("ending", ["", "?db=3"])
 def test_the_right_password_for_redis_is_enough(user: str, ending: str, locked_redis: Valkey) -> None:
     url = f"unix://{user}{locked_redis.url.removeprefix('unix://')}{ending}"
-    cli._redis_answers(Config.read({"REDIS_URL": url}))
+    redis_answers(Config.read({"REDIS_URL": url}))
     in_query = f"{locked_redis.url}?password=right"
-    cli._redis_answers(Config.read({"REDIS_URL": in_query}))
+    redis_answers(Config.read({"REDIS_URL": in_query}))
 
 
 def test_a_database_number_that_redis_does_not_have_is_one_line(refuse: Refuse, redis_url: str) -> None:
@@ -389,7 +390,7 @@ def test_a_redis_that_takes_no_word_is_one_line(
 
 def test_a_redis_that_was_greeted_keeps_nothing_of_it(valkey: Valkey) -> None:
     valkey.flush()
-    cli._redis_answers(Config.read({"REDIS_URL": valkey.url}))
+    redis_answers(Config.read({"REDIS_URL": valkey.url}))
     wait_until(lambda: valkey.ask("DBSIZE") == b":0\r\n", 2.0, lambda: "a key was left")
 
 
@@ -468,7 +469,7 @@ def test_a_certificate_of_redis_that_is_not_valid_is_one_line(refuse: Refuse, tl
 
 def test_a_certificate_of_redis_that_is_vouched_for_is_enough(tls_redis: int, tmp_path: Path) -> None:
     for option in (f"ssl_ca_certs={tmp_path}/ca.pem", "ssl_cert_reqs=none"):
-        cli._redis_answers(Config.read({"REDIS_URL": f"rediss://127.0.0.1:{tls_redis}?{option}"}))
+        redis_answers(Config.read({"REDIS_URL": f"rediss://127.0.0.1:{tls_redis}?{option}"}))
 
 
 def test_a_redis_without_tls_is_one_line_for_a_rediss_url(refuse: Refuse) -> None:

@@ -31,19 +31,27 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
-    "app/live": (*SERVER, "app.db", "app.security"),
+    "app/markdown.py": (),
+    "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
     "app/outbox.py": ("app.db", "app.feed"),
-    "app/assignment.py": (*SERVER, "app.live", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live"),
+    "app/due.py": ("app.db", "app.domain", "app.live"),
+    "app/model.py": ("app.domain", "app.db", "app.statusfile"),
+    "app/importing": ("app.domain", "app.statusfile"),
+    "app/catalog_command.py": (
+        *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+    ),
+    "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
+    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
     "app/main.py": (
-        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.api"),
-        "app.pages",
+        *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
+        *("app.api", "app.pages", "app.model"),
     ),
     "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
-    "app/cli.py": ("app", "workers"),
+    "app/commands": ("app", "workers"),
+    "app/cli.py": ("app.commands", "app.config", "app.reach"),
     "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
 }
 
@@ -53,12 +61,15 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "redis": ("app/feed.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
-    "sqlite3": ("app/db/",),
+    "sqlite3": ("app/db/", "app/importing/uptime_kuma.py"),
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "markdown_it": ("app/markdown.py",),
+    "nh3": ("app/markdown.py",),
+    "dateutil": ("app/domain/recurrence.py",),
     "yaml": ("app/statusfile/",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
@@ -75,7 +86,10 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "http.client": (),
 }
 
-DOMAIN_KNOWS = {"msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"}
+DOMAIN_KNOWS = {
+    *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
+    *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
+}
 VERBS = {
     "judge": "app/domain/standing.py",
     "announce": "app/feed.py",

@@ -151,7 +151,7 @@ async def test_one_monitor_is_never_looked_at_twice_at_once_and_what_is_missed_i
         key = early("slow")
         worker.assign(monitor(key, target, every=0.1, timeout=1.0))
         await eventually(lambda: len(target.visits) >= 6)
-        assert worker.patrol.beat(1.0).probes["missed"] >= 8
+        assert worker.patrol.beat(1.0).missed >= 8
     # It answers after 0.22 s and closes later still, so two are open for a moment, but never three.
     assert target.most_open <= 2
     # And those slots that are kept are still its own.

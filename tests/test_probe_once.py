@@ -41,6 +41,8 @@ def test_a_good_target_is_a_table_and_exit_code_0(target: Target, capsys: pytest
         "dns",
         "connect",
         "first",
+        "rest",
+        "held",
         "total",
     ]
     assert re.fullmatch(r"  total +\d+\.\d\d ms", lines[-1])

@@ -72,9 +72,9 @@ async def serving(url: str) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def working(redis_url: str) -> AsyncIterator["asyncio.Task[int]"]:
+async def working(redis_url: str, **environ: str) -> AsyncIterator["asyncio.Task[int]"]:
     """In this process, which takes the signal for it."""
-    task = asyncio.create_task(work(config(redis_url)))
+    task = asyncio.create_task(work(config(redis_url, **environ)))
     try:
         yield task
     finally:
@@ -135,6 +135,28 @@ async def test_it_waits_for_a_redis_that_comes_later_and_says_so_once(
                 await eventually(lambda: server.states() == [State.UP])
                 await eventually(server.beats)
     assert capsys.readouterr().out.count("the feed is lost") == 1
+
+
+async def test_its_sign_of_life_is_as_old_as_the_last_beat_that_redis_took(tmp_path: Path) -> None:
+    sign = tmp_path / "beat"
+    with Valkey() as server_process:
+        server_process.start()
+        async with working(server_process.url, STATUSWIRE_SIGN_OF_LIFE=str(sign)):
+            await eventually(sign.exists)
+            first = sign.stat().st_mtime_ns
+            await eventually(lambda: sign.stat().st_mtime_ns > first)
+            server_process.stop()
+            last, since = sign.stat().st_mtime_ns, time.monotonic()
+            await eventually(lambda: time.monotonic() - since > 1.0)
+            assert sign.stat().st_mtime_ns == last
+
+
+async def test_a_sign_of_life_that_cannot_be_written_ends_nothing(
+    redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with working(redis_url, STATUSWIRE_SIGN_OF_LIFE="/proc/beat") as task:
+        await eventually(lambda: "the sign of life cannot be written" in capsys.readouterr().out)
+        assert not task.done()
 
 
 async def test_it_ends_within_a_second_even_without_redis_and_amid_a_probe() -> None:

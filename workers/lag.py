@@ -10,7 +10,7 @@ from typing import Final
 
 _EVERY: Final = 0.02
 # A timer is never exact, and uvloop's counts in whole milliseconds.
-_NOT_WORTH_MENTIONING: Final = 0.002
+NOT_WORTH_MENTIONING: Final = 0.002
 
 
 class Lag:
@@ -33,4 +33,4 @@ class Lag:
 
     def _overdue(self, now: float) -> float:
         late = 0.0 if self._expected is None else now - self._expected
-        return late if late > _NOT_WORTH_MENTIONING else 0.0
+        return late if late > NOT_WORTH_MENTIONING else 0.0

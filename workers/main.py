@@ -69,7 +69,7 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     looks = SecondLooks(feed)
     health = OwnHealth(canaries(config))
     patrol = Patrol(probes, outbox, worker, config.region, looks.call, health)
-    share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins)
+    share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins, sign=config.sign_of_life)
     await probes.warm_up()
     log.info("the worker begins", worker=worker, region=config.region)
 

@@ -11,6 +11,7 @@ import heapq
 import random
 import re
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from itertools import count
@@ -20,13 +21,23 @@ import structlog
 from msgspec.structs import replace
 
 from app.domain.clock import AHEAD
-from app.domain.events import Beat, Known, Retelling, Sample, Samples, SecondLook, StateChange
+from app.domain.events import (
+    LATE,
+    STARTED_WITHIN,
+    Beat,
+    Known,
+    Retelling,
+    Sample,
+    Samples,
+    SecondLook,
+    StateChange,
+)
 from app.domain.instant import from_seconds
 from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome, Result
 from app.domain.share import place
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
-from workers.lag import Lag
+from workers.lag import NOT_WORTH_MENTIONING, Lag
 from workers.outbox import Outbox
 from workers.own_health import OwnHealth
 from workers.probes import UNPROBED, Probes
@@ -51,7 +62,6 @@ _LONGEST_JITTER: Final = 1.0
 _LONGEST_RETRY: Final = 3.0
 
 _TOO_MUCH_STOLEN: Final = 0.1
-_LATE: Final = 0.25
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +69,11 @@ log = structlog.get_logger(__name__)
 class Watch:
     """One monitor on patrol. `due` is its next regular slot, `ticket` the visit that is arranged: a visit
     with another number was arranged before something changed."""
+
+    __slots__ = (
+        *("monitor", "standing", "due", "ticket", "is_regular", "visited"),
+        *("heard", "looked", "called", "no_verdict"),
+    )
 
     def __init__(self, monitor: Monitor, standing: Standing) -> None:
         self.monitor = monitor
@@ -85,7 +100,9 @@ class Patrol:
         call: Callable[[SecondLook, Collection[str]], None] = lambda look, regions: None,
         health: OwnHealth | None = None,
     ) -> None:
-        self.missed = 0
+        self._missed = 0
+        self._late = 0
+        self._starts = [0] * (len(STARTED_WITHIN) + 1)
         self._call = call
         self._probes = probes
         self._outbox = outbox
@@ -97,6 +114,7 @@ class Patrol:
         self._tickets = count(1)
         self._running: set[asyncio.Task[None]] = set()
         self._alarm = asyncio.Event()
+        self._alarm_at = float("-inf")  # for when it is set, or for nothing but that a probe ends
         self._samples: list[Sample] = []
         self._outcomes: Counter[str] = Counter()
         self._lag = Lag()
@@ -183,17 +201,17 @@ class Patrol:
 
     def beat(self, every: float) -> Beat:
         latest, self._latest_start = self._latest_start, 0.0
-        probes = dict(self._outcomes)
-        if self.missed:
-            probes["missed"] = self.missed
         return Beat(
             at=from_seconds(time.time()),
             worker=self._worker,
             region=self._region,
             every=every,
             monitors=len(self._watches),
-            probes=probes,
+            probes=dict(self._outcomes),
             lag=latest,
+            starts=tuple(self._starts),
+            missed=self._missed,
+            late=self._late,
             waiting=self._outbox.waiting,
             dropped=self._outbox.dropped,
             trouble=self._health.trouble,
@@ -253,6 +271,8 @@ class Patrol:
         watch.ticket = next(self._tickets)
         watch.is_regular = is_regular
         heapq.heappush(self._visits, (when, watch.ticket, watch))
+        if when < self._alarm_at:
+            self._alarm.set()
 
     def _arrange_next(self, watch: Watch, verdict: bool) -> None:
         now = time.monotonic()
@@ -260,7 +280,7 @@ class Patrol:
         if watch.due <= now:
             skipped = int((now - watch.due) // every) + 1
             watch.due += skipped * every
-            self.missed += skipped
+            self._missed += skipped
         if verdict and needs_retry(watch.standing, watch.monitor.retries):
             soon = now + retry_after(watch.standing, every)
             if soon < watch.due:
@@ -279,8 +299,13 @@ class Patrol:
                 if watch.ticket == ticket:
                     self._send(watch, when)
             alarm = None
-            if self._visits and len(self._running) < IN_FLIGHT_AT_MOST:
-                alarm = loop.call_later(self._visits[0][0] - now, self._alarm.set)
+            if len(self._running) >= IN_FLIGHT_AT_MOST:
+                self._alarm_at = float("-inf")
+            elif self._visits:
+                self._alarm_at = self._visits[0][0]
+                alarm = loop.call_later(self._alarm_at - now, self._alarm.set)
+            else:
+                self._alarm_at = float("inf")
             await self._alarm.wait()
             if alarm is not None:
                 alarm.cancel()
@@ -294,8 +319,9 @@ class Patrol:
         visit.add_done_callback(self._back)
 
     def _back(self, visit: asyncio.Task[None]) -> None:
+        if len(self._running) >= IN_FLIGHT_AT_MOST:
+            self._alarm.set()
         self._running.discard(visit)
-        self._alarm.set()
         if not visit.cancelled() and (error := visit.exception()) is not None:
             log.error("a visit failed by a fault of Statuswire itself", exc_info=error)
 
@@ -305,6 +331,7 @@ class Patrol:
         watch.looked = began = time.monotonic()
         lag = max(began - when, 0.0)
         self._latest_start = max(self._latest_start, lag)
+        self._starts[bisect_left(STARTED_WITHIN, lag)] += 1
         monitor = watch.monitor
         before = self._lag.stolen
         verdict = False
@@ -333,6 +360,7 @@ class Patrol:
             self._call_others(watch)
         self._note(watch, result)
         self._outcomes[result.outcome] += 1
+        self._late += late
         took = None if result.took is None else round(result.took * 1000, 3)
         self._samples.append(
             Sample(watch.monitor.key, result.at, result.outcome, watch.standing.state, took, late)
@@ -409,7 +437,13 @@ def doubt(result: Result, monitor: Monitor, stolen: float) -> Result:
 
 def is_late(result: Result, lag: float, stolen: float) -> bool:
     """Whether what was measured may be our own slowness."""
-    return lag > _LATE or (result.took is not None and stolen > _TOO_MUCH_STOLEN * result.took)
+    if lag > LATE:
+        return True
+    if result.took is None:
+        return False
+    held = result.phases.held or 0.0
+    ours = max(stolen, held if held > NOT_WORTH_MENTIONING else 0.0)
+    return ours > _TOO_MUCH_STOLEN * result.took
 
 
 def _log_change(standing: Standing, was: State, trace: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -75,8 +76,11 @@ class Share:
         every: float,
         begins: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        sign: Path | None = None,
     ) -> None:
         self._begins = begins
+        self._sign = sign
         self._feed = feed
         self._patrol = patrol
         self._worker = worker
@@ -110,15 +114,24 @@ class Share:
 
     async def beat(self) -> None:
         """For ever. The first that says that we share comes at once. That Redis is away is said by the feed
-        and by the outbox; a beat that is not heard is just missing."""
+        and by the outbox; a beat that is not heard is just missing, and the sign of life grows old."""
         while True:
             self._joining.clear()
             with suppress(*FeedDown):
                 beat = self._patrol.beat(self._every)
                 await self._feed.beat(replace(beat, shares=self._catalog is not None))
+                self._touch()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._joining.wait()
+
+    def _touch(self) -> None:
+        if self._sign is None:
+            return
+        try:
+            self._sign.touch()
+        except OSError as error:
+            log.error("the sign of life cannot be written", file=str(self._sign), error=error.strerror)
 
     async def watch(self) -> None:
         """Miss those who are gone, for ever."""

@@ -26,9 +26,11 @@ async def read_catalog(transaction: Transaction) -> Catalog:
     for row in definitions:
         monitor = msgspec.json.decode(row["definition"], type=Monitor)
         monitors.setdefault(row["component"], []).append(monitor)
-    page = await read_setting(transaction, _PAGE)
+    kept = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
     return Catalog(
-        page=msgspec.json.decode(page or "{}", type=Catalog).page,
+        page=kept.page,
+        pages=kept.pages,
+        rules=kept.rules,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -36,6 +38,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
                 name=row["name"],
                 description=row["description"],
                 group=row["group"],
+                hidden=bool(row["hidden"]),
                 monitors=tuple(monitors.get(row["slug"], ())),
             )
             for row in components
@@ -47,17 +50,22 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    await write_setting(transaction, _PAGE, msgspec.json.encode(Catalog(page=new.page)).decode())
+    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules)
+    await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
         " ON CONFLICT (name) DO UPDATE SET position = excluded.position",
         [(name, n) for n, name in enumerate(new.groups)],
     )
     await transaction.execute_many(
-        'INSERT INTO components (slug, name, description, "group", position) VALUES ({}, {}, {}, {}, {})'
+        'INSERT INTO components (slug, name, description, "group", position, hidden)'
+        " VALUES ({}, {}, {}, {}, {}, {})"
         " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, description = excluded.description,"
-        ' "group" = excluded."group", position = excluded.position',
-        [(c.slug, c.name, c.description, c.group, n) for n, c in enumerate(new.components)],
+        ' "group" = excluded."group", position = excluded.position, hidden = excluded.hidden',
+        [
+            (each.slug, each.name, each.description, each.group, n, int(each.hidden))
+            for n, each in enumerate(new.components)
+        ],
     )
     await transaction.execute_many(
         "INSERT INTO monitors (key, component, position, definition) VALUES ({}, {}, {}, {})"

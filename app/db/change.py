@@ -104,5 +104,21 @@ class Changes:
             )
 
 
+def difference(before: Struct, after: Struct) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of two versions of one thing is not the same, for the audit log: of lists only what the other
+    does not have."""
+    was, now = msgspec.to_builtins(before), msgspec.to_builtins(after)
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return _only(names, was, now), _only(names, now, was)
+
+
+def _only(names: list[str], one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    found = {name: one[name] for name in names if name in one}
+    for name, value in found.items():
+        if isinstance(value, list) and isinstance(theirs := other.get(name), list):
+            found[name] = [each for each in value if each not in theirs]
+    return found
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else _encode(value).decode()

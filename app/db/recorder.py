@@ -14,6 +14,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -21,17 +22,31 @@ from app import metrics
 from app.db import latency
 from app.db.catalog import read_catalog, write_catalog, write_whole_since
 from app.db.engine import Database, DatabaseDown, Transaction
-from app.db.tables import FeedCursorRow, MonitorRegionRow, SpanRow
+from app.db.tables import FeedCursorRow, MonitorRegionRow, OperationRow, SpanRow
 from app.domain.board import START, Board, Change, Patch, Shown
-from app.domain.events import Beat, CatalogChange, Logged, Retelling, Samples, Silence, StateChange, order
+from app.domain.events import (
+    Beat,
+    CatalogChange,
+    Logged,
+    Operation,
+    Retelling,
+    Revoked,
+    Samples,
+    Silence,
+    StateChange,
+    order,
+)
 from app.domain.histogram import Histogram
 from app.domain.instant import from_ms, from_seconds, to_ms
 from app.domain.monitor import Catalog
+from app.domain.operations import ends, key_of
 from app.domain.standing import Standing, State
 from app.domain.status import Status
 from app.feed import Feed, FeedDown, Gap, Heard
 
 log = structlog.get_logger("recorder")
+_encode = msgspec.json.Encoder().encode
+_decode_operation = msgspec.json.Decoder(Operation).decode
 
 BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.2
@@ -234,6 +249,7 @@ class _Work:
         # As they were before the batch: of those alone that it may have changed.
         self._standings: dict[tuple[str, str], tuple[Standing | None, datetime | None]] = {}
         self._spans = [_Spans()]
+        self._operations: dict[str, Operation] = {}
 
     def add(self, item: Heard | Gap) -> None:
         if isinstance(item, Gap):
@@ -254,6 +270,7 @@ class _Work:
         for spans in self._spans:
             await spans.write(transaction)
         await self._write_standings(transaction)
+        await self._write_operations(transaction)
         await transaction.execute_many(
             "INSERT INTO gaps (after, before, at) VALUES ({}, {}, {}) ON CONFLICT (after, before) DO NOTHING",
             [(after, before, to_ms(_now())) for after, before in self._gaps],
@@ -273,6 +290,12 @@ class _Work:
             case CatalogChange():
                 self._adopt(id, event)
                 return
+            case Revoked():
+                pass
+            case _:
+                self._operations[key_of(event)] = event
+                # Spans do not hold what an operator said, so what is told of them would lack it.
+                self._whole_since = id
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
 
@@ -321,6 +344,15 @@ class _Work:
             changed,
         )
         await transaction.execute_many("UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard)
+
+    async def _write_operations(self, transaction: Transaction) -> None:
+        ended = [(key,) for key, event in self._operations.items() if ends(event)]
+        await transaction.execute_many("DELETE FROM operations WHERE key = {}", ended)
+        await transaction.execute_many(
+            "INSERT INTO operations (key, event) VALUES ({}, {})"
+            " ON CONFLICT (key) DO UPDATE SET event = excluded.event",
+            [(key, _encode(event).decode()) for key, event in self._operations.items() if not ends(event)],
+        )
 
 
 class _Row(Struct):
@@ -423,6 +455,7 @@ async def _load(transaction: Transaction) -> Board:
             SpanRow.until.is_null()
         )
     )
+    said = await transaction.fetch(OperationRow.select(OperationRow.event).order_by(OperationRow.key))
     board = Board(catalog, from_ms(order(cursor)[0]), cursor)
     board.restore(
         [_standing(row) for row in standings],
@@ -431,6 +464,7 @@ async def _load(transaction: Transaction) -> Board:
             row["component"]: Shown(Status(row["status"]), from_ms(row["since"]), row["reason"])
             for row in spans
         },
+        [_decode_operation(row["event"]) for row in said],
     )
     return board
 

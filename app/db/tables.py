@@ -25,6 +25,7 @@ class ComponentRow(Table, tablename="components"):
     description = Text()
     group = ForeignKey(references=GroupRow, null=True, default=None, on_delete=OnDelete.set_null)
     position = Integer()
+    hidden = Integer(default=0)
 
 
 class MonitorRow(Table, tablename="monitors"):
@@ -99,6 +100,16 @@ class GapRow(Table, tablename="gaps"):
     at = BigInt()
 
 
+class DefinitionRow(Table, tablename="definitions"):
+    """What operators define here and not in the file: a group, a component or a page as JSON. `key` is
+    `component/website`. What runs is made of these and of the file; the tables above have that."""
+
+    key = Text(primary_key=True)
+    kind = Text()
+    position = Integer()
+    definition = Text()
+
+
 class SettingRow(Table, tablename="settings"):
     name = Text(primary_key=True)
     value = Text()
@@ -167,10 +178,12 @@ class IncidentComponentRow(Table, tablename="incident_components"):
 
 
 class UpdateRow(Table, tablename="updates"):
-    """What was said of an incident or a maintenance, in Markdown. `private` ones are for operators."""
+    """What was said of an incident or a maintenance, in Markdown: the `n`th of its subject. `private` ones
+    are for operators."""
 
     id = BigSerial(primary_key=True)
     subject = Text(index=True)
+    n = Integer()
     at = BigInt()
     status = Text()
     words = Text()
@@ -186,7 +199,8 @@ class TemplateRow(Table, tablename="templates"):
 
 
 class MaintenanceRow(Table, tablename="maintenances"):
-    """One occurrence. Those of a `series` share its id, and bear their number behind it."""
+    """One occurrence of a `series`, whose id is that of the first one. The series began at `first`, and each
+    lasts `lasts` milliseconds by the clock on the wall of `time_zone`."""
 
     id = Text(primary_key=True)
     series = Text(index=True)
@@ -197,6 +211,8 @@ class MaintenanceRow(Table, tablename="maintenances"):
     ends = BigInt()
     recurrence = Text()
     time_zone = Text()
+    first = BigInt()
+    lasts = BigInt()
     version = Integer()
 
 
@@ -304,6 +320,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     LatencyRollupRow,
     FeedCursorRow,
     GapRow,
+    DefinitionRow,
     SettingRow,
     AuditRow,
     OutboxRow,

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.domain.board import Board, quorum_of
 from app.domain.dependencies import Parent, members_of
-from app.domain.events import Beat, Sample
+from app.domain.events import LATE, Beat, Sample
 from app.domain.instant import rfc3339
 from app.domain.monitor import Component, Monitor
 from app.domain.result import Outcome
@@ -157,6 +157,11 @@ def _of_workers(monitor: Monitor, beats: Sequence[Beat], now: datetime) -> Itera
     for beat in last.values():
         health = f"no verdicts now: {beat.trouble}" if beat.trouble else "fit to judge"
         yield f"  {beat.worker:<24} heard {_span(now - beat.at)} ago, {health}"
+        if beat.missed or beat.late or beat.lag > LATE:
+            yield (
+                f"  {'':<24} it is slow itself: {beat.missed} slots missed, {beat.late} results too late to "
+                f"count for speed, {beat.lag * 1000:.0f} ms late of late"
+            )
 
 
 def _span(span: timedelta) -> str:

@@ -4,6 +4,8 @@ import re
 from datetime import datetime
 from typing import Final, Literal
 
+from app.domain.instant import from_ms, to_ms
+
 MOST_TITLE: Final = 200
 MOST_WORDS: Final = 5_000
 
@@ -45,13 +47,18 @@ def not_later(given: datetime, now: datetime, field: str) -> datetime:
     """What is dated back lies back."""
     if given > now:
         raise Refused(field, f"`{field}` lies in the future: it may be now or earlier.")
-    return given
+    return cut(given)
 
 
 def later(given: datetime, than: datetime, field: str, what: str) -> datetime:
     if given <= than:
         raise Refused(field, f"`{field}` must be later than {what}.")
-    return given
+    return cut(given)
+
+
+def cut(given: datetime) -> datetime:
+    """To whole milliseconds in UTC, as all instants are."""
+    return from_ms(to_ms(given))
 
 
 def _fit(text: str, field: str, longest: int, odd: re.Pattern[str]) -> str:

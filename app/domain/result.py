@@ -18,12 +18,18 @@ class Outcome(StrEnum):
 
 
 class Phases(Struct, frozen=True, omit_defaults=True):
-    """Where the time went, in seconds. None where the protocol has no such phase or it was not reached."""
+    """Where the time went, in seconds. None where the protocol has no such phase or it was not reached.
+
+    They add up to the total. `held` is what our own loop came late to: the kernel knows since when an answer
+    was there. `rest` is all that is left: what followed the first byte, and addresses tried in vain.
+    """
 
     dns: float | None = None
     connect: float | None = None
     tls: float | None = None
     first_byte: float | None = None
+    rest: float | None = None
+    held: float | None = None
     total: float | None = None
 
 

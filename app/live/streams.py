@@ -56,7 +56,7 @@ SSE_HEADERS = [
 ]
 
 
-_READ = frozenset((b"authorization", b"cookie", b"host", b"last-event-id", b"origin"))
+_READ = frozenset((b"authorization", b"cookie", b"host", b"last-event-id", b"origin", b"x-forwarded-for"))
 
 
 class Refused(Exception):
@@ -72,7 +72,12 @@ class Request:
 
     def __init__(self, scope: Scope, proxies: Sequence[Network]) -> None:
         asked = _asked(scope["query_string"])
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
+        headers: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            if name in _READ:
+                # Each proxy may have added a line of its own.
+                before = f"{headers.get(name, '')}," if name == b"x-forwarded-for" else ""
+                headers[name] = before + value.decode("latin-1")
         # A browser that comes back by itself sends the address it began with, and the last id it saw.
         since = headers.get(b"last-event-id") or asked.get("since", [""])[-1]
         # An id that never was is no error: its owner may come from another installation. It gets a snapshot.
@@ -86,9 +91,8 @@ class Request:
         self.caller: Caller | None = None
         self.audience = _audience(asked.get("components", []))
         client = scope.get("client")
-        # Each proxy may have added a line of its own.
-        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
-        self.address = visitor(client[0] if client else "", forwarded.decode("latin-1"), proxies)
+        forwarded = headers.get(b"x-forwarded-for", "")
+        self.address = visitor(client[0] if client else "", forwarded, proxies)
         self._origin = headers.get(b"origin")
         self._host = headers.get(b"host", "")
         if asked.get("page", [""])[-1]:
@@ -170,7 +174,7 @@ async def _open_events(
     except Crowded as crowded:
         after = (b"retry-after", b"%d" % crowded.after)
         return await _answer(send, crowded.status, crowded.sentence, after)
-    retry = RETRY % random.randint(500, 5000)
+    retry = RETRY % int(random.uniform(500, 5000))
     if scope["http_version"] == "1.0":
         line, greeting = Line.UNCHUNKED_SSE, retry
     else:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.domain.instant import rfc3339
+from app.markdown import to_html
 from app.pages.rows import WORD
 from app.pages.static import RELEASE, url
 
@@ -63,6 +64,10 @@ def clock(at: datetime, where: ZoneInfo) -> str:
     return f"{at.astimezone(where):%H:%M:%S}"
 
 
+def prose(markdown: str) -> Markup:
+    return Markup(to_html(markdown))
+
+
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
@@ -71,4 +76,10 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals |= {"bad_file_note": BAD_FILE, "shape": shape, "static": url, "word": WORD}
-_environment.filters |= {"iso": rfc3339, "moment": moment, "clock": clock, "milliseconds": milliseconds}
+_environment.filters |= {
+    "iso": rfc3339,
+    "moment": moment,
+    "clock": clock,
+    "milliseconds": milliseconds,
+    "prose": prose,
+}

@@ -36,7 +36,7 @@ LEGEND = (
 
 def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]:
     beat = round(PAGE_BEATS * config.beat, 3)
-    look = style("tokens.css", "page.css", beat=beat)
+    look = style("tokens.css", "page.css", "stories.css", beat=beat)
     presses = {near: Press(look) for near in (True, False)}
     past = Past(history)
     # Not the latency: it is not drawn here, and changes each second.
@@ -56,7 +56,8 @@ def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]
             key,
             lambda: draw(
                 "page.html",
-                **{"style": look, "beat": beat, "id": id, "near": near, "bad_file": bad_file},
+                **{"style": look, "beat": beat, "pulse": config.beat, "id": id},
+                **{"near": near, "bad_file": bad_file},
                 **_shown(seen, feed, known, now, where, bars),
             ),
         )
@@ -84,6 +85,7 @@ def _shown(
         "tally": tally(seen.rows) if live else stale.last_known(summed_up, known, now, where),
         "began": began(seen.rows),
         "groups": seen.groups,
+        "stories": seen.stories,
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},
         "first_day": bars.first if bars else None,

@@ -13,6 +13,7 @@ from app.domain.audience import PUBLIC, spell, visible
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status, worst
+from app.pages.stories import Story, stories
 
 WORD = {
     Status.OPERATIONAL: "Operational",
@@ -76,6 +77,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     page: Page
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
+    stories: tuple[Story, ...]
     mark: bytes
 
 
@@ -97,7 +99,9 @@ class Sight:
         if self._seen is not None and board is self._board and board.id == self._id:
             return self._seen
         catalog = board.catalog
+        told = board.operations
         states: list[object] = [catalog.page, catalog.groups]
+        states += (*told.incidents.values(), *told.maintenances.values())
         for component, shown in visible(board, PUBLIC):
             # The component itself: the next catalog has new ones, whether they have changed or not.
             speed = shown.latency if self._speed else None
@@ -138,8 +142,10 @@ def _see(board: Board, speed: bool) -> Seen:
             (row.group, row.slug, row.name, row.description, row.status, row.since, row.note) for row in rows
         ]
     )
-    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown))).digest()
-    return Seen(page=catalog.page, rows=rows, groups=_grouped(catalog.groups, rows), mark=mark)
+    told = stories(board)
+    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown, told))).digest()
+    groups = _grouped(catalog.groups, rows)
+    return Seen(page=catalog.page, rows=rows, groups=groups, stories=told, mark=mark)
 
 
 def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:

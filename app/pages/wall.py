@@ -66,7 +66,8 @@ def routes(hub: Hub, config: Config, callers: Callers) -> list[HTTPRouteHandler]
             key,
             lambda: draw(
                 "wall.html",
-                **{"style": look, "beat": config.beat, "theme": chosen, "id": id, "bad_file": bad_file},
+                **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id},
+                **{"theme": chosen, "bad_file": bad_file},
                 **_shown(seen, feed, known, now),
             ),
         )
@@ -92,6 +93,7 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, A
         "counted": COUNTED,
         "counts": Counter(row.status for row in seen.rows),
         "groups": seen.groups,
+        "stories": seen.stories,
         "large": len(seen.rows) <= LARGE,
     }
 

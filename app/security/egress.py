@@ -6,12 +6,13 @@ the name: so a name that answers differently the second time gains nothing.
 
 import asyncio
 import errno
+import os
 import re
 import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -54,6 +55,7 @@ class Trail(Struct):
     dns: float | None = None
     connect: float | None = None
     address: Address | None = None
+    held: float = 0.0  # of that, what our loop came late to
 
 
 _ALWAYS: Final = [
@@ -105,6 +107,7 @@ _TEREDO: Final = IPv6Network("2001::/32")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EINTR, errno.EWOULDBLOCK})
 NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT})
 # What a machine without IPv6 says of every IPv6 address: not the news where another address failed as well.
 _NO_NEWS: Final = NO_ROUTE | {errno.EADDRNOTAVAIL}
@@ -181,7 +184,9 @@ class Egress:
                 failures.append(error)
             else:
                 took = time.perf_counter() - began
-                trail.connect = (trail.connect or 0.0) + (_round_trip(connected, took) or took)
+                round_trip = _round_trip(connected, took) or took
+                trail.connect = (trail.connect or 0.0) + round_trip
+                trail.held += took - round_trip
                 trail.address = address
                 return connected
         raise min(failures, key=lambda error: error.errno in _NO_NEWS)
@@ -267,11 +272,33 @@ async def _connect(address: Address) -> socket.socket:
     try:
         connecting.setblocking(False)
         connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(connecting, (address.host, address.port))
+        error = connecting.connect_ex((address.host, address.port))
+        if error in _UNDER_WAY:
+            loop = asyncio.get_running_loop()
+            await until_ready(loop.add_writer, loop.remove_writer, connecting.fileno())
+            error = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
     except BaseException:
         connecting.close()
         raise
     return connecting
+
+
+async def until_ready(add: Callable[..., None], remove: Callable[[int], object], fd: int) -> None:
+    """`add` and `remove` are the loop's, for readers or for writers. Its own sock_connect and sock_recv do
+    the same at twice the price."""
+    ready = asyncio.get_running_loop().create_future()
+    add(fd, _wake, ready)
+    try:
+        await ready
+    finally:
+        remove(fd)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _round_trip(connected: socket.socket, longest: float) -> float | None:
@@ -282,10 +309,13 @@ def _round_trip(connected: socket.socket, longest: float) -> float | None:
     """
     if sys.platform != "linux":
         return None
-    (microseconds,) = struct.unpack_from(
-        "I", connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 72), 68
-    )
-    return microseconds / 1e6 if 0 < microseconds / 1e6 < longest else None
+    info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    (microseconds,) = struct.unpack_from("I", info, 68)
+    (said_again,) = struct.unpack_from("I", info, 100)
+    # Of a SYN that was lost it counts from the last one; whoever lost it, it was not our loop.
+    if said_again or not 0 < microseconds / 1e6 < longest:
+        return None
+    return float(microseconds / 1e6)
 
 
 @lru_cache(maxsize=4096)

@@ -34,7 +34,7 @@ export class Board {
   #waiting = 0;
 
   // `elements` have data-slug, data-status, a .name and a <time> since when. `draw` is given what one paint is to
-  // show: `changed` statuses and `measured` milliseconds.
+  // show: `changed` statuses, `measured` milliseconds, and whether anything else is `noted` beside a status.
   constructor(elements, sentence, draw) {
     for (const element of elements) {
       const { slug, status } = element.dataset;
@@ -95,10 +95,11 @@ export class Board {
       if (note) before.dataset.note = note;
       else delete before.dataset.note;
     }
+    const noted = this.#notes.size > 0;
     this.#notes.clear();
     this.#changes.clear();
     this.#latency.clear();
-    this.#draw({ changed, measured });
+    this.#draw({ changed, measured, noted });
   }
 }
 

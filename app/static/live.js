@@ -1,11 +1,11 @@
 // The connection, and the one question that matters: is what is on the screen still true?
 //
-// Frames come over a WebSocket, or over SSE where something on the way lets no WebSocket through. `state` is
-// live, retry (the connection is gone, but not for long) or stale; it stands in `data-live` on <html>, and the
-// stylesheets take all colours away by it. After stale nothing makes the page live but a beat that says the
-// feed is ok: an open connection to a server that hears nothing is no proof.
+// Frames come over a WebSocket; over SSE only when a WebSocket has just brought none, as where something on the
+// way lets none through. `state` is live, retry (the connection is gone, but not for long) or stale; it stands in
+// `data-live` on <html>, and the stylesheets take all colours away by it. After stale nothing makes the page live
+// but a beat that says the feed is ok: an open connection to a server that hears nothing is no proof.
 
-const STALE_AFTER = 2.5; // beats without a frame
+const STALE_AFTER = 2.5; // beats without a frame, or of the server while there is no link
 const ANSWER_WITHIN = 10e3; // milliseconds in which a new link must bring its first frame
 const IMPATIENT = 120e3; // milliseconds of an outage, or since somebody came to look, in which we ask often
 const FINAL = [4400, 4403, 4404]; // close codes that would only come again
@@ -36,13 +36,15 @@ export class Live {
   #hear;
   #show;
   #said = '';
-  #beat = Number(root.dataset.beat) * 1000;
+  #beat = Number(root.dataset.beat) * 1000; // between two beats that we get
+  #pulse = Number(root.dataset.pulse) * 1000; // between two of the server's: a page gets each third
+  #lost = null; // when the link went; null while there is one
   #last = root.dataset.id; // id of the last snapshot or patch, from which we resume
   #feed = root.dataset.feed; // what the last beat said; null: none has said anything yet
   #lastOk = performance.now(); // when the last frame came while the feed was ok
   #lastFrame = performance.now();
   #runOut = root.getAnimations().find(({ animationName }) => animationName === 'run-out'); // see tokens.css
-  #open = socket;
+  #open = socket; // how the next link is opened, or the present one, if nothing has come over it yet
   #link = null;
   #opened = 0;
   #failures = 0;
@@ -97,6 +99,8 @@ export class Live {
   #take(frame) {
     this.connected = true;
     this.#failures = 0;
+    this.#open = socket;
+    this.#lost = null;
     this.#lastFrame = performance.now();
     if (frame.now) this.#skew = Date.parse(frame.now) - Date.now();
     if (frame.type === 'beat') this.#hearBeat(frame);
@@ -140,16 +144,20 @@ export class Live {
 
   // Come back after `after` seconds, or when our patience ends.
   #again(after) {
+    const failed = !this.connected && after === undefined;
+    // At once, so that both are one try. If they took turns, half of all screens would come back from an outage
+    // over SSE, and stay there.
+    const otherWay = failed && this.#open === socket;
     if (this.connected) this.#hurry();
-    else if (after === undefined) {
-      this.#failures += 1;
-      this.#open = this.#open === socket ? stream : socket;
-    }
+    else if (failed && !otherWay) this.#failures += 1;
+    this.#open = otherWay ? stream : socket;
     this.#link?.close();
     this.#link = null;
     this.connected = false;
+    this.#lost ??= performance.now();
     this.#feed = null;
-    this.#retry = setTimeout(() => this.#connect(), (after ?? this.#patience()) * 1000);
+    const wait = otherWay ? 0 : (after ?? this.#patience());
+    this.#retry = setTimeout(() => this.#connect(), wait * 1000);
     this.#decide();
   }
 
@@ -200,8 +208,14 @@ export class Live {
     this.#decide();
   }
 
+  // Whoever knows that the link is gone need not wait as long as who hears nothing over one that seems well.
+  #isSilent(now) {
+    const cut = this.#lost !== null && now - this.#lost > STALE_AFTER * this.#pulse;
+    return cut || now - this.#lastOk > STALE_AFTER * this.#beat;
+  }
+
   #decide() {
-    const silent = performance.now() - this.#lastOk > STALE_AFTER * this.#beat;
+    const silent = this.#isSilent(performance.now());
     const doubt = this.refused ? 'refused' : this.#feed === 'ok' || !this.#feed ? silent && 'lost' : this.#feed;
     // That the feed is gone remains the reason; that it was well is no proof any more.
     if (silent && this.#feed === 'ok') this.#feed = null;

@@ -2,6 +2,7 @@
 import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
+import { Stories } from './stories.js';
 import { keep } from './keep.js';
 import { watchBars } from './bars.js';
 
@@ -17,8 +18,14 @@ const FLASHES = 24; // at once; more would be a fire alarm
 const SILENCE = 10e3; // between two announcements to a screen reader
 
 const board = new Board(document.querySelectorAll('.component'), hero.dataset.sentence, draw);
-const live = new Live((frame) => board.hear(frame), drawHero);
+const live = new Live(hear, drawHero);
 const clock = new Clock(root.dataset.zone);
+const stories = new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at));
+
+function hear(frame) {
+  board.hear(frame);
+  stories.hear(frame);
+}
 
 function draw({ changed }) {
   for (const { component, was } of changed) drawRow(component, was);
@@ -147,6 +154,7 @@ choose('zone', (zone) => {
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
   clock.set(zone === 'here' ? here : zone || root.dataset.zone);
   drawTimes();
+  stories.drawTimes();
 });
 for (const card of document.querySelectorAll('[data-day]')) watchBars(card, announce);
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));

@@ -42,6 +42,7 @@ class Probes:
         try:
             async with asyncio.timeout(monitor.timeout):
                 for run.family in _families(monitor):
+                    run.total = None
                     await self._of(monitor.kind).probe(monitor, run)
             return run.ended_well(monitor.expect)
         except Exception as error:

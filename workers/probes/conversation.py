@@ -70,9 +70,7 @@ class Conversation:
     async def _read(self) -> bytes:
         data = await self.stream.read()
         if self._asked is not None and data:
-            waited = time.perf_counter() - self._asked - self.stream.held()
-            self._run.first_byte = (self._run.first_byte or 0.0) + max(waited, 0.0)
-            self._run.stage = "rest"
+            self._run.heard(self._asked, self.stream.held())
             self._asked = None
         self._buffer += data
         return data

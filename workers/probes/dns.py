@@ -51,7 +51,6 @@ class Dns(Probe, kind="dns"):
         # Without a free file descriptor dnspython speaks of servers that fail. This says what it is.
         socket.socket().close()
         answer = await self._ask(resolver, question, name, words.record, run)
-        run.answered()
         run.address = Address(str(answer.nameserver), int(answer.port or 53))
         if words.authenticated and not answer.response.flags & dns.flags.AD:
             raise Failed("answer", f"The server does not say that DNSSEC vouches for {name}.")
@@ -67,7 +66,7 @@ class Dns(Probe, kind="dns"):
     ) -> dns.resolver.Answer:
         began = time.perf_counter()
         try:
-            return await resolver.resolve(
+            answer = await resolver.resolve(
                 question,
                 dns.rdatatype.from_text(record),
                 search=False,
@@ -76,15 +75,15 @@ class Dns(Probe, kind="dns"):
                 backend=self._backend,
             )
         except dns.resolver.NXDOMAIN:
-            run.answered()
+            _answered(run, began)
             raise Failed("dns", f"The name {name} does not exist.") from None
         except dns.resolver.NoAnswer:
-            run.answered()
+            _answered(run, began)
             raise Failed("dns", f"The name {name} has no {record} record.") from None
         except dns.resolver.NoNameservers as error:
             raise _no_server_helps(name, error) from None
-        finally:
-            run.dns = time.perf_counter() - began
+        _answered(run, began)
+        return answer
 
     def _system_resolver(self) -> dns.asyncresolver.Resolver:
         try:
@@ -104,6 +103,11 @@ class Dns(Probe, kind="dns"):
         resolver.nameservers = [address.host for address in addresses]
         resolver.port = port
         return resolver
+
+
+def _answered(run: Run, began: float) -> None:
+    run.dns = (run.dns or 0.0) + time.perf_counter() - began
+    run.answered()
 
 
 def _asking_for_dnssec(resolver: dns.asyncresolver.Resolver) -> dns.asyncresolver.Resolver:

@@ -46,17 +46,20 @@ class Expectation:
         self._body = None if expect.body is None else _pattern(expect.body)
         self._json = [(path, parse_path(path), _json_text(path, text)) for path, text in expect.json.items()]
         self._size = size
+        self.needs_header = bool(self._header)
         self.needs_body = self._body is not None or bool(self._json) or size is not None
 
     def is_met_by(self, status: int) -> bool:
         """False also where nobody chose a status: a redirect is then followed, not taken for an answer."""
         return self._chosen and self._allows(status)
 
-    def check(self, status: int, header: Mapping[str, str]) -> None:
-        """Raises Failed at the first thing that is not as expected; so does check_body."""
+    def check_status(self, status: int) -> None:
+        """Raises Failed if it is not as expected; so do the others, at the first thing that is not."""
         if not self._allows(status):
             wanted = ", ".join(_range(low, high) for low, high in self._status)
             raise Failed(f"status {status}", f"The status is {status}; {wanted} was expected.")
+
+    def check_header(self, header: Mapping[str, str]) -> None:
         for name, text in self._header:
             # What it says instead is not told: a header may well carry a secret.
             if text not in header.get(name, "").lower():

@@ -19,7 +19,7 @@ from workers.probes.equipment import Equipment, Probe, check_header, words_of
 from workers.probes.expect import Expectation
 from workers.probes.oauth2 import Tokens
 from workers.probes.run import Failed, Run, Secrets, Unfit
-from workers.probes.transport import Answer, Transport, Way
+from workers.probes.transport import Answer, Asked, Transport, Way
 
 _OUR_HEADERS: Final = {
     "User-Agent": "Statuswire (status monitor)",
@@ -32,10 +32,11 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Prepared(Struct, frozen=True):
-    """What need not be made anew for each probe: building a request costs 40 us of some 200."""
+    """What need not be made anew for each probe. httpx's own Request is not kept: it is needed only where a
+    redirect leads on, and is larger than all the rest."""
 
     monitor: Monitor
-    request: httpx.Request
+    asked: Asked
     expectation: Expectation
     way: Way
     secrets: Secrets
@@ -51,26 +52,29 @@ class Http(Probe, kind="http"):
         super().__init__(equipment)
         # It would log each URL, with what was filled into it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        transport = Transport(equipment.egress, equipment.certificates)
-        self._tokens = Tokens(equipment, transport)
-        self._client = _Client(transport=transport, headers=_OUR_HEADERS, trust_env=False)
+        self._transport = Transport(equipment.egress, equipment.certificates)
+        self._tokens = Tokens(equipment, self._transport)
+        # It builds requests and follows redirects, and asks nobody itself.
+        self._client = httpx.AsyncClient(transport=_Had(), headers=_OUR_HEADERS, trust_env=False)
         self._prepared: dict[str, Prepared] = {}
 
     async def probe(self, monitor: Monitor, run: Run) -> None:
         prepared = self._prepare(monitor, run)
-        expectation = prepared.expectation
+        asked, expectation, request = prepared.asked, prepared.expectation, None
         if prepared.oauth2 is not None:
+            request = self._request(monitor, prepared.way.words, run)
             token = await self._tokens.token(prepared.oauth2, prepared.way, run)
-            prepared.request.headers["Authorization"] = f"Bearer {token}"
-        response = await self._ask(prepared, run)
+            request.headers["Authorization"] = f"Bearer {token}"
+            asked = Asked.of(request)
+        answer = await self._ask(asked, request, prepared, run)
         run.answered()
-        if response.status_code == 401 and prepared.oauth2 is not None:
+        if answer.status == 401 and prepared.oauth2 is not None:
             self._tokens.drop(prepared.oauth2)
-        expectation.check(response.status_code, response.headers)
+        expectation.check_status(answer.status)
+        if expectation.needs_header:
+            expectation.check_header(answer.header)
         if expectation.needs_body:
-            answer: Answer = response.extensions["answer"]
-            encoding = response.headers.get("content-encoding", "")
-            expectation.check_body(answer.body, encoding, answer.whole)
+            expectation.check_body(answer.body, answer.encoding, answer.whole)
 
     def forget(self, key: str) -> None:
         self._prepared.pop(key, None)
@@ -78,24 +82,31 @@ class Http(Probe, kind="http"):
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, prepared: Prepared, run: Run) -> httpx.Response:
-        request, way = prepared.request, prepared.way
+    async def _ask(self, asked: Asked, request: httpx.Request | None, prepared: Prepared, run: Run) -> Answer:
+        way = prepared.way
         for _ in range(way.words.redirects + 1):
-            request.extensions = {"run": run, "way": way}
-            try:
-                # Not read by httpx, which would inflate a bomb of any size.
-                response = await self._client.send(request, stream=True)
-            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
-                # Our transport raises none; it is what httpx and idna have to say of a Location.
-                raise Failed("redirects", "It redirects to something that is no URL.") from None
-            following = response.next_request
-            is_answer = way.words.redirects == 0 or prepared.expectation.is_met_by(response.status_code)
-            if following is None or is_answer:
-                return response
+            answer = await self._transport.ask(asked, run, way)
+            is_the_one = way.words.redirects == 0 or prepared.expectation.is_met_by(answer.status)
+            if is_the_one or not answer.leads_on:
+                return answer
+            request = request or self._request(prepared.monitor, way.words, run)
+            following = await self._following(request, answer)
             if not _same_party(request.url, following.url):
                 way = Way(_without_certificate(way.words), way.proxy, way.proxy_auth)
             request = _followed(request, following)
+            asked = Asked.of(request)
         raise Failed("redirects", f"It redirects more than {_times(way.words.redirects)}.")
+
+    async def _following(self, request: httpx.Request, answer: Answer) -> httpx.Request:
+        request.extensions = {"answer": answer}
+        try:
+            # Not read by httpx, which would inflate a bomb of any size.
+            response = await self._client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+            # Our transport raises none; it is what httpx and idna have to say of a Location.
+            raise Failed("redirects", "It redirects to something that is no URL.") from None
+        assert response.next_request is not None
+        return response.next_request
 
     def _prepare(self, monitor: Monitor, run: Run) -> Prepared:
         prepared = self._prepared.get(monitor.key)
@@ -103,7 +114,7 @@ class Http(Probe, kind="http"):
             words = words_of(Words, monitor)
             prepared = Prepared(
                 monitor,
-                self._request(monitor, words, run),
+                Asked.of(self._request(monitor, words, run)),
                 Expectation(monitor.expect, words.size),
                 Way(words, self._proxy(words, run), self._basic(words.proxy_auth, run)),
                 run.secrets,
@@ -130,7 +141,7 @@ class Http(Probe, kind="http"):
             raise Unfit("The target is no URL.") from None
         if not _can_be_asked(request.url):
             raise Unfit("The target is no http:// or https:// URL.")
-        return request
+        return _introduced(request)
 
     def _authorization(self, words: Words, run: Run) -> dict[str, str]:
         auth, fill = words.auth, self.equipment.fill
@@ -161,21 +172,22 @@ class Http(Probe, kind="http"):
         return proxy
 
 
-class _NoCookies(httpx.Cookies):
-    """Holds none. The client is shared, and what one target sets is no business of another's; only to find
-    that there are no cookies would cost 25 us a probe."""
+class _Had(httpx.AsyncBaseTransport):
+    """The answer that we already have, and nothing of it that the client could keep: it is shared, and what
+    cookies one target sets is no business of another's."""
 
-    def extract_cookies(self, response: httpx.Response) -> None:
-        pass
-
-
-class _Client(httpx.AsyncClient):
-    @property  # type: ignore[misc]
-    def cookies(self) -> httpx.Cookies:
-        return _NO_COOKIES
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer: Answer = request.extensions["answer"]
+        places = [header for header in answer.headers if header[0].lower() == b"location"]
+        return httpx.Response(answer.status, headers=places)
 
 
-_NO_COOKIES: Final = _NoCookies()
+def _introduced(request: httpx.Request) -> httpx.Request:
+    """With the name and password that may stand in its URL."""
+    if request.url.userinfo:
+        auth = httpx.BasicAuth(request.url.username, request.url.password)
+        request = next(auth.auth_flow(request))
+    return request
 
 
 def _times(number: int) -> str:
@@ -196,7 +208,7 @@ def _followed(before: httpx.Request, after: httpx.Request) -> httpx.Request:
         if after.read():
             raise Failed("redirects", "It redirects what is sent to another origin, which is not told it.")
         after.headers = httpx.Headers({"Host": after.headers["Host"], **_OUR_HEADERS})
-    return after
+    return _introduced(after)
 
 
 def _can_be_asked(url: httpx.URL) -> bool:

@@ -53,6 +53,8 @@ def table(url: str, result: Result, now: datetime) -> str:
         ("connect", _milliseconds(phases.connect)),
         ("tls", _milliseconds(phases.tls)),
         ("first byte", _milliseconds(phases.first_byte)),
+        ("rest", _milliseconds(phases.rest)),
+        ("held by us", _milliseconds(phases.held or None)),
         ("total", _milliseconds(phases.total)),
         ("certificate", _until(result.certificate_until, now)),
     ]

@@ -113,6 +113,14 @@ class Run(Trail):
     def left(self) -> float:
         return self.began + self.timeout - time.perf_counter()
 
+    def heard(self, asked: float, held: float) -> None:
+        """The first of an answer to what was `asked` is here, and the kernel had held it for so long."""
+        waited = time.perf_counter() - asked
+        held = min(held, waited)
+        self.first_byte = (self.first_byte or 0.0) + waited - held
+        self.held += held
+        self.stage = "rest"
+
     def answered(self) -> None:
         """The answer is there, right or wrong. What is done with it afterwards is our time, not the
         target's."""
@@ -125,13 +133,16 @@ class Run(Trail):
         return f'"{text}"' if len(text) <= _QUOTED_AT_MOST else f'"{text[:_QUOTED_AT_MOST]}..."'
 
     def ended_well(self, expect: Expect) -> Result:
-        now = from_seconds(time.time())
         if self.concern is not None:
             return self._result(Outcome.SLOW, *self.concern)
         days = expect.certificate_days
         until = self.certificate_until
-        if days is not None and until is not None and until - now < timedelta(days=days):
-            left = max((until - now) / timedelta(days=1), 0.0)
+        if (
+            days is not None
+            and until is not None
+            and (lasts := until - from_seconds(time.time())) < timedelta(days=days)
+        ):
+            left = max(lasts / timedelta(days=1), 0.0)
             detail = f"The certificate ends in {left:.1f} days; {days:g} were expected at least."
             return self._result(Outcome.SLOW, "certificate", detail)
         if expect.slower_than is not None and self.total is not None and self.total > expect.slower_than:
@@ -193,19 +204,20 @@ class Run(Trail):
     def _whence(self) -> str:
         return f" ({self.address})" if self.address is not None else ""
 
+    def _phases(self) -> Phases:
+        dns, connect, tls, first_byte, total = self.dns, self.connect, self.tls, self.first_byte, self.total
+        if total is None:
+            return Phases(dns, connect, tls, first_byte)
+        known = (dns or 0.0) + (connect or 0.0) + (tls or 0.0) + (first_byte or 0.0) + self.held
+        return Phases(dns, connect, tls, first_byte, max(total - known, 0.0), self.held, total)
+
     def _result(self, outcome: Outcome, reason: str = "", detail: str = "") -> Result:
         return Result(
             at=from_seconds(time.time()),
             outcome=outcome,
-            phases=Phases(
-                dns=self.dns,
-                connect=self.connect,
-                tls=self.tls,
-                first_byte=self.first_byte,
-                total=self.total,
-            ),
+            phases=self._phases(),
             reason=reason,
-            detail=self._without_secrets(detail),
+            detail=self._without_secrets(detail) if detail else "",
             address=None if self.address is None else self.address.host,
             certificate_until=self.certificate_until,
         )

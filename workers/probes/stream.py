@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import httpx
@@ -22,7 +23,7 @@ from cryptography import x509
 
 from app.domain.result import Outcome
 from app.domain.words import Securing
-from app.security.egress import Address, Egress, Trail, ascii_name
+from app.security.egress import Address, Egress, Trail, ascii_name, until_ready
 from workers.probes.run import Failed, Run, Unfit
 
 T = TypeVar("T")
@@ -79,12 +80,11 @@ class Stream:
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
         self._tls: ssl.SSLObject | None = None
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
         self._loop = asyncio.get_running_loop()
         self._in_this_turn = 0
 
     async def handshake(self, context: ssl.SSLContext, name: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         try:
             await self._until_done(tls.do_handshake)
@@ -120,7 +120,7 @@ class Stream:
 
     async def write(self, data: bytes) -> None:
         if self._tls is None:
-            await self._loop.sock_sendall(self.socket, data)
+            await self._send(data)
         else:
             self._tls.write(data)
             await self._flush()
@@ -167,13 +167,29 @@ class Stream:
         if self._in_this_turn >= _CHUNK:
             self._in_this_turn = 0
             await asyncio.sleep(0)
-        data = await self._loop.sock_recv(self.socket, _CHUNK)
+        while (data := self._recv()) is None:
+            await until_ready(self._loop.add_reader, self._loop.remove_reader, self.socket.fileno())
         self._in_this_turn += max(len(data), _LEAST)
         return data
 
+    def _recv(self) -> bytes | None:
+        """None if there is nothing yet."""
+        try:
+            return self.socket.recv(_CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        if sent < len(data):
+            await self._loop.sock_sendall(self.socket, data[sent:])
+
     async def _flush(self) -> None:
         if self._outgoing.pending:
-            await self._loop.sock_sendall(self.socket, self._outgoing.read())
+            await self._send(self._outgoing.read())
 
 
 async def connect(egress: Egress, host: str, port: int, run: Run) -> Stream:
@@ -241,6 +257,8 @@ async def _read_refused(
     return None
 
 
+# A target shows the same ones again and again, and to read one costs as much as a connection.
+@lru_cache(maxsize=4096)
 def _end_of(der: bytes) -> datetime:
     return x509.load_der_x509_certificate(der).not_valid_after_utc
 

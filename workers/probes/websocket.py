@@ -108,8 +108,7 @@ class _Talk:
         asked = time.perf_counter()
         await self._flush()
         head = await self._stream.read()
-        self._run.first_byte = max(time.perf_counter() - asked - self._stream.held(), 0.0)
-        self._run.stage = "rest"
+        self._run.heard(asked, self._stream.held())
         while head and b"\n" not in head and len(head) < _PIECE and (data := await self._stream.read()):
             head += data
         found = re.match(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]", head)
