@@ -2,12 +2,26 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.audience import PUBLIC, incidents, maintenances
 from app.domain.board import Board
 from app.domain.told import PublicAffected, PublicIncident, PublicMaintenance, PublicUpdate
+
+# What a screen calls each status of a story.
+STAGES: Final = {
+    "investigating": "Investigating",
+    "identified": "Identified",
+    "monitoring": "Monitoring",
+    "resolved": "Resolved",
+    "postmortem": "Postmortem",
+    "scheduled": "Scheduled",
+    "in_progress": "In progress",
+    "verifying": "Verifying",
+    "completed": "Completed",
+}
 
 
 class Said(Struct, frozen=True):
@@ -43,18 +57,13 @@ def stories(board: Board) -> tuple[Story, ...]:
     )
 
 
-def stage(status: str) -> str:
-    """`In progress`."""
-    return status.replace("_", " ").capitalize()
-
-
 def _of_incident(incident: PublicIncident, board: Board) -> Story:
     return Story(
         id=incident.id,
         kind="incident",
         title=incident.title,
         status=incident.status,
-        stage=stage(incident.status),
+        stage=STAGES[incident.status],
         impact=incident.impact,
         starts=datetime.fromisoformat(incident.since),
         promise=_instant(incident.next_update_by),
@@ -72,7 +81,7 @@ def _of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
         kind="maintenance",
         title=maintenance.title,
         status=maintenance.status,
-        stage=stage(maintenance.status),
+        stage=STAGES[maintenance.status],
         starts=starts,
         ends=datetime.fromisoformat(maintenance.ends),
         affects=_names(maintenance.components, board),
@@ -86,7 +95,10 @@ def _names(components: Iterable[PublicAffected], board: Board) -> str:
 
 
 def _said(updates: Iterable[PublicUpdate]) -> tuple[Said, ...]:
-    return tuple(Said(datetime.fromisoformat(each.at), stage(each.status), each.words) for each in updates)
+    return tuple(
+        Said(datetime.fromisoformat(each.at), STAGES.get(each.status, each.status), each.words)
+        for each in updates
+    )
 
 
 def _instant(at: str | UnsetType) -> datetime | None:

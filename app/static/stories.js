@@ -1,7 +1,20 @@
 // Incidents and planned work, as frames tell them. The server has drawn those that were there; this keeps them
 // true. What a template has no place for is not shown: a wall has one line for each.
+import { say } from './language.js';
 import { write } from './board.js';
 
+// As STAGES of app/pages/stories.py.
+const STAGES = {
+  investigating: 'Investigating',
+  identified: 'Identified',
+  monitoring: 'Monitoring',
+  resolved: 'Resolved',
+  postmortem: 'Postmortem',
+  scheduled: 'Scheduled',
+  in_progress: 'In progress',
+  verifying: 'Verifying',
+  completed: 'Completed',
+};
 const OVER = ['resolved', 'postmortem', 'completed'];
 
 export class Stories {
@@ -101,8 +114,4 @@ export class Stories {
   }
 }
 
-// "In progress"
-function stage(status) {
-  const text = status.replaceAll('_', ' ');
-  return text && text[0].toUpperCase() + text.slice(1);
-}
+const stage = (status) => say(STAGES[status] ?? status);

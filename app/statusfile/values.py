@@ -182,7 +182,7 @@ def _part(node: yaml.Node, read: Reading[T]) -> T:
 
 
 def duration_from(shortest: str, longest: str) -> Reading[float]:
-    least, most = _seconds(shortest) or 0.0, _seconds(longest) or 0.0
+    least, most = seconds_in(shortest) or 0.0, seconds_in(longest) or 0.0
 
     def read(node: yaml.Node) -> float:
         seconds = _duration(node)
@@ -200,14 +200,14 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def _duration(node: yaml.Node) -> float:
     text = scalar(node)
-    if (seconds := _seconds(text)) is not None:
+    if (seconds := seconds_in(text)) is not None:
         return seconds
     if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
         raise Wrong(f"has no unit: write {text}s for seconds, or use ms, m, h or d")
     raise Wrong("is not a duration: write one number and one unit, such as 500ms, 30s, 5m, 1h or 7d")
 
 
-def _seconds(text: str) -> float | None:
+def seconds_in(text: str) -> float | None:
     """None if it is no duration."""
     if match := re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text):
         number, unit = float(match[1]), match[2]
