@@ -40,6 +40,7 @@ from app.security.oidc import OpenId
 from app.security.passwords import Passwords
 from app.security.secrets import read_secrets
 from app.security.signin import SignIn, set_up_token
+from app.security.throttling import Requests
 
 log = structlog.get_logger("server")
 
@@ -78,6 +79,7 @@ class Server:
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
         self.entrance = Entrance(self.secrets, self.callers)
+        self.requests = Requests()
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
         # Whom an operator has named may well be in their own network.
         self.egress = Egress(Policy(private=True, own=own_parts(config)))
@@ -127,7 +129,7 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 
 
 def create_app(server: Server) -> Litestar:
-    guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url)
+    guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     guarded = Router(
         "/",
         guards=[guard.admit],

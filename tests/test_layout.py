@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
         *("app.api", "app.pages", "app.model"),
     ),
+    "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
