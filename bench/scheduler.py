@@ -92,10 +92,6 @@ class Region:
             with cores.on(core):
                 for worker in crew:
                     worker.start()
-            for worker in crew:
-                assert worker.process is not None
-                if not cores.prefer(worker.process.pid):
-                    print("Not allowed to go first: what else this machine does is in these figures.")
             try:
                 yield cls(valkey, feed, crew)
             finally:
@@ -295,6 +291,8 @@ def main() -> int:
     quick = parser.parse_args().quick
     cores.pin(cores.split()[1])
     cores.allow_files()
+    if not cores.go_first():
+        print("Not allowed to go first here: what else this machine does is in these figures.")
     print(f"load average {cores.load()}")
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="sw-bench-") as folder:

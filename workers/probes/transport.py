@@ -137,7 +137,7 @@ class Answer:
         self.whole = True
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """A request as it is written, and where it goes: of all this httpx need not make anything anew for each
     probe, which was a third of what a probe cost."""
 
@@ -157,7 +157,7 @@ class Asked(Struct, frozen=True):
         return cls(request.method, url.raw_host.decode("ascii"), port, secure, head + request.read())
 
 
-class Way(Struct, frozen=True):
+class Way(Struct, frozen=True, gc=False):
     """How a request goes out: with which files, and through which proxy, if any."""
 
     words: Http = Http()
