@@ -30,8 +30,8 @@ class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     answer: tuple[str, ...] = ()  # dns: each of these is among the answers
 
 
-# Without `gc`, as all values are of which a worker has tens of thousands: nothing in them can lead back to them,
-# and whoever looks for garbage need not look here.
+# Without `gc`, as all values are of which a worker has tens of thousands: nothing in them can lead back to
+# them, and whoever looks for garbage need not look here.
 class Monitor(Struct, frozen=True, kw_only=True, gc=False):
     """`key` survives restarts and renames of the file. `target` is what the kind makes of it: a URL for http,
     host:port for tcp, a name for dns. Times are seconds."""
