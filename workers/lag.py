@@ -15,6 +15,7 @@ _EVERY: Final = 0.02
 NOT_WORTH_MENTIONING: Final = 0.002
 
 _OLDEST: Final = 2
+_OFTEN: Final = 2  # after so many smaller ones
 
 
 class Lag:
@@ -42,13 +43,15 @@ class Lag:
 
 def spare_what_stays() -> None:
     """What has outlived a full collection of garbage is not looked at in the next: with 50,000 monitors each
-    of them held the loop for 0.3 s, and of monitors nothing becomes garbage until another catalog comes."""
+    of them held the loop for 0.3 s, and of monitors nothing becomes garbage until another catalog comes. So
+    they may come often, and each has little to look at."""
 
     def freeze(phase: str, info: Mapping[str, Any]) -> None:
         if phase == "stop" and info["generation"] == _OLDEST:
             gc.freeze()
 
     gc.callbacks.append(freeze)
+    gc.set_threshold(*gc.get_threshold()[:2], _OFTEN)
 
 
 def look_at_all() -> None:
