@@ -24,6 +24,9 @@ REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 PROCESSES_AT_MOST: Final = 64
 _CANARIES_AT_MOST: Final = 8
+SECRET_KEY_AT_LEAST: Final = 32
+_OIDC_ROLES = ("none", "viewer", "operator", "admin")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 # What may stand after redis+ and rediss+: one server, or several of which one takes writes.
 _KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -41,7 +44,8 @@ _KNOWN = (
         "MAX_VIEWERS",
         "METRICS_PORT",
     ),
-    *("NO_UV", "PROCESS", "PROCESSES", "REGION", "SUPERVISED", "TRUSTED_PROXIES"),
+    *("NO_UV", "OIDC_CLIENT", "OIDC_ISSUER", "OIDC_ROLE", "OIDC_SECRET", "PROCESS", "PROCESSES", "REGION"),
+    *("SECRET_KEY", "SUPERVISED", "TRUSTED_PROXIES"),
 )
 
 
@@ -64,6 +68,16 @@ _REDIS_OPTIONS: Final = {
 
 class ConfigError(ValueError):
     """One sentence: which variable, what is wrong with it, and what would be right."""
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """Of OpenID Connect. `role` is what somebody becomes who comes from there for the first time; empty: only
+    those may come whom an admin has added."""
+
+    issuer: str
+    client: str
+    secret: str
+    role: str
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +109,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     canaries: tuple[str, ...] = ()
     # Touched by a worker with each beat that Redis took: who runs it sees by its age whether it is well.
     sign_of_life: Path | None = None
+    # What seals secrets in the database; empty: the key is a file in the data directory.
+    secret_keys: tuple[str, ...] = ()
+    # Where people sign in besides here. None: nowhere.
+    oidc: Provider | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -124,6 +142,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             trusted_proxies=_networks(given.get("STATUSWIRE_TRUSTED_PROXIES", "127.0.0.0/8, ::1")),
             canaries=_canaries(given.get("STATUSWIRE_CANARIES", "")),
             sign_of_life=_path(sign, given[sign]) if (sign := "STATUSWIRE_SIGN_OF_LIFE") in given else None,
+            secret_keys=_keys(given.get("STATUSWIRE_SECRET_KEY", "")),
+            oidc=_provider(given),
         )
 
     def environ(self) -> dict[str, str]:
@@ -148,7 +168,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             "STATUSWIRE_TRUSTED_PROXIES": ",".join(self.trusted_proxies),
             "STATUSWIRE_CANARIES": ",".join(self.canaries),
             "STATUSWIRE_SIGN_OF_LIFE": str(self.sign_of_life or ""),
+            "STATUSWIRE_SECRET_KEY": ",".join(self.secret_keys),
         }
+        if self.oidc is not None:
+            said |= {
+                "STATUSWIRE_OIDC_ISSUER": self.oidc.issuer,
+                "STATUSWIRE_OIDC_CLIENT": self.oidc.client,
+                "STATUSWIRE_OIDC_SECRET": self.oidc.secret,
+                "STATUSWIRE_OIDC_ROLE": self.oidc.role or "none",
+            }
         return said
 
     @property
@@ -161,6 +189,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Where a browser on this machine finds the server, also when it listens on every address."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+_DEFAULT_PORTS: Final = {
+    **dict.fromkeys(("redis", "rediss", "redis+cluster", "rediss+cluster"), REDIS_PORT),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), SENTINEL_PORT),
+    **dict.fromkeys(("postgres", "postgresql"), 5432),
+}
+
+
+def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
+    """Redis and Postgres, as far as they are reached by TCP."""
+    urls = [url for url in (config.redis_url, config.database_url) if url is not None]
+    return tuple(
+        (host, port)
+        for url in urls
+        if (default_port := _DEFAULT_PORTS.get(urlsplit(url).scheme)) is not None
+        for host, port in places(url, default_port)
+        if not host.startswith("/")
+    )
 
 
 def places(url: str, port: int) -> list[tuple[str, int]]:
@@ -286,6 +333,38 @@ def _canaries(value: str) -> tuple[str, ...]:
             f"STATUSWIRE_CANARIES has {len(found)} entries; it must be {_CANARIES_AT_MOST} at most."
         )
     return found
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    keys = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not all(len(key) >= SECRET_KEY_AT_LEAST for key in keys):
+        # Neither the key nor its length is repeated.
+        raise ConfigError(
+            f"STATUSWIRE_SECRET_KEY has a key that is too short; it must be {SECRET_KEY_AT_LEAST} characters "
+            "at least, such as `openssl rand -hex 32` prints, or several such with commas between."
+        )
+    return keys
+
+
+def _provider(given: Mapping[str, str]) -> Provider | None:
+    issuer = given.get("STATUSWIRE_OIDC_ISSUER", "").rstrip("/")
+    client, secret = (given.get(f"STATUSWIRE_OIDC_{name}", "") for name in ("CLIENT", "SECRET"))
+    if not issuer and not client and not secret:
+        return None
+    if not (issuer and client and secret):
+        raise ConfigError(
+            "STATUSWIRE_OIDC_ISSUER, STATUSWIRE_OIDC_CLIENT and STATUSWIRE_OIDC_SECRET belong together; set "
+            "all of them, or none."
+        )
+    url = _split("STATUSWIRE_OIDC_ISSUER", issuer, "https://login.example.com/realms/acme")
+    if not (url.scheme == "https" or (url.scheme == "http" and url.hostname in _THIS_MACHINE)):
+        raise ConfigError(
+            "STATUSWIRE_OIDC_ISSUER must begin with https://; only a provider on this machine may do without."
+        )
+    role = given.get("STATUSWIRE_OIDC_ROLE", "none")
+    if role not in _OIDC_ROLES:
+        raise ConfigError(f"STATUSWIRE_OIDC_ROLE is {role!r}; it must be one of {', '.join(_OIDC_ROLES)}.")
+    return Provider(issuer, client, secret, "" if role == "none" else role)
 
 
 def _log_format(value: str | None) -> LogFormat:

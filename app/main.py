@@ -8,28 +8,40 @@ from ipaddress import ip_network
 from typing import Any
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import MutableScopeHeaders
-from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
-from app import metrics
-from app.api import health
+from app import metrics, outbox
+from app.api import health, schema
+from app.api.v1 import routes as v1
+from app.api.v1.problem import answer_error
 from app.assignment import Assignment
-from app.config import Config
+from app.config import Config, own_parts
+from app.db.change import Changes
 from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.recorder import Recorder
 from app.domain.events import order
+from app.due import Attendance
 from app.feed import Feed
 from app.live import streams, watch
 from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
-from app.pages import public, static, wall
+from app.model import Model
+from app.pages import account, login, public, static, wall
+from app.security.callers import Callers
+from app.security.egress import Egress, Policy
+from app.security.guard import Guard, refuse_unscoped
+from app.security.oidc import OpenId
+from app.security.passwords import Passwords
+from app.security.secrets import read_secrets
+from app.security.signin import SignIn, set_up_token
 
 log = structlog.get_logger("server")
 
+BODY_AT_MOST = 256 * 1024
 BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
 
 # For whatever does not say more for itself: errors, health, streams.
@@ -49,13 +61,23 @@ class Server:
         assert config.redis_url is not None, "a server needs the URL of a Redis"
         self.config = config
         self.history = History(database)
+        self.changes = Changes(database)
+        self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
         self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
-        self.assignment = Assignment(config.config_file, self.feed, self.hub)
+        self.attendance = Attendance(self.changes, self.hub)
+        self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
+        self.proxies = [ip_network(given) for given in config.trusted_proxies]
+        self.secrets = read_secrets(config)
+        self.callers = Callers(database, self.proxies, self.hub.now)
+        self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
+        # Whom an operator has named may well be in their own network.
+        self.egress = Egress(Policy(private=True, own=own_parts(config)))
+        self.openid = OpenId(config.oidc, self.egress, self.secrets) if config.oidc else None
         self.app = create_app(self)
 
     def report(self) -> dict[str, str]:
@@ -80,6 +102,7 @@ async def opened(config: Config) -> AsyncIterator[Server]:
     server = Server(config, database)
     try:
         await _load(server)
+        await _tell_how_to_set_up(server)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(job, name=name) for name, job in _jobs(server)]
             await _until_linked(server.hub, within=STALE_BEATS * config.beat)
@@ -95,25 +118,36 @@ async def opened(config: Config) -> AsyncIterator[Server]:
     finally:
         await server.feed.close()
         await server.log.close()
+        await server.egress.close()
         await database.close()
 
 
 def create_app(server: Server) -> Litestar:
-    app = Litestar(
+    guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url)
+    guarded = Router(
+        "/",
+        guards=[guard.admit],
         route_handlers=[
-            *streams.routes(
-                server.hub, [ip_network(given) for given in server.config.trusted_proxies], HEADERS
-            ),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history),
-            *wall.routes(server.hub, server.config),
+            *wall.routes(server.hub, server.config, server.callers),
             *static.routes(),
+            *schema.routes(),
+            *login.routes(server.signin, server.callers, server.openid, server.config),
+            *account.routes(server.signin, server.callers),
+            *v1.routes(server.changes, server.secrets, server.hub.now),
         ],
+    )
+    app = Litestar(
+        # The streams are public, and look by themselves at who says more: they come by the thousand.
+        route_handlers=[*streams.routes(server.hub, server.proxies, HEADERS, server.callers), guarded],
         before_send=[_harden],
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=BODY_AT_MOST,
         openapi_config=None,
         logging_config=None,
     )
-    _refuse_unscoped(app)
+    refuse_unscoped(app)
     return app
 
 
@@ -126,6 +160,8 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
+        ("attend", server.attendance.attend()),
+        ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),
     ]
@@ -133,11 +169,22 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 async def _load(server: Server) -> None:
     board = await server.recorder.load()
+    await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)
     # Another server may have recorded more between the two: that is still to come by the feed.
     past = [patch for patch in past if order(patch.id) <= order(board.id)]
     server.hub.restore(board, complete_since or board.id, past)
     metrics.WORKERS.beats = server.hub.workers
+
+
+async def _tell_how_to_set_up(server: Server) -> None:
+    """On the console, and nowhere else: whoever reads that is whoever started it."""
+    if server.config.process <= 1 and await server.signin.is_open_for_set_up():
+        print(
+            f"\nNobody can sign in yet. To become the admin, open {server.config.url}/setup and give it\n"
+            f"  {set_up_token(server.secrets)}\n",
+            flush=True,
+        )
 
 
 async def _until_linked(hub: Hub, within: float) -> None:
@@ -152,16 +199,8 @@ async def _harden(message: Message, scope: Scope) -> None:
         headers = MutableScopeHeaders.from_message(message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
-
-
-def _refuse_unscoped(app: Litestar) -> None:
-    """Default deny: a route that does not say who may use it keeps the server from starting."""
-    unscoped = [
-        str(route.path)
-        for route in app.routes
-        for handler in (route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler])
-        # Litestar answers OPTIONS by itself, with the list of methods and nothing else.
-        if "scope" not in handler.opt and getattr(handler, "http_methods", None) != {"OPTIONS"}
-    ]
-    if unscoped:
-        raise RuntimeError(f"these routes do not declare a scope: {', '.join(sorted(unscoped))}")
+        handler = scope.get("route_handler")
+        # What any web site may read: only what its own server could ask for as well, and nothing that
+        # differs for whoever is signed in or near us.
+        if handler is not None and handler.opt.get("cors"):
+            headers["access-control-allow-origin"] = "*"

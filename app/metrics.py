@@ -50,6 +50,18 @@ TURNED_AWAY = Counter(
     "Connections cut at once because their address had too many open that were no streams.",
     registry=REGISTRY,
 )
+CROWDED = Counter(
+    "statuswire_crowded_total",
+    "Streams that were not opened, by the limit that stood against it; see docs/PUSH.md.",
+    ["limit"],
+    registry=REGISTRY,
+)
+CAST_HOLD = Histogram(
+    "statuswire_cast_hold_seconds",
+    "For how long a cast to many held the event loop before it gave way to others.",
+    buckets=(0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1),
+    registry=REGISTRY,
+)
 PROBE_TO_PUSH = Histogram(
     "statuswire_probe_to_push_seconds",
     "From the worker having an answer to the frame leaving the hub.",

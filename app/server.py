@@ -5,6 +5,7 @@ itself uvicorn waits for open streams for ever.
 """
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -21,7 +22,9 @@ from app.db.engine import DatabaseDown
 from app.live.crowd import Doorstep
 from app.live.handover import WebSocketDoor, door
 from app.live.hub import Hub
+from app.live.peer import narrow
 from app.main import opened
+from app.security.secrets import BadKey
 
 log = structlog.get_logger("server")
 
@@ -44,7 +47,7 @@ def web(config: Config) -> int:
             runner.run(serve(config, start))
     except asyncio.CancelledError:
         log.info("told to stop before it served")
-    except DatabaseDown as error:
+    except (BadKey, DatabaseDown) as error:
         log.error("the server cannot start", problem=str(error))
         return 1
     except OSError as error:
@@ -60,6 +63,10 @@ async def serve(config: Config, start: "_Start") -> None:
     sockets = _sockets(config)
     proxies = [ip_network(given) for given in config.trusted_proxies]
     async with opened(config) as server:
+        # What stands by now stands to the end. A full collection would walk through all of it each time, and
+        # hold the loop for 40 ms.
+        gc.collect()
+        gc.freeze()
         settings = uvicorn.Config(
             server.app,
             http=door(Doorstep(SPARE_PER_ADDRESS, proxies)),
@@ -148,6 +155,7 @@ def _listen(host: str, port: int, is_shared: bool = False) -> socket.socket:
     if is_shared:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # Sockets that are accepted inherit these.
+    narrow(sock)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

@@ -33,6 +33,8 @@ class Row(Struct):
     viewer_us: list[float] = field(default_factory=list)
     last_ms: list[float] = field(default_factory=list)
     all_ms: list[tuple[float, float]] = field(default_factory=list)
+    held_ms: list[float] = field(default_factory=list)  # the longest of each round; only ours says it
+    burst_held_ms: list[float] = field(default_factory=list)
     burst_us: list[float] = field(default_factory=list)
     burst_rate: list[float] = field(default_factory=list)
     burst_viewers_busy: list[float] = field(default_factory=list)
@@ -48,6 +50,11 @@ class Row(Struct):
         less = less or [0.0] * len(self.us)
         rounds = zip(self.us, less, other.us, strict=True)
         return statistics.median((mine - off) / its for mine, off, its in rounds)
+
+    @property
+    def hold_ms(self) -> float:
+        """The longest that a cast holds the loop, whether events come one by one or all at once."""
+        return max(statistics.median(self.held_ms), statistics.median(self.burst_held_ms))
 
     def last(self, percent: float) -> float:
         return report.percentile(self.last_ms, percent)

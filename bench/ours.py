@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
+from msgspec import Struct
+
 from bench import cores
 from bench.producer import BEAT, SLUG, Producer, status_file
 from tests.conftest import eventually
@@ -52,9 +54,32 @@ class Ours:
 
     async def count(self, name: str) -> float:
         """A figure of /metrics with its labels, as it stands there; 0 before it was ever counted."""
-        _, text = await asyncio.to_thread(self.web.get, "/metrics")
-        found = re.search(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", await self._metrics(), re.MULTILINE)
         return float(found[1]) if found else 0.0
+
+    async def held(self) -> "Held":
+        """For how long casts have held the event loop until now."""
+        name, text = "statuswire_cast_hold_seconds", await self._metrics()
+        counts = re.findall(rf'^{name}_bucket{{le="([0-9.]+)"}} (\S+)$', text, re.MULTILINE)
+        return Held({float(le): float(n) for le, n in counts}, await self.count(f"{name}_count"))
+
+    async def _metrics(self) -> str:
+        return (await asyncio.to_thread(self.web.get, "/metrics"))[1].decode()
+
+
+class Held(Struct, frozen=True):
+    """How often a cast held the loop for no longer than so many seconds, and how often at all."""
+
+    at_most: Mapping[float, float]
+    count: float
+
+    def longest_since(self, before: "Held") -> float:
+        """Seconds, rounded up to the next that is counted; ten times the last of these if it was longer."""
+        times = self.count - before.count
+        for seconds in sorted(self.at_most):
+            if self.at_most[seconds] - before.at_most.get(seconds, 0.0) >= times:
+                return seconds if times else 0.0
+        return 10 * max(self.at_most, default=0.0)
 
 
 def _start(web: Web, core: int | None, migrate: bool = True) -> None:

@@ -248,9 +248,13 @@ class Screen:
         return await self.page.inner_text(selector)
 
     async def colours(self) -> list[str]:
-        """What can be seen and has a colour, other than a link: each as `selector: property value`."""
+        """What can be seen and has a colour, other than links and what was measured: each as
+        `selector: property value`."""
         found: list[str] = await self.page.evaluate(_COLOURS)
         return found
+
+    async def is_colourless(self) -> bool:
+        return await self.colours() == []
 
     async def check_marks(self) -> int:
         """How many can be seen, but for that of the legend, which says of nothing that it is well."""
@@ -288,7 +292,8 @@ _COLOURS = """() => {
   };
   const found = [];
   for (const element of document.querySelectorAll('body, body *')) {
-    if (element.closest('a, .arithmetic, defs, [hidden]') || !element.checkVisibility()) continue;
+    if (element.closest('a, .arithmetic, .chart, .key, defs, [hidden]')) continue;
+    if (!element.checkVisibility()) continue;
     for (const pseudo of [null, '::before']) {
       const style = getComputedStyle(element, pseudo);
       if (pseudo && style.content === 'none') continue;

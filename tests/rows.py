@@ -10,10 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from app.config import Config
+from app.db.change import Changes
 from app.db.engine import Database, connect
 from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
-from app.domain.board import Board
+from app.db.tables import TABLES, FeedCursorRow
+from app.domain.board import Board, Patch
 from app.domain.events import Logged, order
 from app.domain.standing import State
 from app.feed import Gap, Heard
@@ -38,8 +40,9 @@ async def a_database(url: str) -> AsyncIterator[Database]:
 async def empty(database: Database) -> None:
     """As it was when it was made."""
     async with database.writing() as transaction:
-        for table in ("monitors", "components", "groups", "spans", "latency_rollups", "gaps", "settings"):
-            await transaction.execute(f"DELETE FROM {table}")
+        for table in reversed(TABLES):
+            if table is not FeedCursorRow:
+                await transaction.execute(f"DELETE FROM {table._meta.tablename}")
         await transaction.execute("UPDATE feed_cursor SET at = '0-0'")
 
 
@@ -52,6 +55,17 @@ async def spans(database: Database, component: str = "api") -> list[tuple[str, i
     """(status, since, until), oldest first."""
     found = await rows(database, "SELECT * FROM spans WHERE component = {} ORDER BY id", component)
     return [(row["status"], row["since"], row["until"]) for row in found]
+
+
+async def fold_outbox(changes: Changes, board: Board) -> list[Patch]:
+    """What a server would tell, and another would make of it: the patches."""
+    patches = []
+    for untold in await changes.untold(1000):
+        ms, _ = order(board.id)
+        if (patch := board.fold(f"{ms + 1}-0", untold.event)) is not None:
+            patches.append(patch)
+        await changes.forget([untold])
+    return patches
 
 
 def heard(log: Iterable[tuple[str, Logged]]) -> list[Heard | Gap]:
@@ -76,7 +90,7 @@ def essence(board: Board) -> dict[str, object]:
         "id": board.id,
         "catalog": board.catalog,
         "heard": board.heard,
-        "shown": {slug: (s.status, s.since, s.reason) for slug, s in board.shown.items()},
+        "shown": {slug: (s.status, s.since, s.reason, s.note) for slug, s in board.shown.items()},
         "standings": {
             key: replace(standing, bad=0, slow=0, bad_since=None) for key, standing in board.standings.items()
         },

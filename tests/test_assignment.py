@@ -11,13 +11,18 @@ import pytest
 import websockets
 
 from app.assignment import Assignment
+from app.db.change import Changes
+from app.db.engine import Database
 from app.domain.board import Board
 from app.domain.monitor import Catalog
 from app.feed import Feed
 from app.live.hub import Hub
 from app.live.watch import listen
+from app.model import Model
 from tests.conftest import eventually
 from tests.services import Valkey, Web
+
+pytest_plugins = ["tests.databases"]
 
 BEAT = 0.3
 BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
@@ -105,13 +110,13 @@ async def test_a_server_without_its_file_goes_on_with_what_the_database_knows(
 
 
 async def test_a_file_that_comes_back_is_taken_over_though_the_clock_was_set_back(
-    redis_url: str, tmp_path: Path
+    redis_url: str, tmp_path: Path, sqlite_database: Database
 ) -> None:
     ahead = 0.0
     hub = Hub(BEAT, wall_clock=lambda: time.time() + ahead)
     feed, log = Feed(redis_url, beat=BEAT), Feed(redis_url, beat=BEAT)
     file = tmp_path / "statuswire.yaml"
-    assignment = Assignment(file, feed, hub)
+    assignment = Assignment(file, feed, hub, Model(Changes(sqlite_database)))
 
     async def none() -> Board:
         return hub.board

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from app.config import Config
-from app.live.crowd import visitor
+from app.security.visitor import visitor
 from tests.services import ROOT, wait_until
 
 # Makes an environment as uv does, at the speed of a symlink.

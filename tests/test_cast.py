@@ -6,9 +6,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-import pytest
-
-from app.live.cast import SLICE, Cast, Caster
+from app import metrics
+from app.live.cast import MANY, SLICE, Cast, Caster
 from app.live.frames import Frame, Line
 from app.live.peer import NEVER, Peer
 
@@ -54,12 +53,6 @@ async def a_peer(home: Home) -> tuple[Peer, socket.socket]:
     return peer, theirs
 
 
-@pytest.fixture(autouse=True)
-def over_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pair has no TCP to be tuned."""
-    monkeypatch.setattr("app.live.peer._TCP_OPTIONS", ())
-
-
 def frame(text: bytes) -> Frame:
     return Frame(b"patch", "1-0", b'{"id":"%b"}' % text)
 
@@ -84,6 +77,31 @@ async def test_many_casts_in_one_turn_write_no_more_than_a_slice() -> None:
     while caster.busy:
         turns.turn()
     assert written[0] == 1500
+    peer.cut()
+    theirs.close()
+
+
+async def test_how_long_a_cast_to_many_holds_the_loop_is_measured_each_turn() -> None:
+    home, turns = Home(), Turns()
+    peer, theirs = await a_peer(home)
+    caster = Caster(turns.soon, lambda: None)
+
+    def held() -> float:
+        return metrics.REGISTRY.get_sample_value("statuswire_cast_hold_seconds_count") or 0.0
+
+    before = held()
+    caster.cast(Cast([peer] * (MANY - 1), 1, 1, [], Line.RAW_SSE))
+    turns.turn()
+    assert held() == before
+    for line in (Line.RAW_SSE, Line.RAW_WEBSOCKET):
+        caster.cast(Cast([peer] * MANY, 1, 1, [], line))
+    turns.turn()
+    assert held() == before + 1
+    caster.cast(Cast([peer] * 3 * SLICE, 1, 1, [], Line.RAW_SSE))
+    while caster.busy:
+        turns.turn()
+    turns.turn()
+    assert held() == before + 4
     peer.cut()
     theirs.close()
 

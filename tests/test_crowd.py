@@ -1,6 +1,15 @@
 import pytest
 
-from app.live.crowd import FILTERS_PER_ADDRESS, LOOPBACK, Crowd, Crowded, Doorstep, visitor
+from app.live.crowd import (
+    FILTERS_PER_ADDRESS,
+    FRESH_FILTERS_AT_ONCE,
+    FRESH_FILTERS_PER_SECOND,
+    Crowd,
+    Crowded,
+    Doorstep,
+    Rate,
+)
+from app.security.visitor import LOOPBACK, visitor
 
 PROXIES = (*LOOPBACK,)
 
@@ -54,17 +63,60 @@ def test_viewers_behind_a_proxy_that_says_nothing_are_not_one_customer() -> None
 def test_one_address_may_not_take_all_the_filters() -> None:
     crowd = Crowd(most=100, most_per_address=100)
     for n in range(FILTERS_PER_ADDRESS):
-        crowd.admit_filter("192.0.2.1", f"filter {n}")
+        crowd.admit_filter("192.0.2.1", f"filter {n}", 0.0)
         crowd.enter("192.0.2.1", f"filter {n}")
     with pytest.raises(Crowded) as greedy:
-        crowd.admit_filter("192.0.2.1", "one more")
+        crowd.admit_filter("192.0.2.1", "one more", 0.0)
     assert (greedy.value.code, greedy.value.status) == (4429, 429)
-    crowd.admit_filter("192.0.2.1", "filter 3")
-    crowd.admit_filter("192.0.2.2", "one more")
+    crowd.admit_filter("192.0.2.1", "filter 3", 0.0)
+    crowd.admit_filter("192.0.2.2", "one more", 0.0)
 
     crowd.leave("192.0.2.1", "filter 3")
 
-    crowd.admit_filter("192.0.2.1", "one more")
+    crowd.admit_filter("192.0.2.1", "one more", 0.0)
+
+
+def let_in(crowd: Crowd, address: str, now: float, most: int = 1000) -> int:
+    """How many fresh filters come in from there at that moment. Nobody stays."""
+    for n in range(most):
+        try:
+            crowd.admit_filter(address, f"filter {n}", now)
+        except Crowded:
+            return n
+        crowd.begin_filter(address, now)
+    return most
+
+
+def test_one_address_may_not_keep_us_busy_with_ever_new_filters() -> None:
+    crowd = Crowd(most=100, most_per_address=100)
+    assert let_in(crowd, "192.0.2.1", 0.0) == FILTERS_PER_ADDRESS
+    with pytest.raises(Crowded) as hasty:
+        crowd.admit_filter("192.0.2.1", "one more", 0.0)
+    assert (hasty.value.code, hasty.value.status, hasty.value.after) == (4429, 429, 10)
+    assert "ten seconds" in hasty.value.sentence
+
+    assert let_in(crowd, "192.0.2.1", 2.0) == 4
+    # When it comes back as it was told to, there is room for all of them; and for others there always was.
+    assert let_in(crowd, "192.0.2.1", 2.0 + hasty.value.after) == FILTERS_PER_ADDRESS
+    assert let_in(crowd, "192.0.2.2", 12.0) == FILTERS_PER_ADDRESS
+
+
+def test_nor_may_many_addresses_together_or_one_proxy() -> None:
+    crowd = Crowd(most=100, most_per_address=100)
+    assert let_in(crowd, "127.0.0.1", 0.0) == FRESH_FILTERS_AT_ONCE
+    with pytest.raises(Crowded) as hasty:
+        crowd.admit_filter("192.0.2.1", "one more", 0.0)
+    assert (hasty.value.code, hasty.value.status, hasty.value.after) == (1013, 503, 10)
+    assert let_in(crowd, "127.0.0.1", 1.0) == FRESH_FILTERS_PER_SECOND
+
+
+def test_a_rate_forgets_who_has_made_up_for_all() -> None:
+    rate = Rate(per_second=2.0, at_once=4)
+    for n in range(1000):
+        rate.take(f"one of many {n}", n / 100)
+    assert len(rate._due) <= 51
+    rate.take("another", 100.0)
+    assert list(rate._due) == ["another"]
 
 
 def test_nothing_is_kept_of_those_who_left() -> None:

@@ -239,7 +239,8 @@ async def says_ok(scope: Any, receive: Any, send: Any) -> None:
     """Behind a door: reads what it is sent, and then answers."""
     while (await receive()).get("more_body"):
         pass
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    length = [(b"content-length", b"2")] if scope["query_string"] == b"length" else []
+    await send({"type": "http.response.start", "status": 200, "headers": length})
     await send({"type": "http.response.body", "body": b"ok"})
 
 
@@ -402,7 +403,9 @@ async def test_a_stream_with_requests_behind_it_is_a_stream(web: Web) -> None:
     assert "ASGI callable" not in web.logs
 
 
-async def test_who_speaks_http_1_0_is_sent_no_chunks(web: Web) -> None:
+@pytest.mark.parametrize("which", ["web", "tls_web"])
+async def test_who_speaks_http_1_0_is_sent_no_chunks(request: pytest.FixtureRequest, which: str) -> None:
+    web: Web = request.getfixturevalue(which)
     said = b"GET /events HTTP/1.0\r\nhost: x\r\n\r\n"
     async with connection(web, said) as (reader, _), asyncio.timeout(5):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -411,6 +414,18 @@ async def test_who_speaks_http_1_0_is_sent_no_chunks(web: Web) -> None:
         events = await reader.readuntil(b"event: beat")
         assert events.startswith(b"retry: ")
         assert b"\r" not in events + await reader.readuntil(b"event: beat")
+
+
+async def test_an_answer_by_http_1_0_ends_with_its_connection() -> None:
+    """Whether it says how long it is or not."""
+    async with behind_the_door() as port:
+        for query in (b"", b"?length"):
+            head, _, body = (await answer_to(port, b"GET /%b HTTP/1.0\r\n\r\n" % query)).partition(
+                b"\r\n\r\n"
+            )
+            assert body == b"ok", head
+            assert b"connection: close" in head
+            assert (b"content-length: 2" in head) == bool(query)
 
 
 SLOW = {
@@ -545,6 +560,24 @@ def moved(ours: object, its: type) -> Iterator[str]:
                 yield name
 
 
+def remembered(method: object) -> set[str]:
+    """What a method sets on `self`."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method))))  # type: ignore[arg-type]
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def test_what_uvicorn_remembers_of_a_connection_our_door_remembers_in_its_place() -> None:
+    ours, its = (remembered(door.connection_made) for door in (handover.HttpDoor, HttpToolsProtocol))
+    assert its <= ours, what_to_do(f"uvicorn {uvicorn.__version__} sets {its - ours} in connection_made")
+    # And nothing under a name that has become another one there.
+    own = {name for name in ours if name.startswith("_")}
+    unknown = ours - own - its
+    assert not unknown, what_to_do(f"uvicorn {uvicorn.__version__} sets no {unknown} in connection_made")
+
+
 async def test_what_we_take_from_uvicorn_is_where_we_left_it() -> None:
     assert unknown(uvicorn.__version__) is None, unknown(uvicorn.__version__)
 
@@ -566,9 +599,10 @@ async def test_what_we_take_from_uvicorn_is_where_we_left_it() -> None:
                 task.cancel()
         # What is overridden and calls no `super()`.
         gone += [f"{its.__name__}.{name}" for name in OVERRIDDEN if hasattr(door, name) > hasattr(its, name)]
-    made = inspect.getsource(RequestResponseCycle.__init__)
-    names = ("disconnected", "response_started", "response_complete", "scope")
-    gone += [f"RequestResponseCycle.{name}" for name in names if f"self.{name} = " not in made]
+    names = {"disconnected", "response_started", "response_complete", "scope"}
+    names |= {"chunked_encoding", "expected_content_length"}
+    gone += [f"RequestResponseCycle.{name}" for name in names - remembered(RequestResponseCycle.__init__)]
+    gone += [] if hasattr(RequestResponseCycle, "send") else ["RequestResponseCycle.send"]
     gone += [] if hasattr(FlowControl, "resume_reading") else ["FlowControl.resume_reading"]
     gone += [] if hasattr(state, "default_headers") else ["ServerState.default_headers"]
     assert not gone, what_to_do(f"uvicorn {uvicorn.__version__} has no {', no '.join(gone)}")

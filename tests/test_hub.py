@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from app import metrics
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import Board, Patch
 from app.domain.events import Beat, CatalogChange, Sample, Samples, StateChange
@@ -259,6 +260,32 @@ def test_one_address_may_not_take_all_the_filters(hub: Hub) -> None:
     hub.join(Screen(), Audience(frozenset({"c1"})), None, "192.0.2.1")
     hub.join(Screen(), PUBLIC, None, "192.0.2.1")
     hub.join(Screen(), Audience(frozenset({"one-more"})), None, "192.0.2.2")
+
+
+def test_one_address_may_not_come_with_ever_new_filters_and_the_refusals_are_counted(
+    hub: Hub, clock: Clock
+) -> None:
+    def come(name: str, address: str = "192.0.2.1") -> None:
+        screen = Screen()
+        # As a route does, which asks first.
+        hub.admit(Audience(frozenset({name})), address)
+        hub.join(screen, Audience(frozenset({name})), "1-0", address)
+        hub.leave(screen)
+
+    limit = "filters_per_second_of_address"
+    before = metrics.CROWDED.labels(limit)._value.get()
+    for n in range(FILTERS_PER_ADDRESS):
+        come(f"c{n}")
+    with pytest.raises(Crowded) as hasty:
+        come("one-more")
+    assert hasty.value.limit == limit
+    assert metrics.CROWDED.labels(limit)._value.get() == before + 1
+    come("one-more", "192.0.2.2")
+
+    clock.seconds += hasty.value.after
+
+    for n in range(FILTERS_PER_ADDRESS):
+        come(f"c{n}")
 
 
 def test_a_filter_sees_its_components_alone_and_sums_up_those(hub: Hub) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from app.live.peer import SEND_BUFFER, UNSENT_BYTES
+from app.server import _listen
 from tests.conftest import eventually
 from tests.services import Statuswire, Valkey, Web
 
@@ -35,6 +38,20 @@ def listens_to(web: Web, signum: signal.Signals) -> bool:
             if line.startswith("SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
     return False
+
+
+def test_whom_the_server_lets_in_the_kernel_holds_little_for() -> None:
+    """Said once to the socket that listens: each that is accepted inherits it."""
+    with _listen("127.0.0.1", 0) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()) as viewer:
+            accepted, _ = listening.accept()
+            with accepted:
+                lowat = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+                held = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+                assert viewer.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > held
+    # Linux counts its own expense too, and doubles what it is told.
+    assert (lowat, held) == (UNSENT_BYTES, 2 * SEND_BUFFER)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.2, 0.4])

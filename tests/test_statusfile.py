@@ -195,7 +195,7 @@ KEYS_AND_SHAPES = [
     ("paje: {}\n", 1, "`paje` is not a key of the file; did you mean `page`?"),
     ("page: {}\nmonitors: []\n", 2, "`monitors` is not a key of the file; it belongs in a component"),
     ("name: A\n", 1, "`name` is not a key of the file; it belongs in `page`"),
-    ("zebra: {}\n", 1, "`zebra` is not a key of the file, which may have `page`, `groups` and `components`"),
+    ("zebra: {}\n", 1, "`zebra` is not a key of the file, which may have `page`, `pages`, `groups` and `components`"),
     (f"{'k' * 300}: 1\n", 1, "k...` is not a key of the file"),
     ("page: {}\n\npage: {}\n", 3, "`page` is already given on line 1: keep one of the two"),
     ("page: {}\n? [a]\n: 1\n", 2, "a key must be a plain word, not a list"),
@@ -846,7 +846,7 @@ def test_the_reference_is_true_and_names_every_key() -> None:
     text = DOCS.read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     catalogs = [parse(block) for block in blocks]
-    assert 4 == len(catalogs)
+    assert 5 == len(catalogs)
     for catalog in catalogs:
         for each in catalog.monitors():
             Expectation(each.expect)
@@ -1073,7 +1073,7 @@ async def watched(path: Path) -> AsyncIterator[list[Catalog | StatusFileError]]:
 
     async def listen() -> None:
         async for found in watch(path, every=0.02):
-            heard.append(found)
+            heard.append(found if isinstance(found, StatusFileError) else found.catalog)
 
     task = asyncio.create_task(listen())
     try:

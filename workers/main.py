@@ -8,12 +8,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from app.config import REDIS_PORT, SENTINEL_PORT, Config, places
+from app.config import Config, own_parts, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
 from workers.lag import spare_what_stays
@@ -31,11 +30,6 @@ _DRAIN_PATIENCE: Final = 0.5
 _CLOSE_PATIENCE: Final = 0.2
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_DEFAULT_PORTS: Final = {
-    **dict.fromkeys(("redis", "rediss", "redis+cluster", "rediss+cluster"), REDIS_PORT),
-    **dict.fromkeys(("redis+sentinel", "rediss+sentinel"), SENTINEL_PORT),
-    **dict.fromkeys(("postgres", "postgresql"), 5432),
-}
 
 log = structlog.get_logger(__name__)
 
@@ -111,18 +105,6 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
         await _close(closing)
     log.info("the worker has ended", worker=worker)
     return 1 if failures else 0
-
-
-def own_parts(config: Config) -> tuple[tuple[str, int], ...]:
-    """Redis and Postgres, as far as they are reached by TCP."""
-    urls = [url for url in (config.redis_url, config.database_url) if url is not None]
-    return tuple(
-        (host, port)
-        for url in urls
-        if (default_port := _DEFAULT_PORTS.get(urlsplit(url).scheme)) is not None
-        for host, port in places(url, default_port)
-        if not host.startswith("/")
-    )
 
 
 def canaries(config: Config) -> tuple[tuple[str, int], ...]:

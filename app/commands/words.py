@@ -3,9 +3,12 @@
 import argparse
 import os
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from app.config import Config
+
+if TYPE_CHECKING:
+    from app.domain.actor import Actor
 
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -39,6 +42,18 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="default: ./data, or STATUSWIRE_DATA")
     parser.add_argument("--host", metavar="HOST", help="default: 127.0.0.1, or HOST")
     parser.add_argument("--port", metavar="PORT", help="default: 8000, or PORT")
+
+
+def console() -> "Actor":
+    """Who sits at this machine."""
+    from getpass import getuser
+
+    from app.domain.actor import Actor
+
+    try:
+        return Actor("console", getuser())
+    except (KeyError, OSError, ImportError):
+        return Actor("console", str(os.getuid()))
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

@@ -1,5 +1,5 @@
 """The catalog in its tables: groups, components and monitors, each with its place in the order of the config
-file."""
+file; and what is written down beside it, one value each."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,12 +7,14 @@ from typing import Final
 import msgspec
 
 from app.db.engine import Transaction
-from app.db.tables import ComponentRow, GroupRow, MonitorRow, SettingRow
+from app.db.tables import ComponentRow, FeedCursorRow, GroupRow, MonitorRow, SettingRow
 from app.domain.monitor import Catalog, Component, Monitor
 
 _PAGE: Final = "page"
 # What came before this event cannot be told as patches: components came or went, or something was lost.
 _WHOLE_SINCE: Final = "whole_since"
+# The last event that reached back beyond a day, by the clock of the log.
+_PAST_CHANGED: Final = "past_changed"
 
 
 async def read_catalog(transaction: Transaction) -> Catalog:
@@ -26,9 +28,11 @@ async def read_catalog(transaction: Transaction) -> Catalog:
     for row in definitions:
         monitor = msgspec.json.decode(row["definition"], type=Monitor)
         monitors.setdefault(row["component"], []).append(monitor)
-    page = await read_setting(transaction, _PAGE)
+    kept = msgspec.json.decode(await read_setting(transaction, _PAGE) or "{}", type=Catalog)
     return Catalog(
-        page=msgspec.json.decode(page or "{}", type=Catalog).page,
+        page=kept.page,
+        pages=kept.pages,
+        rules=kept.rules,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -36,6 +40,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
                 name=row["name"],
                 description=row["description"],
                 group=row["group"],
+                hidden=bool(row["hidden"]),
                 monitors=tuple(monitors.get(row["slug"], ())),
             )
             for row in components
@@ -47,17 +52,22 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    await write_setting(transaction, _PAGE, msgspec.json.encode(Catalog(page=new.page)).decode())
+    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules)
+    await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
         " ON CONFLICT (name) DO UPDATE SET position = excluded.position",
         [(name, n) for n, name in enumerate(new.groups)],
     )
     await transaction.execute_many(
-        'INSERT INTO components (slug, name, description, "group", position) VALUES ({}, {}, {}, {}, {})'
+        'INSERT INTO components (slug, name, description, "group", position, hidden)'
+        " VALUES ({}, {}, {}, {}, {}, {})"
         " ON CONFLICT (slug) DO UPDATE SET name = excluded.name, description = excluded.description,"
-        ' "group" = excluded."group", position = excluded.position',
-        [(c.slug, c.name, c.description, c.group, n) for n, c in enumerate(new.components)],
+        ' "group" = excluded."group", position = excluded.position, hidden = excluded.hidden',
+        [
+            (each.slug, each.name, each.description, each.group, n, int(each.hidden))
+            for n, each in enumerate(new.components)
+        ],
     )
     await transaction.execute_many(
         "INSERT INTO monitors (key, component, position, definition) VALUES ({}, {}, {}, {})"
@@ -80,6 +90,20 @@ async def read_whole_since(transaction: Transaction) -> str | None:
 
 async def write_whole_since(transaction: Transaction, id: str) -> None:
     await write_setting(transaction, _WHOLE_SINCE, id)
+
+
+async def read_past_changed(transaction: Transaction) -> str | None:
+    """Another one than last time if spans of more than a day ago have changed in between."""
+    return await read_setting(transaction, _PAST_CHANGED)
+
+
+async def write_past_changed(transaction: Transaction, id: str) -> None:
+    await write_setting(transaction, _PAST_CHANGED, id)
+
+
+async def read_cursor(transaction: Transaction) -> str:
+    rows = await transaction.fetch(FeedCursorRow.select(FeedCursorRow.at).where(FeedCursorRow.name == "feed"))
+    return str(rows[0]["at"])
 
 
 async def read_setting(transaction: Transaction, name: str) -> str | None:

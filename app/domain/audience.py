@@ -2,20 +2,24 @@
 frame.
 
 A public viewer sees the name, description, group, status, since and speed of a component, that it flaps,
-and the name of the component that it lies behind. No address,
+the name of the component that it lies behind, and who is on it; and of incidents and maintenances what
+`told.py` has fields for, if they concern the whole page or a component that the viewer sees. No address,
 header, raw error, monitor, region, reason or worker leaves this room.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.board import Board, Note, Patch, Shown
+from app.domain.incident import Incident
 from app.domain.instant import rfc3339
+from app.domain.maintenance import Maintenance
 from app.domain.monitor import Component
+from app.domain.operations import Story
 from app.domain.status import Overall, Tally
+from app.domain.told import PublicIncident, PublicMaintenance, Removed, tell_incident, tell_maintenance
 
 
 class Audience(Struct, frozen=True):
@@ -68,8 +72,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     page: PublicPage
     status: PublicStatus
     components: list[PublicComponent]
-    incidents: list[Any]
-    maintenances: list[Any]
+    incidents: list[PublicIncident]
+    maintenances: list[PublicMaintenance]
 
 
 class PublicPatch(Struct, frozen=True, kw_only=True):
@@ -79,6 +83,8 @@ class PublicPatch(Struct, frozen=True, kw_only=True):
     at: str
     status: PublicStatus | UnsetType = UNSET
     components: list[PublicChange] | UnsetType = UNSET
+    incidents: list[PublicIncident | Removed] | UnsetType = UNSET
+    maintenances: list[PublicMaintenance | Removed] | UnsetType = UNSET
     latency: dict[str, float] | UnsetType = UNSET
     notes: dict[str, str] | UnsetType = UNSET
 
@@ -118,9 +124,25 @@ def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str 
             )
             for component, shown in visible(board, audience)
         ],
-        incidents=[],
-        maintenances=[],
+        incidents=list(incidents(board, audience)),
+        maintenances=list(maintenances(board, audience)),
     )
+
+
+def incidents(board: Board, audience: Audience) -> Iterator[PublicIncident]:
+    """The open ones, the newest first."""
+    found = board.operations.incidents.values()
+    for incident in sorted(found, key=lambda each: (each.since, each.id), reverse=True):
+        if (seen := _seen(_slugs(incident), audience)) is not None:
+            yield tell_incident(incident, seen)
+
+
+def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance]:
+    """Those that are not over, the next first."""
+    found = board.operations.maintenances.values()
+    for maintenance in sorted(found, key=lambda each: (each.starts, each.id)):
+        if (seen := _seen(maintenance.components, audience)) is not None:
+            yield tell_maintenance(maintenance, seen)
 
 
 def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPatch | None:
@@ -131,7 +153,10 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
     last = {change.slug: change for change in patch.changes if audience.sees(change.slug)}
     latency = {slug: took for slug, took in patch.latency.items() if audience.sees(slug)}
     notes = {slug: spell(note, audience) for slug, note in patch.notes.items() if audience.sees(slug)}
-    if not last and not latency and not notes and status is None:
+    told = [_told(story, audience) for story in patch.incidents]
+    planned = [_planned(story, audience) for story in patch.maintenances]
+    news = [each for each in (*told, *planned) if each is not None]
+    if not last and not latency and not notes and not news and status is None:
         return None
     return PublicPatch(
         id=patch.id,
@@ -141,6 +166,8 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
             PublicChange(change.slug, change.status, rfc3339(change.since)) for change in last.values()
         ]
         or UNSET,
+        incidents=[each for each in told if each is not None] or UNSET,
+        maintenances=[each for each in planned if each is not None] or UNSET,
         latency=latency or UNSET,
         notes=notes or UNSET,
     )
@@ -149,8 +176,39 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
 def spell(note: Note, audience: Audience) -> str:
     """What an audience is told beside a status; empty if nothing. What it does not see has no name."""
     affected = note.behind and audience.sees(note.behind)
-    said = [*([f"affected by {note.name}"] if affected else []), *(["flapping"] if note.flapping else [])]
-    return ", ".join(said)
+    said = (
+        f"affected by {note.name}" if affected else "",
+        "flapping" if note.flapping else "",
+        "set by hand" if note.by_hand else "",
+        note.acknowledged,
+    )
+    return ", ".join(filter(None, said))
+
+
+def _told(story: Story[Incident], audience: Audience) -> PublicIncident | Removed | None:
+    """To an audience that an incident concerns no more, it is removed."""
+    if story.became is not None and (seen := _seen(_slugs(story.became), audience)) is not None:
+        return tell_incident(story.became, seen)
+    was = story.was
+    return None if was is None or _seen(_slugs(was), audience) is None else Removed(id=was.id)
+
+
+def _planned(story: Story[Maintenance], audience: Audience) -> PublicMaintenance | Removed | None:
+    if story.became is not None and (seen := _seen(story.became.components, audience)) is not None:
+        return tell_maintenance(story.became, seen)
+    was = story.was
+    return None if was is None or _seen(was.components, audience) is None else Removed(id=was.id)
+
+
+def _slugs(incident: Incident) -> list[str]:
+    return [each.slug for each in incident.components]
+
+
+def _seen(slugs: Iterable[str], audience: Audience) -> set[str] | None:
+    """Those of them that an audience sees. None if it sees none; what names none is everybody's."""
+    named = set(slugs)
+    seen = {slug for slug in named if audience.sees(slug)}
+    return seen if seen or not named else None
 
 
 def public_status(status: Overall) -> PublicStatus:

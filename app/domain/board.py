@@ -13,12 +13,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.dependencies import Dependencies, Parent, members_of
-from app.domain.events import CatalogChange, Logged, Retelling, Sample, Samples, Silence, StateChange
+from app.domain.events import (
+    CatalogChange,
+    Logged,
+    Operation,
+    Retelling,
+    Revoked,
+    Sample,
+    Samples,
+    Silence,
+    StateChange,
+)
+from app.domain.incident import Incident
 from app.domain.kinds.group import needed_of
+from app.domain.maintenance import Maintenance
 from app.domain.monitor import Catalog, Component, Monitor
+from app.domain.operations import Operations, Story
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
-from app.domain.status import Status, worst
+from app.domain.status import OUT, Status, worst
 
 START: Final = "0-0"  # the id before every event
 # A word that is older than one we have heard is an old one, said again. Older than this, it comes from a
@@ -42,12 +55,14 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True):
-    """What is to be said beside a status: that it flaps, and the slug and name of the component that it lies
-    behind."""
+    """What is to be said beside a status: that it flaps, the slug and name of the component that it lies
+    behind, that it was set by hand, and who is on it."""
 
     flapping: bool = False
     behind: str = ""
     name: str = ""
+    by_hand: bool = False
+    acknowledged: str = ""
 
 
 NO_NOTE: Final = Note()
@@ -61,8 +76,15 @@ class Patch(Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     latency: dict[str, float] = {}
     notes: dict[str, Note] = {}  # of the components whose note is another one now
+    incidents: tuple[Story[Incident], ...] = ()
+    maintenances: tuple[Story[Maintenance], ...] = ()
     catalog: bool = False  # components came or went: screens need a snapshot
     trace: str = ""
+
+    @property
+    def is_news(self) -> bool:
+        """False for measurements alone."""
+        return bool(self.changes or self.notes or self.incidents or self.maintenances)
 
 
 class Shown(Struct):
@@ -73,6 +95,7 @@ class Shown(Struct):
     reason: str = ""
     latency: float | None = None
     note: Note = NO_NOTE
+    out: datetime | None = None  # since when it has been out, partly or wholly, without a pause
 
 
 class Board:
@@ -85,6 +108,7 @@ class Board:
         self.standings: dict[tuple[str, str], Standing] = {}
         self.heard: dict[tuple[str, str], datetime] = {}
         self.shown: dict[str, Shown] = {}
+        self.operations = Operations()
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
@@ -116,6 +140,10 @@ class Board:
                     return None
                 changes = self._adopt(event.catalog, event.at)
                 return Patch(id=id, at=event.at, changes=tuple(changes), catalog=True)
+            case Revoked():
+                return None
+            case _:
+                return self._operate(id, event)
 
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)
@@ -174,15 +202,39 @@ class Board:
                 yield monitor, region, best_before
 
     def restore(
-        self, standings: Iterable[Standing], heard: dict[tuple[str, str], datetime], shown: dict[str, Shown]
+        self,
+        standings: Iterable[Standing],
+        heard: dict[tuple[str, str], datetime],
+        shown: dict[str, Shown],
+        operations: Iterable[Operation] = (),
     ) -> None:
         """Set what a database remembered. Words on what is no longer in the catalog are let go."""
+        for event in operations:
+            self.operations.take(event)
         self.standings = {
             (s.monitor, s.region): s for s in standings if self._is_assigned(s.monitor, s.region)
         }
         self.heard = {key: at for key, at in heard.items() if key in self.standings}
         self.shown |= {slug: state for slug, state in shown.items() if slug in self._components}
         self._mark(self._monitors)
+
+    def _operate(self, id: str, event: Operation) -> Patch | None:
+        taken = self.operations.take(event)
+        reached = [self._components[slug] for slug in sorted(taken.slugs) if slug in self._components]
+        changes = [
+            change for component in reached for change in self._repaint(component, event.at, "", "released")
+        ]
+        notes = self._mark_components(reached)
+        if not (changes or notes or taken.incidents or taken.maintenances):
+            return None
+        return Patch(
+            id=id,
+            at=event.at,
+            changes=tuple(changes),
+            notes=notes,
+            incidents=taken.incidents,
+            maintenances=taken.maintenances,
+        )
 
     def _hear_again(self, id: str, event: Retelling) -> Patch | None:
         # Who does not know yet takes no word back: after a restart every standing begins as unknown.
@@ -300,11 +352,14 @@ class Board:
         return changes
 
     def _repaint(self, component: Component, since: datetime, monitor: str, reason: str) -> list[Change]:
-        status = self._status(component)
+        told = self.operations.status(component.slug)
+        status = self._status(component) if told is None else told[0]
         now = self.shown[component.slug]
         if status is now.status:
             return []
-        if status is Status.UNKNOWN and (parent := self._parent_of(component)) is not None:
+        if told is not None:
+            monitor, reason = "", told[1]
+        elif status is Status.UNKNOWN and (parent := self._parent_of(component)) is not None:
             reason = f"behind {parent.name}"
         change = Change(
             slug=component.slug,
@@ -314,6 +369,8 @@ class Board:
             monitor=monitor,
             reason=reason,
         )
+        went_out = (now.out or now.since) if now.status in OUT else change.since
+        now.out = went_out if status in OUT else None
         now.status, now.since, now.reason = status, change.since, reason
         return [change]
 
@@ -373,23 +430,32 @@ class Board:
 
     def _mark(self, monitors: Iterable[str]) -> dict[str, Note]:
         """Look after the notes of the components that these monitors reach, and return the new ones."""
+        return self._mark_components(
+            component
+            for key in dict.fromkeys(monitors)
+            if key in self._owner
+            for component in (self._owner[key], *self._dependencies.reached_by(key))
+        )
+
+    def _mark_components(self, components: Iterable[Component]) -> dict[str, Note]:
         news = {}
-        for key in dict.fromkeys(monitors):
-            if key not in self._owner:
-                continue
-            for component in (self._owner[key], *self._dependencies.reached_by(key)):
-                note, shown = self._note(component), self.shown[component.slug]
-                if note != shown.note:
-                    news[component.slug] = shown.note = note
+        for component in components:
+            note, shown = self._note(component), self.shown[component.slug]
+            if note != shown.note:
+                news[component.slug] = shown.note = note
         return news
 
     def _note(self, component: Component) -> Note:
-        flapping = self._flaps(component)
-        is_unknown = self.shown[component.slug].status is Status.UNKNOWN
-        if not is_unknown or (parent := self._parent_of(component)) is None:
-            return Note(flapping) if flapping else NO_NOTE
-        behind = self._owner[parent.monitors[0].key]
-        return Note(flapping, behind.slug, behind.name)
+        slug = component.slug
+        said = Note(
+            flapping=self._flaps(component),
+            by_hand=self.operations.is_by_hand(slug),
+            acknowledged=self.operations.acknowledgement(slug),
+        )
+        if self.shown[slug].status is Status.UNKNOWN and (parent := self._parent_of(component)):
+            behind = self._owner[parent.monitors[0].key]
+            return replace(said, behind=behind.slug, name=behind.name)
+        return NO_NOTE if said == NO_NOTE else said
 
     def _flaps(self, component: Component) -> bool:
         words = (

@@ -8,10 +8,13 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from app.domain.incident import Incident
 from app.domain.instant import Instant
+from app.domain.maintenance import Maintenance
 from app.domain.monitor import Catalog
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
+from app.domain.status import Status
 
 
 class StateChange(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="state"):
@@ -72,6 +75,46 @@ class CatalogChange(Struct, frozen=True, kw_only=True, tag="catalog"):
     catalog: Catalog
 
 
+class IncidentChange(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="incident"):
+    """An incident as the public may see it, whole. `removed`: nobody may see it any more."""
+
+    at: Instant
+    incident: Incident
+    removed: bool = False
+
+
+class MaintenanceChange(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="maintenance"):
+    at: Instant
+    maintenance: Maintenance
+    removed: bool = False
+
+
+class Override(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="override"):
+    """A component has this status by hand, whatever its probes find. Without a status: it is released."""
+
+    at: Instant
+    component: str
+    status: Status | None = None
+
+
+class Acknowledgement(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="acknowledgement"):
+    """What is said of who looks after a component's trouble, and until when. Without words: nobody does any
+    more."""
+
+    at: Instant
+    component: str
+    words: str = ""
+    until: Instant | None = None
+
+
+class Revoked(Struct, frozen=True, kw_only=True, tag="revoked"):
+    """Somebody may no longer watch: `owner` is `token/<id>`, `wall/<id>`, `session/<id>` or `user/<id>`. No
+    board changes by it, but the streams that are open in that name end."""
+
+    at: Instant
+    owner: str
+
+
 # Seconds: a probe that began so much after it was due says nothing of the target's speed.
 LATE: Final = 0.25
 # Seconds after it was due within which a probe began.
@@ -121,7 +164,8 @@ class Known(Struct, frozen=True):
     age: float
 
 
-Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange
+Operation: TypeAlias = IncidentChange | MaintenanceChange | Override | Acknowledgement
+Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange | Operation | Revoked
 Event: TypeAlias = Logged | Beat
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from app.domain.rule import Rule
+
 DEFAULT_REGION = "local"
 
 
@@ -60,22 +62,44 @@ class Component(Struct, frozen=True, omit_defaults=True, kw_only=True):
     name: str
     description: str = ""
     group: str | None = None
+    hidden: bool = False  # on no page but those that name it
     monitors: tuple[Monitor, ...] = ()
 
 
+class Link(Struct, frozen=True):
+    name: str
+    url: str
+
+
 class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one public is shown, and how. `slug` is empty for the page at `/`. `groups` and `components` name
+    what is on it, in its order; None for both is all that is not hidden (`app/domain/pages.py`)."""
+
+    slug: str = ""
     name: str = "Status"
     url: str | None = None
     time_zone: str = "UTC"
+    hosts: tuple[str, ...] = ()  # the names under which a visitor finds it at `/`
+    groups: tuple[str, ...] | None = None
+    components: tuple[str, ...] | None = None
+    access: str = "public"  # or password, or signed-in
+    password_hash: str = ""
+    language: str = "en"
+    logo: str | None = None
+    accent: str | None = None  # as #rrggbb
+    links: tuple[Link, ...] = ()
+    footer: str = ""
 
 
 class Catalog(Struct, frozen=True, kw_only=True):
     """Everything a config file says, in the order it says it. `groups` in order; a component names its
-    group."""
+    group. `page` is the one at `/`, `pages` are the others. `rules` open incidents by themselves."""
 
     page: Page = Page()
     groups: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    pages: tuple[Page, ...] = ()
 
     @property
     def revision(self) -> str:

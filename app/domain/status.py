@@ -22,6 +22,9 @@ class Status(StrEnum):
 # Maintenance is below every problem: planned work must not hide an outage beside it.
 SEVERITY = {status: rank for rank, status in enumerate(Status)}
 
+# Something that is meant to be there is not, for some or for all.
+OUT = frozenset({Status.PARTIAL, Status.MAJOR})
+
 
 class Overall(Struct, frozen=True):
     """The head of a page: `indicator` for programs, `description` for people, `status` for its colour and

@@ -11,13 +11,16 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from time import perf_counter
 
 from msgspec import Struct
 
+from app import metrics
 from app.live.frames import Frame, Line
 from app.live.peer import NEVER, Peer
 
 SLICE = 500  # sockets: about 2 ms
+MANY = 100  # of which it is measured how long they hold the loop
 
 
 class Cast(Struct):
@@ -39,7 +42,9 @@ class Caster:
         self._idle = idle
         self._queue: deque[Cast] = deque()
         self._done = 0
-        self._left = SLICE  # sockets in this turn of the loop
+        # In this turn of the loop: sockets that may still be written to, and seconds that went by with it.
+        self._left = SLICE
+        self._held = 0.0
         self._turning = False
 
     @property
@@ -52,6 +57,7 @@ class Caster:
             self._advance()
 
     def _advance(self) -> None:
+        began = perf_counter()
         while self._queue and self._left:
             cast = self._queue[0]
             begin = self._done
@@ -61,13 +67,16 @@ class Caster:
                 self._queue.popleft()
                 self._done = 0
             write(cast, begin, end)
+        self._held += perf_counter() - began
         if not self._turning:
             self._turning = True
             self._soon(self._turn)
 
     def _turn(self) -> None:
         waited = self.busy
-        self._left, self._turning = SLICE, False
+        if SLICE - self._left >= MANY:
+            metrics.CAST_HOLD.observe(self._held)
+        self._left, self._held, self._turning = SLICE, 0.0, False
         if waited:
             self._advance()
             if not self.busy:

@@ -1,38 +1,65 @@
-"""How many may watch: in total, and from one address. Whoever is one too many is told when to come back.
+"""How many may watch, and how fast they may come with filters of their own: in total, and from one address.
+Whoever is one too many is told when to come back.
 
-An address is what a network gives to one customer: one IPv4 address, or the /64 of an IPv6 one. Behind a
-proxy it is what the proxy says it is, if the proxy is on our list; anybody may write a header.
+An address is what a network gives to one customer: one IPv4 address, or the /64 of an IPv6 one.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeVar
+
+from app.security.visitor import LOOPBACK, Network, customer, is_in
 
 T = TypeVar("T", bound=Hashable)
 
 FILTERS_PER_ADDRESS = 16
-
-Network = IPv4Network | IPv6Network
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+# A stream whose filter nobody else has costs up to 6 ms, if it asks for what it missed: 165 of them a second
+# would fill a core. As many at once as there may be, for after a restart all of them come back; from then on
+# an eighth of a core for all, and a hundredth for one address.
+FRESH_FILTERS_PER_SECOND = 20.0
+FRESH_FILTERS_AT_ONCE = 256
+FRESH_FILTERS_PER_SECOND_AND_ADDRESS = 2.0
+HASTY_AFTER = 10  # seconds
 
 
 class Crowded(Exception):
-    """`code` is for WebSockets, `status` for HTTP; `after` is the number of seconds to wait."""
+    """`code` is for WebSockets, `status` for HTTP; `after` is the number of seconds to wait, and `limit` the
+    name in /metrics of what was too much."""
 
-    def __init__(self, code: int, status: int, after: int, sentence: str) -> None:
+    def __init__(self, limit: str, code: int, status: int, after: int, sentence: str) -> None:
         super().__init__(sentence)
-        self.code, self.status, self.after, self.sentence = code, status, after, sentence
+        self.limit, self.code, self.status, self.after, self.sentence = limit, code, status, after, sentence
+
+
+class Rate:
+    """So many at once, and so many a second from then on, for each whose rate it is. Kept of each is one
+    number: when all that it has taken is made up for; and nobody is kept who has nothing to make up for."""
+
+    def __init__(self, per_second: float, at_once: int) -> None:
+        self._each = 1 / per_second
+        self._spare = (at_once - 1) / per_second + 1e-6  # which adding up may have lost
+        self._due: dict[str, float] = {}
+
+    def is_over(self, whose: str, now: float) -> bool:
+        """True if one more is too many now."""
+        return self._due.get(whose, now) - now > self._spare
+
+    def take(self, whose: str, now: float) -> None:
+        due = max(now, self._due.get(whose, now)) + self._each
+        self._due = {other: at for other, at in self._due.items() if at > now} | {whose: due}
 
 
 class Crowd:
     """A filter is whatever tells audiences apart; who asked for all components has none. Each costs an
-    encoding per patch, so that one address may have but some."""
+    encoding per patch, so that one address may have but some; and a fresh one, which nobody else has, costs
+    more in the moment it is asked for, so that they may come but so fast. `now` is any clock's seconds."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = most_per_address
+        self._fresh = Rate(FRESH_FILTERS_PER_SECOND, FRESH_FILTERS_AT_ONCE)
+        self._fresh_from = Rate(FRESH_FILTERS_PER_SECOND_AND_ADDRESS, FILTERS_PER_ADDRESS)
         self._from: Counter[str] = Counter()
         self._filters: dict[str, Counter[Hashable]] = {}
         self.count = 0
@@ -40,39 +67,48 @@ class Crowd:
     def admit(self, address: str) -> None:
         """Crowded if one more is too many."""
         if self.count >= self._most:
-            raise Crowded(
-                1013, 503, 30, "This server has as many viewers as it may have; try again in half a minute."
-            )
+            sentence = "This server has as many viewers as it may have; try again in half a minute."
+            raise Crowded("viewers", 1013, 503, 30, sentence)
         # Behind a proxy that says nothing of its visitors all of them come from here.
-        if self._from[_customer(address)] >= self._most_per_address and not is_local(address):
-            raise Crowded(
-                4429, 429, 60, "There are too many open streams from your address; close some of them."
-            )
+        if self._from[customer(address)] >= self._most_per_address and not is_local(address):
+            sentence = "There are too many open streams from your address; close some of them."
+            raise Crowded("viewers_of_address", 4429, 429, 60, sentence)
 
-    def admit_filter(self, address: str, asked: Hashable) -> None:
-        """Crowded if one more filter that nobody else has is too many from there."""
-        filters = self._filters.get(_customer(address), ())
-        if len(filters) >= FILTERS_PER_ADDRESS and asked not in filters and not is_local(address):
-            raise Crowded(
-                4429, 429, 60, "There are too many different filters from your address; use fewer of them."
-            )
+    def admit_filter(self, address: str, asked: Hashable, now: float) -> None:
+        """Crowded if one more filter that nobody else has is too many, or too soon."""
+        whose, known = customer(address), not is_local(address)
+        filters = self._filters.get(whose, ())
+        if known and len(filters) >= FILTERS_PER_ADDRESS and asked not in filters:
+            sentence = "There are too many different filters from your address; use fewer of them."
+            raise Crowded("filters_of_address", 4429, 429, 60, sentence)
+        if known and self._fresh_from.is_over(whose, now):
+            sentence = "New filters come too fast from your address; try again in ten seconds."
+            raise Crowded("filters_per_second_of_address", 4429, 429, HASTY_AFTER, sentence)
+        if self._fresh.is_over("", now):
+            sentence = "New filters come too fast; try again in ten seconds, or without `components`."
+            raise Crowded("filters_per_second", 1013, 503, HASTY_AFTER, sentence)
+
+    def begin_filter(self, address: str, now: float) -> None:
+        """One is let in that nobody else has."""
+        self._fresh.take("", now)
+        self._fresh_from.take(customer(address), now)
 
     def enter(self, address: str, asked: Hashable = None) -> None:
-        customer = _customer(address)
-        self._from[customer] += 1
+        whose = customer(address)
+        self._from[whose] += 1
         self.count += 1
         if asked is not None:
-            self._filters.setdefault(customer, Counter())[asked] += 1
+            self._filters.setdefault(whose, Counter())[asked] += 1
 
     def leave(self, address: str, asked: Hashable = None) -> None:
-        customer = _customer(address)
+        whose = customer(address)
         self.count -= 1
-        _one_less(self._from, customer)
+        _one_less(self._from, whose)
         if asked is not None:
-            filters = self._filters[customer]
+            filters = self._filters[whose]
             _one_less(filters, asked)
             if not filters:
-                del self._filters[customer]
+                del self._filters[whose]
 
 
 class Doorstep:
@@ -86,14 +122,14 @@ class Doorstep:
 
     def enter(self, address: str) -> bool:
         """False if there is no room for one more from there."""
-        customer = _customer(address)
-        if self._from[customer] >= self._most_per_address and not _is_in(address, self._proxies):
+        whose = customer(address)
+        if self._from[whose] >= self._most_per_address and not is_in(address, self._proxies):
             return False
-        self._from[customer] += 1
+        self._from[whose] += 1
         return True
 
     def leave(self, address: str) -> None:
-        _one_less(self._from, _customer(address))
+        _one_less(self._from, customer(address))
 
 
 def _one_less(counts: Counter[T], whose: T) -> None:
@@ -103,48 +139,6 @@ def _one_less(counts: Counter[T], whose: T) -> None:
         del counts[whose]
 
 
-def visitor(client: str, forwarded: str, proxies: Iterable[Network]) -> str:
-    """Who is behind `client`. `forwarded` is X-Forwarded-For: each proxy appends whom it heard, so the
-    last one that is no proxy of ours is the visitor, and what stands before it anybody may have made up."""
-    if not forwarded:
-        return client
-    known = tuple(proxies)
-    address = client
-    hops = [_bare(hop.strip()) for hop in forwarded.split(",") if hop.strip()]
-    while hops and _is_in(address, known):
-        address = hops.pop()
-    return address if _parse(address) is not None else client
-
-
-def _bare(hop: str) -> str:
-    """Some proxies write the port too, and IPv6 in brackets."""
-    if hop.startswith("["):
-        return hop[1:].partition("]")[0]
-    return hop.partition(":")[0] if hop.count(":") == 1 else hop
-
-
 @lru_cache(4096)
 def is_local(address: str) -> bool:
-    return _is_in(address, LOOPBACK)
-
-
-def _is_in(address: str, networks: Iterable[Network]) -> bool:
-    parsed = _parse(address)
-    return parsed is not None and any(parsed in network for network in networks)
-
-
-@lru_cache(4096)
-def _parse(address: str) -> object:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
-
-
-@lru_cache(4096)  # each handshake asks several times
-def _customer(address: str) -> str:
-    parsed = _parse(address)
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed or address)
+    return is_in(address, LOOPBACK)

@@ -5,11 +5,14 @@ On SSE the type and the id are fields of the event; on a WebSocket the same obje
 """
 
 from enum import Enum
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.domain.audience import PublicPatch, Snapshot
+from app.domain.told import Markdown
+from app.markdown import to_html
 
 
 class Line(Enum):
@@ -22,6 +25,9 @@ class Line(Enum):
     RAW_SSE = "raw sse"
     # Not in chunks, of which HTTP/1.0 knows nothing: the answer ends with its connection.
     UNCHUNKED_SSE = "unchunked sse"
+
+    # Enum's own is written in Python, and each viewer and each frame is looked up by its line.
+    __hash__ = object.__hash__
 
     @property
     def raw(self) -> bool:
@@ -85,7 +91,13 @@ class Frame:
                 return self.on(Line.SSE)
 
 
-_encode = msgspec.json.Encoder().encode
+def _write_out(text: Any) -> str:
+    if isinstance(text, Markdown):
+        return to_html(text.source)
+    raise NotImplementedError
+
+
+_encode = msgspec.json.Encoder(enc_hook=_write_out).encode
 
 
 def snapshot(body: Snapshot) -> Frame:

@@ -21,14 +21,16 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app import metrics
 from app.live import handshake
 from app.live.crowd import Doorstep
 from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
-from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings, narrow
+from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings
 
 RELEASE = "statuswire.release"
 CUT = "statuswire.cut"
@@ -59,10 +61,16 @@ class HttpDoor(HttpToolsProtocol):
     _stands_on: str | None = None  # the address it is counted under
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        # All that uvicorn does here. But it asks the kernel for both addresses, each by a socket object made
+        # for the purpose, and the transport has them: that was a twentieth of a handshake.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _place(transport.get_extra_info("sockname"))
+        self.client = _place(transport.get_extra_info("peername"))
+        self.scheme = "https" if is_ssl(transport) else "http"
         if self.scheme == "https":
-            # Else the kernel holds 4 MiB and TLS half of one for a viewer that does not read.
-            narrow(transport.get_extra_info("socket"))
+            # Else TLS holds half a MiB for a viewer that does not read.
             transport.set_write_buffer_limits(high=UNSENT_BYTES)
         self._in_head = True
         self._fed = b""
@@ -114,7 +122,8 @@ class HttpDoor(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._set_deadline(BODY_SECONDS)
-        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > HEAD_BYTES:
+        # What has come is more than the head, or as much, and counting that costs nothing.
+        if self._fed_bytes + len(self._fed) > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
             return
         before = self.cycle
@@ -126,6 +135,11 @@ class HttpDoor(HttpToolsProtocol):
             # Of this request and no other: more may stand behind it already.
             way_out = (RELEASE, self._release) if self.scheme == "http" else (CUT, self._cut)
             cast(Any, cycle.scope)["extensions"] = {way_out[0]: partial(way_out[1], cycle)}
+            if cycle.scope["http_version"] == "1.0":
+                _leave_whole(cycle)
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
@@ -256,6 +270,30 @@ class HttpDoor(HttpToolsProtocol):
     def _hang_up(self) -> None:
         if self.scheme == "https":
             self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+
+def _leave_whole(cycle: RequestResponseCycle) -> None:
+    """HTTP/1.0 knows no chunks, in which uvicorn sends whatever does not say how long it is. Here such an
+    answer ends with its connection."""
+    send = cycle.send
+    is_endless = False
+
+    async def sending(message: Any) -> None:
+        nonlocal is_endless
+        if message["type"] == "http.response.start":
+            is_endless = not any(name.lower() == b"content-length" for name, _ in message["headers"])
+            if is_endless:
+                cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
+        elif is_endless and not message.get("more_body", False):
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = sending  # type: ignore[method-assign]
+
+
+def _place(address: Any) -> tuple[str, int] | None:
+    """Of an IPv6 address what all addresses have: the host and the port."""
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
 def door(doorstep: Doorstep) -> type[HttpDoor]:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -19,14 +19,15 @@ from msgspec import UNSET
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import Board, Patch
-from app.domain.events import Beat, Logged, Retelling, Samples, StateChange, order
+from app.domain.events import Beat, Logged, Retelling, Revoked, Samples, StateChange, order
 from app.domain.instant import from_seconds, rfc3339, to_ms
 from app.feed import Gap, Heard
 from app.live import frames
 from app.live.cast import Caster
 from app.live.crowd import Crowd, Crowded
 from app.live.frames import Frame
-from app.live.peer import Peer
+from app.live.named import Named
+from app.live.peer import SIGN_IN_AGAIN, Peer
 from app.live.stage import RESUME_PATCHES, Stage, Viewer
 
 log = structlog.get_logger("hub")
@@ -66,11 +67,12 @@ class Hub:
         self._stages: dict[Audience, Stage] = {}
         self._stage_of: dict[Viewer, Stage] = {}
         self._address_of: dict[Viewer, str] = {}
+        self._named: Named[Viewer] = Named()
         self._crowd = crowd or Crowd(MOST_VIEWERS, MOST_PER_ADDRESS)
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
         self._flushing = False
-        self._beat: tuple[tuple[str, str, bool, int], Frame] | None = None
+        self._beat: tuple[tuple[str, bool, int], Frame, datetime] | None = None
         self.linked = asyncio.Event()
         self._regions: dict[str, float] = {}
         self._workers: dict[str, tuple[Beat, float]] = {}
@@ -107,12 +109,17 @@ class Hub:
             ms, n = max(order(self.board.id), order(item.after))
             self.board.id = min(self.board.id, item.before, key=order)
             self._reset("gap", f"{ms}-{n + 1}")
+            # What was missed may have been that one of them may not watch any more. They come back, and are
+            # asked again.
+            self._end(self._named)
         elif isinstance(item.event, Beat):
             self._hear_beat(item.event, item.ago)
         else:
             _events(type(item.event).__name__).inc()
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
             self._note(item.event)
+            if isinstance(item.event, Revoked):
+                self._end(self._named.of(item.event.owner))
             patch = self.board.fold(item.id, item.event)
             if patch is None:
                 return
@@ -133,7 +140,7 @@ class Hub:
 
     def push(self, patch: Patch) -> None:
         """Send a patch to all whom it concerns. Latency alone waits for the next beat: it is no news."""
-        if not patch.changes and not patch.notes:
+        if not patch.is_news:
             self._new_to_walls |= patch.latency
             self._new_to_pages |= patch.latency
             self._measured = patch.id
@@ -211,7 +218,8 @@ class Hub:
         self._flush_latency(walls=True)
         if not walls_only:
             self._flush_latency(walls=False)
-        frame = self._beat_frame()
+        self._beat = None
+        frame, _ = self._beat_frame()
         for stage in self._stages.values():
             stage.beat(frame, True if walls_only else None, self._caster)
 
@@ -256,27 +264,31 @@ class Hub:
         for stage in tuple(self._stages.values()):
             stage.flush(self._caster)
 
-    def _beat_frame(self) -> Frame:
-        """Encoded ten times a second at the most, however many come."""
-        key = self.board.id, self.feed_state, self.bad_file, int(self._wall_clock() * 10)
+    def _beat_frame(self) -> tuple[Frame, datetime]:
+        """With the instant it tells. Encoded ten times a second, however many come; and anew whenever the
+        feed was lost or has come back, for then all are told."""
+        key = self.board.id, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
-            config = "bad" if self.bad_file else UNSET
-            beat = frames.Beat(self.board.id, rfc3339(self.now()), self.feed_state, self.regions, config)
-            self._beat = key, frames.beat(beat)
-        return self._beat[1]
+            config, now = "bad" if self.bad_file else UNSET, self.now()
+            beat = frames.Beat(self.board.id, rfc3339(now), self.feed_state, self.regions, config)
+            self._beat = key, frames.beat(beat), now
+        return self._beat[1:]
 
     # The viewers
 
     def admit(self, audience: Audience, address: str) -> None:
         """Crowded if there is no room for one more viewer, for one more from there, or for one more
         audience."""
-        self._crowd.admit(address)
-        if audience != PUBLIC and audience not in self._stages:
-            if len(self._stages) >= AUDIENCES:
-                raise Crowded(
-                    1013, 503, 10, "There are too many different filters; try without `components`."
-                )
-            self._crowd.admit_filter(address, audience)
+        try:
+            self._crowd.admit(address)
+            if audience != PUBLIC and audience not in self._stages:
+                if len(self._stages) >= AUDIENCES:
+                    sentence = "There are too many different filters; try without `components`."
+                    raise Crowded("filters", 1013, 503, 10, sentence)
+                self._crowd.admit_filter(address, audience, self._monotonic())
+        except Crowded as crowded:
+            metrics.CROWDED.labels(crowded.limit).inc()
+            raise
 
     def join(
         self,
@@ -292,6 +304,8 @@ class Hub:
         self.admit(audience, address)
         if (stage := self._stages.get(audience)) is None:
             stage = self._stages[audience] = Stage(audience, self.board, self._complete_since)
+            if audience != PUBLIC:
+                self._crowd.begin_filter(address, self._monotonic())
         missed = None
         if since is not None:
             missed = stage.missed(since, self.board, self._past, self._complete_since)
@@ -301,8 +315,21 @@ class Hub:
         self._crowd.enter(address, None if audience == PUBLIC else audience)
         _resumes(why if missed is None else "replayed").inc()
         _viewers(viewer.line.kind).inc()
-        beat, now = self._beat_frame(), self.now()
+        beat, now = self._beat_frame()
         stage.join(viewer, missed, beat, self.board, now, why, self._monotonic(), greeting)
+
+    def name(self, viewer: Viewer, owners: frozenset[str], until: datetime | None) -> None:
+        """Who it is that has joined: its stream ends when one of the owners is revoked, and at `until`."""
+        if viewer in self._stage_of:
+            self._named.enter(viewer, owners, until)
+
+    def end_over(self) -> None:
+        """Let go of those whose time has run out."""
+        self._end(self._named.over(self.now()))
+
+    def _end(self, viewers: Iterable[Viewer]) -> None:
+        for viewer in tuple(viewers):
+            viewer.end(b"", SIGN_IN_AGAIN)
 
     def resync(self, viewer: Viewer) -> None:
         if (stage := self._stage_of.get(viewer)) is not None:
@@ -327,6 +354,7 @@ class Hub:
         if (stage := self._stage_of.pop(viewer, None)) is None:
             return
         stage.leave(viewer)
+        self._named.leave(viewer)
         self._crowd.leave(self._address_of.pop(viewer), None if stage.audience == PUBLIC else stage.audience)
         _viewers(viewer.line.kind).dec()
         if stage.audience != PUBLIC and stage.is_empty:

@@ -26,15 +26,15 @@ PROTOCOL_ERROR = 1002
 NOT_UNDERSTOOD = 1007
 TOO_BIG = 1009
 BAD_FRAME = 4400
+SIGN_IN_AGAIN = 4401
 TOO_SLOW = 4431
 
-_TCP_OPTIONS = ((getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT_BYTES),)
 
-
-def narrow(sock: socket.socket) -> None:
-    """Let the kernel hold little of what a viewer does not read, so that we hear of it soon."""
-    for option, value in _TCP_OPTIONS:
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+def narrow(listening: socket.socket) -> None:
+    """Let the kernel hold little of what a viewer does not read, so that we hear of it soon. All that is
+    accepted from there inherits it: said to each socket it cost a handshake four calls of the kernel."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT_BYTES)
 
 
 class Pings:
@@ -93,10 +93,7 @@ class Peer(asyncio.Protocol):
         self._inbox = b""
         self._said = 0  # bytes behind the request for a stream
         self._pings: Pings | None = None  # few viewers ever ping
-        sock = transport.get_extra_info("socket")
-        self.fd: int = sock.fileno()
-        narrow(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self.fd: int = transport.get_extra_info("socket").fileno()
         transport.set_protocol(self)
         # So pause_writing means: something did not fit into the kernel's buffer.
         transport.set_write_buffer_limits(high=0)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from litestar import asgi
@@ -18,16 +18,20 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from app.db.engine import DatabaseDown
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import START
 from app.domain.events import order
 from app.domain.instant import to_ms
-from app.live.crowd import LOOPBACK, Crowded, Network, visitor
+from app.live.crowd import Crowded
 from app.live.frames import Line, chunk
 from app.live.handover import CUT, RELEASE, Release
 from app.live.hub import Hub
-from app.live.peer import BAD_FRAME, TOO_SLOW, Peer
+from app.live.peer import BAD_FRAME, SIGN_IN_AGAIN, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
+from app.security.callers import COOKIE, Caller, Callers, NotRecognised
+from app.security.origin import is_from_elsewhere
+from app.security.visitor import LOOPBACK, Network, visitor
 
 FILTER_AT_MOST = 100  # components in one filter
 
@@ -37,6 +41,7 @@ CLOCKS_DIFFER_MS = 5000
 
 FORBIDDEN = 4403
 NO_SUCH_PAGE = 4404
+NOT_NOW = 1013
 PUBLIC_SCOPE = {"scope": "public"}
 # How long a browser waits after a break: each its own time, so that they do not come back all at once. It is
 # a line of the first event, whatever that is.
@@ -51,7 +56,7 @@ SSE_HEADERS = [
 ]
 
 
-_READ = frozenset((b"host", b"last-event-id", b"origin"))
+_READ = frozenset((b"authorization", b"cookie", b"host", b"last-event-id", b"origin", b"x-forwarded-for"))
 
 
 class Refused(Exception):
@@ -67,17 +72,27 @@ class Request:
 
     def __init__(self, scope: Scope, proxies: Sequence[Network]) -> None:
         asked = _asked(scope["query_string"])
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
+        headers: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            if name in _READ:
+                # Each proxy may have added a line of its own.
+                before = f"{headers.get(name, '')}," if name == b"x-forwarded-for" else ""
+                headers[name] = before + value.decode("latin-1")
         # A browser that comes back by itself sends the address it began with, and the last id it saw.
         since = headers.get(b"last-event-id") or asked.get("since", [""])[-1]
         # An id that never was is no error: its owner may come from another installation. It gets a snapshot.
         self.since = since if re.fullmatch(r"[0-9]{1,15}-[0-9]{1,15}", since) else START if since else None
-        self.wall = asked.get("wall", [""])[-1] == "1"
+        wall = asked.get("wall", [""])[-1]
+        self.wall = bool(wall)
+        # Of a wall that says no more than that it is one, the page is the public one.
+        self.wall_token = "" if wall == "1" else wall
+        self.is_named = b"authorization" in headers or COOKIE in headers.get(b"cookie", "")
+        self.is_program = b"authorization" in headers
+        self.caller: Caller | None = None
         self.audience = _audience(asked.get("components", []))
         client = scope.get("client")
-        # Each proxy may have added a line of its own.
-        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
-        self.address = visitor(client[0] if client else "", forwarded.decode("latin-1"), proxies)
+        forwarded = headers.get(b"x-forwarded-for", "")
+        self.address = visitor(client[0] if client else "", forwarded, proxies)
         self._origin = headers.get(b"origin")
         self._host = headers.get(b"host", "")
         if asked.get("page", [""])[-1]:
@@ -88,12 +103,7 @@ class Request:
     def from_elsewhere(self, page_url: str | None) -> bool:
         """True if another web site's script opened this. Programs send no Origin and may see what is
         public."""
-        if self._origin is None:
-            return False
-        origin = urlsplit(self._origin)
-        if page_url and (known := urlsplit(page_url)) and (origin.scheme, origin.netloc) == known[:2]:
-            return False
-        return origin.scheme not in ("http", "https") or origin.netloc != self._host
+        return is_from_elsewhere(self._origin, self._host, page_url)
 
 
 def _asked(query: bytes) -> dict[str, list[str]]:
@@ -119,26 +129,36 @@ def _audience(filters: Iterable[str]) -> Audience:
 
 
 def routes(
-    hub: Hub, proxies: Sequence[Network] = LOOPBACK, headers: Mapping[str, str] | None = None
+    hub: Hub,
+    proxies: Sequence[Network] = LOOPBACK,
+    headers: Mapping[str, str] | None = None,
+    callers: Callers | None = None,
 ) -> list[ASGIRouteHandler]:
     """The two stream routes over one hub. `proxies` are those whose word on their visitors counts; `headers`
-    stand in every answer of this server, also where a socket leaves before Litestar could add them."""
+    stand in every answer of this server, also where a socket leaves before Litestar could add them;
+    `callers` knows those who say who they are."""
     ours = {name.encode(): value.encode() for name, value in (headers or {}).items()} | dict(SSE_HEADERS)
     lines = b"".join([b"%b: %b\r\n" % header for header in ours.items()])
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        await _open_events(scope, receive, send, hub, proxies, lines)
+        await _open_events(scope, receive, send, hub, proxies, lines, callers)
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
-        await _open_socket(scope, receive, send, hub, proxies)
+        await _open_socket(scope, receive, send, hub, proxies, callers)
 
     return [events, socket]
 
 
 async def _open_events(
-    scope: Scope, receive: Receive, send: Send, hub: Hub, proxies: Sequence[Network], lines: bytes
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    hub: Hub,
+    proxies: Sequence[Network],
+    lines: bytes,
+    callers: Callers | None,
 ) -> None:
     if scope["type"] == ScopeType.WEBSOCKET:
         return await send({"type": "websocket.close", "code": NO_SUCH_PAGE, "reason": ""})
@@ -146,6 +166,7 @@ async def _open_events(
         return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
     try:
         request = Request(scope, proxies)
+        await _recognise(scope, request, callers)
         await until_heard(hub, request.since)
         hub.admit(request.audience, request.address)
     except Refused as refused:
@@ -153,7 +174,7 @@ async def _open_events(
     except Crowded as crowded:
         after = (b"retry-after", b"%d" % crowded.after)
         return await _answer(send, crowded.status, crowded.sentence, after)
-    retry = RETRY % random.randint(500, 5000)
+    retry = RETRY % int(random.uniform(500, 5000))
     if scope["http_version"] == "1.0":
         line, greeting = Line.UNCHUNKED_SSE, retry
     else:
@@ -167,7 +188,12 @@ async def _open_events(
 
 
 async def _open_socket(
-    scope: Scope, receive: Receive, send: Send, hub: Hub, proxies: Sequence[Network]
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    hub: Hub,
+    proxies: Sequence[Network],
+    callers: Callers | None,
 ) -> None:
     if scope["type"] == ScopeType.HTTP:
         return await _answer(send, 426, "This address is a WebSocket.", (b"upgrade", b"websocket"))
@@ -177,6 +203,7 @@ async def _open_socket(
         if request.from_elsewhere(hub.board.catalog.page.url):
             # Before the upgrade: a script of another site is to learn nothing, not even a close code.
             return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
+        await _recognise(scope, request, callers)
         await until_heard(hub, request.since)
         hub.admit(request.audience, request.address)
     except (Refused, Crowded) as no:
@@ -190,6 +217,24 @@ async def _open_socket(
     if code != TOO_SLOW:
         with suppress(OSError, RuntimeError):
             await send({"type": "websocket.close", "code": code, "reason": ""})
+
+
+async def _recognise(scope: Scope, request: Request, callers: Callers | None) -> None:
+    """Nobody need say who they are, but a token that is shown must be good. A session that is over shows
+    what everybody sees."""
+    if callers is None or not (request.wall_token or request.is_named):
+        return
+    try:
+        if request.wall_token:
+            _, request.caller = await callers.recognise_wall(request.wall_token, callers.visitor(scope))
+        else:
+            request.caller = await callers.recognise(scope)
+    except NotRecognised as no:
+        if request.wall_token or request.is_program:
+            code = FORBIDDEN if request.wall_token else SIGN_IN_AGAIN
+            raise Refused(401, code, str(no)) from None
+    except DatabaseDown:
+        raise Refused(503, NOT_NOW, "The database does not answer; try again.") from None
 
 
 async def until_heard(hub: Hub, since: str | None) -> None:
@@ -216,6 +261,7 @@ def _hand_over(
         peer = Peer(released.transport, hub, line, request.wall, released.registry)
         # In the same instant as it was admitted: there is room for it. All leaves in one write.
         hub.join(peer, request.audience, request.since, request.address, released.head + greeting)
+        _name(hub, peer, request)
         if released.unread:
             peer.data_received(released.unread)
     return True
@@ -231,12 +277,18 @@ async def _carry_over_asgi(
         stream.write(greeting)
     try:
         hub.join(stream, request.audience, request.since, request.address)
+        _name(hub, stream, request)
     except Crowded as crowded:  # in the moment since it was admitted
         return crowded.code
     code = await carry(stream, hub, receive, send)
     if code == TOO_SLOW and (cut := scope.get("extensions", {}).get(CUT)) is not None:
         cut()
     return code
+
+
+def _name(hub: Hub, viewer: Peer | Stream, request: Request) -> None:
+    if (caller := request.caller) is not None:
+        hub.name(viewer, caller.owners, caller.until)
 
 
 async def _answer(send: Send, status: int, sentence: str, *headers: tuple[bytes, bytes]) -> None:

@@ -56,11 +56,12 @@ async def beat(hub: Hub) -> None:
 
 
 async def cut(hub: Hub) -> None:
-    """Let go of viewers that take nothing, for ever; with a rhythm of its own, for beats may be a minute
-    apart."""
+    """Let go of viewers that take nothing, or whose time has run out, for ever; with a rhythm of its own, for
+    beats may be a minute apart."""
     while True:
         await asyncio.sleep(1.0)
         hub.cut_stalled()
+        hub.end_over()
 
 
 async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.domain.status import SEVERITY, Status, worst
 from app.domain.uptime import Uptime
+from app.pages.language import Language
 from app.pages.rows import Group
 
 NOT_MEASURED = "no data"
@@ -37,35 +38,41 @@ class Bar(Struct, frozen=True):
     uptime: str
 
 
-def component_bar(name: str, days: Sequence[Uptime]) -> Bar:
-    percent = uptime_text(days)
+def component_bar(name: str, days: Sequence[Uptime], language: Language) -> Bar:
+    percent = uptime_text(days, language)
     drawn = [_day(day) for day in days]
     watched = [day for day in drawn if day.status is not Status.UNKNOWN]
     problems = sum(SEVERITY[day.status] > SEVERITY[Status.MAINTENANCE] for day in watched)
     if watched:
-        label = f"{name}: uptime {percent} over {_days(len(watched))}, {_days(problems)} with problems"
+        label = language.say(
+            "{name}: uptime {uptime} over {days}, {problems}",
+            name=name,
+            uptime=percent,
+            days=language.count(len(watched), "{number} day", "{number} days"),
+            problems=language.count(problems, "{number} day with problems", "{number} days with problems"),
+        )
     else:
-        label = f"{name}: not watched yet"
+        label = language.say("{name}: not watched yet", name=name)
     told = ";".join(
         f"{i}:{status}:{minutes}" for i, day in enumerate(drawn) for status, minutes in day.minutes.items()
     )
     return Bar(
         Markup(
-            '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" role="img" aria-label="{}" '
-            'data-days="{}" data-first="{}">{}</svg>'
+            '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" role="img" tabindex="0" '
+            'aria-label="{}" data-days="{}" data-first="{}">{}</svg>'
         ).format(len(drawn), label, told, _first(drawn), _paths(drawn)),
         percent,
     )
 
 
-def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]]) -> Bar | None:
+def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]], language: Language) -> Bar | None:
     """Each day as bad as its worst member, and the mean of their uptimes. None if no member has a history."""
     known = [members[row.slug] for row in group.rows if row.slug in members]
     if not known:
         return None
     drawn = [max(map(_day, together), key=_rank) for together in zip(*known, strict=True)]
     percents = [thousandths for days in known if (thousandths := _thousandths(days)) is not None]
-    mean = _percent(sum(percents) // len(percents)) if percents else NOT_MEASURED
+    mean = _percent(sum(percents) // len(percents), language) if percents else language.say(NOT_MEASURED)
     return Bar(
         Markup(
             '<svg class="bar" viewBox="0 0 {} 25" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
@@ -74,10 +81,10 @@ def group_bar(group: Group, members: Mapping[str, Sequence[Uptime]]) -> Bar | No
     )
 
 
-def uptime_text(days: Iterable[Uptime]) -> str:
+def uptime_text(days: Iterable[Uptime], language: Language) -> str:
     """Never rounded up: 100 % is said only if there was no bad millisecond."""
     thousandths = _thousandths(days)
-    return NOT_MEASURED if thousandths is None else _percent(thousandths)
+    return language.say(NOT_MEASURED) if thousandths is None else _percent(thousandths, language)
 
 
 def _thousandths(days: Iterable[Uptime]) -> int | None:
@@ -88,16 +95,12 @@ def _thousandths(days: Iterable[Uptime]) -> int | None:
     return good * 100_000 // counted if counted else None
 
 
-def _percent(thousandths: int) -> str:
+def _percent(thousandths: int, language: Language) -> str:
     if thousandths == 100_000:
-        return "100 %"
+        return language.percent("100")
     if thousandths > 99_990:
-        return f"{thousandths / 1000:.3f} %"
-    return f"{thousandths // 10 / 100:.2f} %"
-
-
-def _days(number: int) -> str:
-    return "1 day" if number == 1 else f"{number} days"
+        return language.percent(f"{thousandths / 1000:.3f}")
+    return language.percent(f"{thousandths // 10 / 100:.2f}")
 
 
 def _day(day: Uptime) -> Day:
@@ -142,8 +145,7 @@ def _paths(days: Sequence[Day]) -> Markup:
         parts.append(f'<path class="good" data-status="operational" d="M{first} 10H{len(days)}"/>')
     silent = [i for i, day in enumerate(days) if i > first and day.status is Status.UNKNOWN]
     if silent:
-        columns = "".join(map(_column, silent))
-        parts.append(f'<path class="ground" d="{columns}"/><path class="silent" d="{columns}"/>')
+        parts.append(f'<path class="silent" d="{"".join(map(_column, silent))}"/>')
     for status in _FEET:
         parts += _feet(status, {i: day.share for i, day in enumerate(days) if day.status is status})
     # Nothing but numbers and the words of Status goes in here.
@@ -153,14 +155,13 @@ def _paths(days: Sequence[Day]) -> Markup:
 def _feet(status: Status, shares: Mapping[int, float]) -> list[str]:
     if not shares:
         return []
-    columns = "".join(map(_column, shares))
     feet = ticks = ""
     for i, share in shares.items():
         height = _HEIGHT * (_LEAST + (1 - _LEAST) * math.sqrt(min(1.0, share)))
-        feet += f"M{i + 0.15:g} {_HEIGHT}v-{height:.3g}h.7v{height:.3g}z"
-        ticks += f"M{i + 0.15:g} 22h.7v2.5h-.7z"
+        feet += f"M{i}.5 {_HEIGHT}v-{height:.3g}"
+        ticks += f"M{i}.15 23h.7"
     parts = [
-        f'<path class="ground" d="{columns}"/><path class="pale" d="{columns}"/>',
+        f'<path class="pale" d="{"".join(map(_column, shares))}"/>',
         f'<path class="foot" data-status="{status}" d="{feet}"/>',
     ]
     if status is not Status.MAINTENANCE:
@@ -169,4 +170,4 @@ def _feet(status: Status, shares: Mapping[int, float]) -> list[str]:
 
 
 def _column(day: int) -> str:
-    return f"M{day + 0.15:g} 0h.7v{_HEIGHT}h-.7z"
+    return f"M{day}.5 0v{_HEIGHT}"

@@ -3,16 +3,20 @@
 Everything a template prints is escaped, unless it is Markup, and Markup is only made here and in `bars`.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.domain.instant import rfc3339
+from app.markdown import to_html
+from app.pages.language import CATALOGUES
 from app.pages.rows import WORD
+from app.pages.sentences import beside
 from app.pages.static import RELEASE, url
 
 # For operators. What and where, the log says: a page must not tell what is in the file.
@@ -22,7 +26,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 # What a tag of a page must change with, besides what the page shows.
 EDITION = sha256(
-    RELEASE.encode() + b"".join(path.read_bytes() for path in sorted(_TEMPLATES.iterdir()))
+    RELEASE.encode() + b"".join(path.read_bytes() for path in sorted([*_TEMPLATES.iterdir(), *CATALOGUES]))
 ).hexdigest()[:12]
 
 
@@ -42,21 +46,27 @@ def shape(status: str) -> Markup:
     return Markup('<svg class="shape" aria-hidden="true"><use href="#shape-{}"/></svg>').format(status)
 
 
-def moment(at: datetime, where: ZoneInfo) -> str:
-    """`23 Nov, 14:32 CET`: what is read without a script; with one, it becomes "38 minutes ago"."""
-    there = at.astimezone(where)
-    return f"{there.day} {there:%b, %H:%M %Z}"
-
-
-def recent(at: datetime, now: datetime, where: ZoneInfo) -> str:
-    """`14:31:29`, or with the day if that could be taken for today's."""
-    return clock(at, where) if now - at < timedelta(hours=12) else moment(at, where)
-
-
 def milliseconds(latency: float | None) -> str:
     if latency is None:
         return ""
     return "< 1 ms" if latency < 1 else f"{latency:.0f} ms"
+
+
+def as_json(value: object) -> Markup:
+    """As the text of a data block: nothing in it can end the block."""
+    return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c"))
+
+
+def prose(markdown: str) -> Markup:
+    return Markup(to_html(markdown))
+
+
+def weave(text: str, **parts: Markup) -> Markup:
+    """A text in which a part is more than words."""
+    woven = escape(text)
+    for name, part in parts.items():
+        woven = Markup(str(woven).replace(f"{{{name}}}", part))
+    return woven
 
 
 def clock(at: datetime, where: ZoneInfo) -> str:
@@ -70,5 +80,17 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals |= {"bad_file_note": BAD_FILE, "shape": shape, "static": url, "word": WORD}
-_environment.filters |= {"iso": rfc3339, "moment": moment, "clock": clock, "milliseconds": milliseconds}
+_environment.globals |= {
+    "bad_file_note": BAD_FILE,
+    "shape": shape,
+    "static": url,
+    "word": WORD,
+    "beside": beside,
+}
+_environment.filters |= {
+    "iso": rfc3339,
+    "clock": clock,
+    "milliseconds": milliseconds,
+    "json": as_json,
+    "weave": weave,
+}

@@ -1,80 +1,148 @@
-"""The past ninety days of every component, as the page draws them: read from the database once a minute at
-the most, however many ask.
+"""What pages show of the past, read from the database once a minute at the most, however many ask.
 
 A page must not need the database. What was read before stands while it is away, and before anything was
-read there is simply no past.
+read there is simply no past, which a page says.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import Any, Final, TypeVar
 
 import structlog
 from msgspec import Struct
 
 from app.db.engine import DatabaseDown
 from app.db.history import History
-from app.domain.uptime import Uptime
+from app.domain.uptime import Span, Uptime
 from app.pages.bars import Bar, component_bar, group_bar
+from app.pages.charts import Point, Stretch
+from app.pages.language import Language
 from app.pages.rows import Group
 
 log = structlog.get_logger("pages")
 
-DAYS = 90
-KEEP = timedelta(minutes=1)
-AGAIN = timedelta(seconds=5)  # after a failure, and while something has only begun to be watched
-PATIENCE = 1.0  # seconds a visitor waits for bars at the most
+T = TypeVar("T")
+
+DAYS: Final = 90
+KEEP: Final = timedelta(minutes=1)
+AGAIN: Final = timedelta(seconds=5)  # after a failure, and while something has only begun to be watched
+PATIENCE: Final = 1.0  # seconds a visitor waits for the past at the most
+_KEPT: Final = 256  # things that were read: one for each component's page that somebody looks at, say
 
 
-class Drawn(Struct, frozen=True):
-    """Bars by slug, and by name for the groups. `at` is when their days end."""
+class Bars(Struct, frozen=True):
+    """By slug, and by name for the groups."""
 
-    at: datetime
-    first: date
     components: Mapping[str, Bar]
     groups: Mapping[str, Bar]
+
+
+class Days:
+    """The days of all components, which end at `at`; drawn once for each language that asks."""
+
+    def __init__(self, at: datetime, first: date, uptimes: Mapping[str, Sequence[Uptime]]) -> None:
+        self.at = at
+        self.first = first
+        self.uptimes = uptimes
+        self._drawn: dict[str, Bars] = {}
+
+    def bars(self, groups: Sequence[Group], language: Language) -> Bars:
+        """In a thread: a wide page takes a tenth of a second."""
+        if (drawn := self._drawn.get(language.code)) is None:
+            drawn = self._drawn[language.code] = _draw(self.uptimes, groups, language)
+        return drawn
 
 
 class Past:
     def __init__(self, history: History) -> None:
         self._history = history
-        self._drawn: Drawn | None = None
-        self._next: datetime | None = None
-        self._reading = asyncio.Lock()
+        self._kept: OrderedDict[object, _Kept] = OrderedDict()
 
-    async def bars(self, groups: Sequence[Group], now: datetime, zone: tzinfo) -> Drawn | None:
+    async def days(self, groups: Sequence[Group], now: datetime, zone: tzinfo) -> Days | None:
+        slugs = [row.slug for group in groups for row in group.rows]
+
+        async def read() -> Days:
+            days = await self._history.days(slugs, now, DAYS, zone)
+            first = next(iter(days.values()))[0].date
+            return Days(now, first, {slug: [day.uptime for day in its] for slug, its in days.items()})
+
+        def settled(days: Days) -> bool:
+            return all(any(day.counted for day in its) for its in days.uptimes.values())
+
+        if not slugs:
+            return None
+        return await self._get("days", now, read, settled)
+
+    async def speed(self, slug: str, stretch: Stretch, now: datetime) -> list[Point | None] | None:
+        """The points of a chart; those in which no answer was measured are None."""
+        edges = stretch.edges(now)
+
+        async def read() -> list[Point | None]:
+            points: list[Point | None] = []
+            for start, end in pairwise(edges):
+                measured = await self._history.latency(slug, start, end)
+                median, high = measured.percentile(50), measured.percentile(95)
+                points.append(None if median is None or high is None else Point(median, high))
+            return points
+
+        return await self._get((slug, stretch.name), now, read, any)
+
+    async def spans(
+        self, name: str, slugs: Sequence[str], start: datetime, end: datetime, now: datetime
+    ) -> list[Span] | None:
+        """`name` tells what is read from all else that is."""
+        return await self._get((name,), now, lambda: self._history.spans_of(slugs, start, end))
+
+    async def _get(
+        self,
+        key: object,
+        now: datetime,
+        read: Callable[[], Awaitable[T]],
+        settled: Callable[[T], bool] = lambda _: True,
+    ) -> T | None:
         """None if the database has not yet answered."""
-        async with self._reading:
-            if self._next is None or now >= self._next:
-                await self._read(groups, now, zone)
-        return self._drawn
+        kept = self._kept.setdefault(key, _Kept())
+        self._kept.move_to_end(key)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        async with kept.reading:
+            if kept.next is None or now >= kept.next:
+                await kept.read(now, read, settled)
+        value: T | None = kept.value
+        return value
 
-    async def _read(self, groups: Sequence[Group], now: datetime, zone: tzinfo) -> None:
-        names = {row.slug: row.name for group in groups for row in group.rows}
-        self._next = now + AGAIN
+
+class _Kept:
+    """One thing that was read, and when it is to be read again."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.next: datetime | None = None
+        self.reading = asyncio.Lock()
+
+    async def read(
+        self, now: datetime, read: Callable[[], Awaitable[T]], settled: Callable[[T], bool]
+    ) -> None:
+        self.next = now + AGAIN
         try:
             async with asyncio.timeout(PATIENCE):
-                days = await self._history.days(list(names), now, DAYS, zone)
+                self.value = value = await read()
         except (DatabaseDown, TimeoutError) as error:
-            log.warning("the page has no bars", problem=str(error) or "the database is slow")
+            log.warning("the page cannot read the past", problem=str(error) or "the database is slow")
             return
-        if not names:
-            return
-        first = next(iter(days.values()))[0].date
-        uptimes = {slug: [day.uptime for day in its] for slug, its in days.items()}
-        # In a thread, for a wide page takes a tenth of a second, and the event loop has frames to push.
-        self._drawn = await asyncio.to_thread(_draw, now, first, names, uptimes, groups)
-        if all(any(day.counted for day in its) for its in uptimes.values()):
-            self._next = now + KEEP
+        if settled(value):
+            self.next = now + KEEP
 
 
-def _draw(
-    now: datetime,
-    first: date,
-    names: Mapping[str, str],
-    uptimes: Mapping[str, Sequence[Uptime]],
-    groups: Sequence[Group],
-) -> Drawn:
-    components = {slug: component_bar(names[slug], days) for slug, days in uptimes.items()}
-    of_groups = {group.name: group_bar(group, uptimes) for group in groups if group.name is not None}
-    return Drawn(now, first, components, {name: bar for name, bar in of_groups.items() if bar is not None})
+def _draw(uptimes: Mapping[str, Sequence[Uptime]], groups: Sequence[Group], language: Language) -> Bars:
+    names = {row.slug: row.name for group in groups for row in group.rows}
+    components = {
+        slug: component_bar(names[slug], days, language) for slug, days in uptimes.items() if slug in names
+    }
+    of_groups = {
+        group.name: group_bar(group, uptimes, language) for group in groups if group.name is not None
+    }
+    return Bars(components, {name: bar for name, bar in of_groups.items() if bar is not None})

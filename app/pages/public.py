@@ -1,30 +1,32 @@
 """The page at `/`: how everything stands, complete and readable before any script has run.
 
-The words say now, the bars say the past ninety days. The bars come from the database, and a page must not
-need one: without it they are missing and the rest stands.
+The words say now, the bars and charts say the past. That comes from the database, and a page must not need
+one: without it they are missing, the page says so, and the rest stands.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Any, Final, TypeAlias
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
+from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
-from app.domain.status import Status, overall
-from app.live.hub import PAGE_BEATS, Hub
-from app.pages import stale
-from app.pages.answer import Press
-from app.pages.drawing import EDITION, draw, zone
-from app.pages.past import Drawn, Past
-from app.pages.rows import SIGN, Seen, Sight, began, tally
-from app.pages.static import style
-from app.security.near import comes_from_near
+from app.domain.status import Status, worst
+from app.live.hub import Hub
+from app.pages import calendar, component
+from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
+from app.pages.drawing import zone
+from app.pages.past import Days, Past
+from app.pages.rows import Row, Seen, began
+from app.pages.sentences import headline, summary, tally
+from app.pages.view import View, Views, hero
 
 # From best to worst, and last what is none of it.
-LEGEND = (
+LEGEND: Final = (
     Status.OPERATIONAL,
     Status.DEGRADED,
     Status.PARTIAL,
@@ -32,61 +34,67 @@ LEGEND = (
     Status.MAINTENANCE,
     Status.UNKNOWN,
 )
+# Charts on the page, and how many components are looked at to find them.
+CHARTS: Final = 3
+_ASKED: Final = 8
+
+
+Measured: TypeAlias = tuple[Row, list[Point | None]]
+
+
+class Speed(Struct, frozen=True):
+    row: Row
+    chart: Chart
 
 
 def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]:
-    beat = round(PAGE_BEATS * config.beat, 3)
-    look = style("tokens.css", "page.css", beat=beat)
-    presses = {near: Press(look) for near in (True, False)}
-    past = Past(history)
-    # Not the latency: it is not drawn here, and changes each second.
-    sight = Sight(speed=False)
+    views, past = Views(hub, config), Past(history)
 
     @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
-    async def page(request: Request[Any, Any, Any]) -> Response[bytes]:
-        # What awaits comes first: after it, board and feed are those of one instant.
+    async def page(request: Request[Any, Any, Any], range: FromQuery[str] = DAY.name) -> Response[bytes]:
+        stretch = STRETCHES.get(range, DAY)
+        # What awaits comes first: after it, all is of one instant.
         where = zone(hub.board.catalog.page.time_zone)
-        bars = await past.bars(sight.of(hub.board).groups, hub.now(), where)
-        seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
-        known, near, bad_file = stale.last_word(hub), comes_from_near(request), hub.bad_file
-        minute = now.replace(second=0, microsecond=0)
-        key = (EDITION, beat, feed, minute, seen.mark, bars and bars.at, near, near and bad_file)
-        return await presses[near].answer(
-            request,
-            key,
-            lambda: draw(
-                "page.html",
-                **{"style": look, "beat": beat, "pulse": config.beat, "id": id},
-                **{"near": near, "bad_file": bad_file},
-                **_shown(seen, feed, known, now, where, bars),
-            ),
-        )
+        days = await past.days(views.seen().groups, hub.now(), where)
+        speeds = await measured(past, views.seen(), stretch, hub.now())
+        view = views.view(request)
+        key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds])
+        return await views.answer(request, "page.html", view, key, lambda: shown(view, days, stretch, speeds))
 
-    return [page]
+    return [page, *component.routes(views, past, hub), *calendar.routes(views, past)]
 
 
-def _shown(
-    seen: Seen, feed: str, known: datetime, now: datetime, where: ZoneInfo, bars: Drawn | None
-) -> dict[str, Any]:
-    live = feed == "ok"
-    summed_up = overall((row.name, row.status) for row in seen.rows)
-    heading = summed_up.description if live else f"Not live: {stale.WHY[feed]}"
+async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:
+    """Of a few components, one from each group before a second from any: these are the same each time."""
+    firsts = [group.rows[0] for group in seen.groups]
+    others = [row for row in seen.rows if row not in firsts]
+    found: list[Measured] = []
+    for row in [*firsts, *others][:_ASKED]:
+        points = await past.speed(row.slug, stretch, now)
+        if points and any(points) and len(found) < CHARTS:
+            found.append((row, points))
+    return sorted(found, key=lambda its: seen.rows.index(its[0]))
+
+
+def shown(view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Measured]) -> dict[str, Any]:
+    rows, groups, language = view.seen.rows, view.seen.groups, view.language
+    bars = days.bars(groups, language) if days else None
     return {
-        "title": f"{SIGN[summed_up.status] if live else stale.SIGN} {heading} · {seen.page.name}",
-        "live": live,
-        "feed": feed,
-        "known": known,
-        "now": now,
-        "page": seen.page,
-        "zone": where,
-        "status": summed_up.status,
-        "sentence": summed_up.description,
-        "heading": heading,
-        "tally": tally(seen.rows) if live else stale.last_known(summed_up, known, now, where),
-        "began": began(seen.rows),
-        "groups": seen.groups,
+        **hero(
+            view,
+            worst(row.status for row in rows),
+            headline(rows, language),
+            tally(rows, language),
+            began(rows),
+        ),
+        "stories": view.seen.stories,
+        "groups": [(group, summary(group, language)) for group in groups],
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},
-        "first_day": bars.first if bars else None,
+        "first_day": days.first if days else None,
+        "lost_past": days is None and bool(rows),
         "legend": LEGEND,
+        "stretch": stretch,
+        "stretches": STRETCHES.values(),
+        "speeds": [Speed(row, drawn) for row, points in speeds if (drawn := chart(halved(points)))],
     }

@@ -13,6 +13,7 @@ from app.domain.audience import PUBLIC, spell, visible
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status, worst
+from app.pages.stories import Story, stories
 
 WORD = {
     Status.OPERATIONAL: "Operational",
@@ -61,10 +62,6 @@ class Group(Struct, frozen=True, kw_only=True):
         return SEVERITY[self.status] > SEVERITY[Status.MAINTENANCE]
 
     @property
-    def summary(self) -> str:
-        return count(self.rows) if self.open and len(self.rows) > 1 else WORD[self.status]
-
-    @property
     def problems(self) -> int:
         return sum(SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE] for row in self.rows)
 
@@ -76,6 +73,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     page: Page
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
+    stories: tuple[Story, ...]
     mark: bytes
 
 
@@ -97,7 +95,9 @@ class Sight:
         if self._seen is not None and board is self._board and board.id == self._id:
             return self._seen
         catalog = board.catalog
+        told = board.operations
         states: list[object] = [catalog.page, catalog.groups]
+        states += (*told.incidents.values(), *told.maintenances.values())
         for component, shown in visible(board, PUBLIC):
             # The component itself: the next catalog has new ones, whether they have changed or not.
             speed = shown.latency if self._speed else None
@@ -138,8 +138,10 @@ def _see(board: Board, speed: bool) -> Seen:
             (row.group, row.slug, row.name, row.description, row.status, row.since, row.note) for row in rows
         ]
     )
-    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown))).digest()
-    return Seen(page=catalog.page, rows=rows, groups=_grouped(catalog.groups, rows), mark=mark)
+    told = stories(board)
+    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown, told))).digest()
+    groups = _grouped(catalog.groups, rows)
+    return Seen(page=catalog.page, rows=rows, groups=groups, stories=told, mark=mark)
 
 
 def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:
@@ -155,33 +157,8 @@ def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:
     return tuple(Group(name=name, rows=tuple(its)) for name, its in members.items() if its)
 
 
-def count(rows: Sequence[Row]) -> str:
-    """`2 of 5 affected`: how many, and by the worst of what ails them."""
-    affected = _number(rows, Status.DEGRADED, Status.PARTIAL, Status.MAJOR)
-    unknown = _number(rows, Status.UNKNOWN)
-    if affected:
-        return f"{affected} of {len(rows)} affected"
-    if unknown:
-        return f"{unknown} of {len(rows)} unknown"
-    return f"{_number(rows, Status.MAINTENANCE)} of {len(rows)} in maintenance"
-
-
-def tally(rows: Sequence[Row]) -> str:
-    """The line below the sentence that sums up the page."""
-    if not rows:
-        return "No component has been added"
-    components = "component" if len(rows) == 1 else "components"
-    if worst(row.status for row in rows) is Status.OPERATIONAL:
-        return f"All {len(rows)} components work" if len(rows) > 1 else "The one component works"
-    return count(rows).replace(f"of {len(rows)}", f"of {len(rows)} {components}")
-
-
 def began(rows: Iterable[Row]) -> datetime | None:
     """Since when the page has been as bad as it is. None if nothing is wrong."""
     bad = [row for row in rows if SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE]]
     status = worst(row.status for row in bad)
     return min((row.since for row in bad if row.status is status), default=None)
-
-
-def _number(rows: Iterable[Row], *statuses: Status) -> int:
-    return sum(row.status in statuses for row in rows)

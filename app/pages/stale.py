@@ -3,13 +3,12 @@ the same as long as their script runs.
 """
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from app.domain.events import order
 from app.domain.instant import from_ms
-from app.domain.status import Overall, Status
+from app.domain.status import Status
 from app.live.hub import Hub
-from app.pages.drawing import recent
+from app.pages.language import Language
 
 SIGN = "◷"
 
@@ -27,8 +26,8 @@ def last_word(hub: Hub) -> datetime:
     return min(hub.now(), max(words, default=from_ms(ms) if ms else hub.now()))
 
 
-def last_known(summed_up: Overall, at: datetime, now: datetime, where: ZoneInfo) -> str:
+def last_known(status: Status, sentence: str, at: str, language: Language) -> str:
     """Once even the last results are past their best before, there is no state that could be named."""
-    if summed_up.status is Status.UNKNOWN:
-        return f"Nothing heard since {recent(at, now, where)}"
-    return f"Last known state, from {recent(at, now, where)}: {summed_up.description}"
+    if status is Status.UNKNOWN:
+        return language.say("Nothing heard since {time}", time=at)
+    return language.say("Last known state, from {time}: {sentence}", time=at, sentence=sentence)

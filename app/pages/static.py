@@ -2,11 +2,12 @@
 made from what a visitor sent.
 
 The address holds a hash of all of them together, so each may be kept for ever, and relative imports between
-modules stay within one release.
+modules stay within one release. A script that a page names is joined with all that it imports: one request
+instead of seven, and half the bytes.
 """
 
-import gzip
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,31 +19,67 @@ from litestar.params import FromPath
 from markupsafe import Markup
 from msgspec import Struct
 
-from app.pages.answer import SECURITY, accepts_gzip, matches
+from app.pages.answer import SECURITY, Packed, matches, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
+# What pages name; the modules that these import are in them.
+JOINED = ("page.js", "bars.js", "stories.js")
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class File(Struct, frozen=True):
-    content: bytes
-    packed: bytes
+    packed: Packed
     media_type: str
 
 
+def joined(name: str, read: Callable[[str], str]) -> str:
+    """A module with those that it imports, each in a scope of its own, so that they may use the same names,
+    and without what only readers of the source need."""
+    parts: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        code = read(name)
+        for imported in re.findall(_IMPORT, code, re.MULTILINE):
+            if imported[1] not in parts:
+                add(imported[1])
+        parts[name] = _scoped(name, code)
+
+    add(name)
+    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
+    parts["exports"] = f"export const {{ {exported} }} = {_scope(name)};\n" if exported else ""
+    return "".join(parts.values())
+
+
+# The one form in which our modules import and export.
+_IMPORT = r"^import (\{[^}]*\}) from '\./([\w.]+)';$"
+_EXPORT = r"^export (?=(?:const|class|function) (\w+))"
+
+
+def _scoped(name: str, code: str) -> str:
+    exported = ", ".join(re.findall(_EXPORT, code, re.MULTILINE))
+    code = re.sub(_IMPORT, lambda found: f"const {found[1]} = {_scope(found[2])};", code, flags=re.MULTILINE)
+    code = re.sub(_EXPORT, "", code, flags=re.MULTILINE)
+    code = re.sub(r"^ *//.*\n|^ +|^\n|(?<=[;{,]) //.*", "", code, flags=re.MULTILINE)
+    return f"const {_scope(name)} = (() => {{\n{code}return {{ {exported} }};\n}})();\n"
+
+
+def _scope(name: str) -> str:
+    return f"_{name.removesuffix('.js')}"
+
+
 def _read(folder: Path) -> dict[str, File]:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _MEDIA_TYPES:
-            content = path.read_bytes()
-            files[path.name] = File(content, gzip.compress(content, mtime=0), _MEDIA_TYPES[path.suffix])
-    return files
+    texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
+    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in JOINED}
+    return {
+        name: File(pack(content, quality=11), _MEDIA_TYPES[Path(name).suffix])
+        for name, content in sorted((texts | whole).items())
+    }
 
 
 FILES = _read(_FOLDER)
-RELEASE = sha256(b"\0".join(name.encode() + b"\0" + its.content for name, its in FILES.items())).hexdigest()[
-    :12
-]
+RELEASE = sha256(
+    b"\0".join(name.encode() + b"\0" + its.packed.plain for name, its in FILES.items())
+).hexdigest()[:12]
 
 
 def url(name: str) -> str:
@@ -53,10 +90,10 @@ def url(name: str) -> str:
 
 def style(*names: str, beat: float) -> Markup:
     """Stylesheets as one text to be put into a page, without what only readers of the source need."""
-    text = f":root{{--beat:{beat:g}s}}" + "".join(FILES[name].content.decode() for name in names)
+    text = f":root{{--beat:{beat:g}s}}" + "".join(FILES[name].packed.plain.decode() for name in names)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
-    return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").strip())
+    return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").replace(": ", ":").strip())
 
 
 @route(
@@ -76,10 +113,7 @@ async def file(
     }
     if matches(request, headers["ETag"]):
         return Response(b"", status_code=304, headers=headers)
-    packed = accepts_gzip(request)
-    if packed:
-        headers["Content-Encoding"] = "gzip"
-    return Response(its.packed if packed else its.content, media_type=its.media_type, headers=headers)
+    return its.packed.answer(request, its.media_type, headers)
 
 
 def routes() -> list[HTTPRouteHandler]:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, route
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 
 from app.config import Config
 from app.domain.status import SEVERITY, Status, worst
@@ -19,6 +20,7 @@ from app.pages.answer import Press
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.rows import SIGN, WORD, Row, Seen, Sight
 from app.pages.static import style
+from app.security.callers import Callers, NotRecognised
 
 LARGE = 40  # tiles at the most for the kind that has room for milliseconds and a line: as in layout.js
 THEMES = {"dark": "dark", "light": "light", "auto": ""}
@@ -32,13 +34,27 @@ COUNTED = (
 )
 
 
-def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
+def routes(hub: Hub, config: Config, callers: Callers) -> list[HTTPRouteHandler]:
     look = style("tokens.css", "wall.css", beat=config.beat)
     presses = {theme: Press(look) for theme in THEMES.values()}
     sight = Sight(speed=True)
 
     @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[bytes]:
+        return await drawn(request, theme)
+
+    @route("/wall/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def wall_by_token(
+        request: Request[Any, Any, Any], token: FromPath[str], theme: FromQuery[str] = "dark"
+    ) -> Response[bytes]:
+        """For a screen on which nobody signs in. Its stream names the token too, and ends with it."""
+        try:
+            await callers.recognise_wall(token, callers.visitor(request.scope))
+        except NotRecognised as no:
+            raise NotFoundException(str(no)) from None
+        return await drawn(request, theme)
+
+    async def drawn(request: Request[Any, Any, Any], theme: str) -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
         seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
@@ -56,7 +72,7 @@ def routes(hub: Hub, config: Config) -> list[HTTPRouteHandler]:
             ),
         )
 
-    return [wall]
+    return [wall, wall_by_token]
 
 
 def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, Any]:
@@ -77,6 +93,7 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, A
         "counted": COUNTED,
         "counts": Counter(row.status for row in seen.rows),
         "groups": seen.groups,
+        "stories": seen.stories,
         "large": len(seen.rows) <= LARGE,
     }
 

@@ -1,10 +1,11 @@
 // Pointing at a day of a bar, with the pointer or the arrow keys, says what happened on it.
+import { locale, say } from './language.js';
 import { span } from './time.js';
 import { word } from './board.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-const date = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' });
+const date = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' });
 
 // `card` holds the bars and says in data-day which date is their first.
 export function watchBars(card, announce) {
@@ -30,7 +31,6 @@ class Bar {
     this.#start = start;
     this.#days = bar.viewBox.baseVal.width;
     this.#pointed = this.#days - 1;
-    bar.setAttribute('tabindex', '0');
     bar.addEventListener('pointermove', (event) => {
       const { left, width } = bar.getBoundingClientRect();
       this.#point(Math.floor(((event.clientX - left) / width) * this.#days));
@@ -57,16 +57,16 @@ class Bar {
   }
 
   #told(day) {
-    if (day < Number(this.#bar.dataset.first)) return ['Not watched yet'];
+    if (day < Number(this.#bar.dataset.first)) return [say('Not watched yet')];
     const entries = this.#bar.dataset.days.split(';').map((entry) => entry.split(':'));
     const lines = entries
       .filter(([index]) => index !== '' && Number(index) === day)
       .map(([, status, minutes]) => {
         const line = document.createElement('div');
-        line.textContent = `${word(status)}: ${span(minutes * 60)}`;
+        line.textContent = say('{component}: {status}', { component: word(status), status: span(minutes * 60) });
         return line;
       });
-    return lines.length ? lines : ['No problem recorded'];
+    return lines.length ? lines : [say('No problem recorded')];
   }
 
   #mark(day) {

@@ -2,6 +2,7 @@
 // each component wins, so nothing here grows with time.
 
 import { keepInThisTab } from './keep.js';
+import { say } from './language.js';
 
 // From best to worst, as app/domain/status.py ranks them; words and signs as in app/pages/rows.py.
 export const STATUSES = {
@@ -12,10 +13,11 @@ export const STATUSES = {
   partial_outage: { rank: 4, word: 'Partial outage', sign: '◆' },
   major_outage: { rank: 5, word: 'Major outage', sign: '✕' },
 };
+const root = document.documentElement;
 export const STALE_SIGN = '◷';
 
 export const rank = (status) => STATUSES[status].rank;
-export const word = (status) => STATUSES[status].word;
+export const word = (status) => say(STATUSES[status].word);
 // Worth a look: whatever is worse than planned work.
 export const isProblem = (component) => rank(component.status) > rank('under_maintenance');
 // A page without components has seen nothing, so it is unknown and not operational.
@@ -34,7 +36,7 @@ export class Board {
   #waiting = 0;
 
   // `elements` have data-slug, data-status, a .name and a <time> since when. `draw` is given what one paint is to
-  // show: `changed` statuses and `measured` milliseconds.
+  // show: `changed` statuses, `measured` milliseconds, and whether anything else is `noted` beside a status.
   constructor(elements, sentence, draw) {
     for (const element of elements) {
       const { slug, status } = element.dataset;
@@ -55,8 +57,9 @@ export class Board {
 
   hear(frame) {
     if (frame.type === 'snapshot') {
-      if (describe(frame.components) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
-      else reloadOnce(frame.components);
+      const drawn = root.dataset.component ? frame.components.filter(({ slug }) => this.components.has(slug)) : frame.components;
+      if (describe(drawn) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
+      else reloadOnce(drawn);
       for (const { slug, note } of frame.components) this.#note(slug, note ?? '');
     }
     for (const [slug, note] of Object.entries(frame.notes ?? {})) this.#note(slug, note);
@@ -92,14 +95,22 @@ export class Board {
     for (const [slug, note] of this.#notes) {
       const { element } = this.components.get(slug);
       const before = element.querySelector('.word') ?? element.querySelector('.name');
-      if (note) before.dataset.note = note;
+      if (note) before.dataset.note = beside(note);
       else delete before.dataset.note;
     }
+    const noted = this.#notes.size > 0;
     this.#notes.clear();
     this.#changes.clear();
     this.#latency.clear();
-    this.#draw({ changed, measured });
+    this.#draw({ changed, measured, noted });
   }
+}
+
+// In this language, as `beside` of app/pages/sentences.py.
+function beside(note) {
+  const [, name, flapping] = note.match(/^(?:affected by (.+?))?(?:, )?(flapping)?$/s) ?? [];
+  const said = [name && say('affected by {name}', { name }), flapping && say('flapping')];
+  return said.filter(Boolean).join(', ') || note;
 }
 
 // Paints a status on one element: its colour by CSS, its shape by reference.
@@ -117,7 +128,7 @@ export function write(node, text) {
 export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 export function setTitle(sign, sentence, status) {
-  const page = document.documentElement.dataset.page;
+  const { page } = root.dataset;
   const title = `${sign} ${sentence} · ${page}`;
   if (document.title !== title) document.title = title;
   const icon = document.getElementById('icon');

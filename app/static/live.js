@@ -1,9 +1,9 @@
 // The connection, and the one question that matters: is what is on the screen still true?
 //
-// Frames come over a WebSocket, or over SSE where something on the way lets no WebSocket through. `state` is
-// live, retry (the connection is gone, but not for long) or stale; it stands in `data-live` on <html>, and the
-// stylesheets take all colours away by it. After stale nothing makes the page live but a beat that says the
-// feed is ok: an open connection to a server that hears nothing is no proof.
+// Frames come over a WebSocket; over SSE only when a WebSocket has just brought none, as where something on the
+// way lets none through. `state` is live, retry (the connection is gone, but not for long) or stale; it stands in
+// `data-live` on <html>, and the stylesheets take all colours away by it. After stale nothing makes the page live
+// but a beat that says the feed is ok: an open connection to a server that hears nothing is no proof.
 
 const STALE_AFTER = 2.5; // beats without a frame, or of the server while there is no link
 const ANSWER_WITHIN = 10e3; // milliseconds in which a new link must bring its first frame
@@ -23,6 +23,9 @@ const root = document.documentElement;
 // Only on walls, and on pages that are looked at from near the server.
 const operators = document.querySelector('.operators');
 
+// Of a wall that is opened without a login: the end of its address.
+const token = () => location.pathname.match(/^\/wall\/(wall_\w+)$/)?.[1];
+
 export class Live {
   state = root.dataset.live;
   reason = REASONS[root.dataset.feed] ?? REASONS.lost;
@@ -41,7 +44,7 @@ export class Live {
   #lastOk = performance.now(); // when the last frame came while the feed was ok
   #lastFrame = performance.now();
   #runOut = root.getAnimations().find(({ animationName }) => animationName === 'run-out'); // see tokens.css
-  #open = socket;
+  #open = socket; // how the next link is opened, or the present one, if nothing has come over it yet
   #link = null;
   #opened = 0;
   #failures = 0;
@@ -84,7 +87,7 @@ export class Live {
     this.#link?.close();
     this.connected = false;
     this.#opened = performance.now();
-    const wall = root.dataset.screen === 'wall' ? '&wall=1' : '';
+    const wall = root.dataset.screen === 'wall' ? `&wall=${token() ?? 1}` : '';
     const link = this.#open(
       `?since=${this.#last}${wall}`,
       (frame) => link === this.#link && this.#take(frame),
@@ -96,6 +99,7 @@ export class Live {
   #take(frame) {
     this.connected = true;
     this.#failures = 0;
+    this.#open = socket;
     this.#lost = null;
     this.#lastFrame = performance.now();
     if (frame.now) this.#skew = Date.parse(frame.now) - Date.now();
@@ -140,17 +144,20 @@ export class Live {
 
   // Come back after `after` seconds, or when our patience ends.
   #again(after) {
+    const failed = !this.connected && after === undefined;
+    // At once, so that both are one try. If they took turns, half of all screens would come back from an outage
+    // over SSE, and stay there.
+    const otherWay = failed && this.#open === socket;
     if (this.connected) this.#hurry();
-    else if (after === undefined) {
-      this.#failures += 1;
-      this.#open = this.#open === socket ? stream : socket;
-    }
+    else if (failed && !otherWay) this.#failures += 1;
+    this.#open = otherWay ? stream : socket;
     this.#link?.close();
     this.#link = null;
     this.connected = false;
     this.#lost ??= performance.now();
     this.#feed = null;
-    this.#retry = setTimeout(() => this.#connect(), (after ?? this.#patience()) * 1000);
+    const wait = otherWay ? 0 : (after ?? this.#patience());
+    this.#retry = setTimeout(() => this.#connect(), wait * 1000);
     this.#decide();
   }
 

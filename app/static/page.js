@@ -1,24 +1,49 @@
-// The page at `/`. The server has drawn it; this keeps it true.
+// The pages for visitors. The server has drawn them; this keeps true what says how things stand now.
 import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
+import { count, say } from './language.js';
 import { keep } from './keep.js';
-import { watchBars } from './bars.js';
 
 const root = document.documentElement;
 const hero = document.querySelector('.hero');
-const heading = hero.querySelector('h1');
-const tally = hero.querySelector('.tally');
-const started = hero.querySelector('.started');
-const freshness = hero.querySelector('.freshness span');
+const place = document.querySelector('.stories');
 const groups = [...document.querySelectorAll('.group')];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const FLASHES = 24; // at once; more would be a fire alarm
+const POINTING = ['pointerover', 'focusin'];
 const SILENCE = 10e3; // between two announcements to a screen reader
+// As HEADLINE of app/pages/sentences.py.
+const HEADLINE = {
+  under_maintenance: 'Maintenance: {components}',
+  unknown: 'State unknown: {components}',
+  degraded_performance: 'Degraded performance: {components}',
+  partial_outage: 'Partial outage: {components}',
+  major_outage: 'Major outage: {components}',
+};
 
-const board = new Board(document.querySelectorAll('.component'), hero.dataset.sentence, draw);
-const live = new Live((frame) => board.hear(frame), drawHero);
 const clock = new Clock(root.dataset.zone);
+const board = new Board(document.querySelectorAll('.component'), '', draw);
+const live = new Live(hear, drawHero);
+
+function hear(frame) {
+  board.hear(frame);
+  if (tellsStories(frame)) tell(frame);
+}
+
+// The server has drawn the incidents that there were. What they become is loaded when the first frame tells of it.
+let stories = null;
+async function tell(frame) {
+  stories ??= import('./stories.js').then(
+    ({ Stories }) => new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at)),
+  );
+  (await stories).hear(frame);
+}
+
+function tellsStories({ type, incidents, maintenances }) {
+  const gone = type === 'snapshot' && document.querySelector('.story');
+  return place && (incidents?.length || maintenances?.length || gone);
+}
 
 function draw({ changed }) {
   for (const { component, was } of changed) drawRow(component, was);
@@ -48,66 +73,94 @@ function drawGroup(group) {
   const problem = rank(status) > rank('under_maintenance');
   const summary = group.querySelector('summary');
   paint(summary, status);
-  write(summary.querySelector('.word'), problem && members.length > 1 ? count(members) : word(status));
+  write(summary.querySelector('.word'), problem && members.length > 1 ? sumUp(members) : word(status));
 }
 
 function drawHero() {
   const status = worst(board.all);
   const stale = live.state === 'stale';
-  const sentence = stale ? `Not live: ${live.reason}` : board.sentence;
+  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : headline(status);
+  const heading = hero.querySelector('h1');
   paint(hero, status, stale ? 'stale' : status);
   if (heading.textContent !== sentence) {
     write(heading, sentence);
     announce(sentence);
   }
-  write(tally, stale ? lastKnown(status) : countAll());
+  write(hero.querySelector('.tally'), stale ? lastKnown(status) : tally(status));
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
   drawStarted(status);
 }
 
-// As `last_known` of app/pages/public.py.
+// The sentences are those of app/pages/sentences.py.
+
+function headline(status) {
+  const all = board.all;
+  if (root.dataset.component) return say('{component}: {status}', { component: all[0].name, status: word(status) });
+  if (!all.length) return say('Nothing is watched yet');
+  if (status === 'operational') return say('All systems operational');
+  const names = all.filter((component) => component.status === status).map(({ name }) => name);
+  return say(HEADLINE[status], { components: spell(names, all.length) });
+}
+
+function spell(names, of) {
+  const [one, other] = names;
+  if (names.length === 1) return one;
+  if (names.length === 2) return say('{one} and {other}', { one, other });
+  if (names.length === of) return count(of, 'all {number} component', 'all {number} components');
+  return count(names.length, '{number} component', '{number} components');
+}
+
 function lastKnown(status) {
-  const at = clock.recent(live.known, live.now());
-  return status === 'unknown' ? `Nothing heard since ${at}` : `Last known state, from ${at}: ${board.sentence}`;
+  const time = clock.recent(live.known, live.now());
+  if (status === 'unknown') return say('Nothing heard since {time}', { time });
+  return say('Last known state, from {time}: {sentence}', { time, sentence: headline(status) });
+}
+
+const isAffected = ({ status }) => rank(status) >= rank('degraded_performance');
+const number = (components, wanted) => components.filter(wanted).length;
+
+function sumUp(members) {
+  const all = members.length;
+  const some = number(members, isAffected);
+  if (some) return say('{some} of {all} affected', { some, all });
+  return say('{some} of {all} unknown', { some: number(members, ({ status }) => status === 'unknown'), all });
+}
+
+function tally(status) {
+  const all = board.all;
+  if (root.dataset.component) return all[0].group ?? '';
+  if (!all.length) return say('No component has been added');
+  const texts = {
+    operational: ['The one component works', 'All {number} components work'],
+    under_maintenance: ['{some} of {number} component in maintenance', '{some} of {number} components in maintenance'],
+    unknown: ['{some} of {number} component unknown', '{some} of {number} components unknown'],
+  }[status] ?? ['{some} of {number} component affected', '{some} of {number} components affected'];
+  const some = number(all, rank(status) > rank('unknown') ? isAffected : (component) => component.status === status);
+  return count(all.length, ...texts, { some });
 }
 
 let met = false;
 function drawFreshness() {
   met ||= live.state === 'live';
-  if (live.state === 'live') write(freshness, 'Live – no need to reload');
+  const freshness = hero.querySelector('.freshness span');
+  if (live.state === 'live') write(freshness, say('Live – no need to reload'));
   // Until the first frame the server's own words stand: as of when it drew this.
-  else if (met || live.state === 'stale') write(freshness, `${capital(live.remedy)}${live.refused ? '' : '…'}`);
+  else if (met || live.state === 'stale') write(freshness, `${capital(say(live.remedy))}${live.refused ? '' : '…'}`);
 }
 
 function drawStarted(status) {
   const bad = board.all.filter((component) => isProblem(component) && component.status === status);
+  const started = hero.querySelector('.started');
   started.hidden = bad.length === 0;
   if (bad.length) drawTime(started.querySelector('time'), Math.min(...bad.map(({ since }) => since)));
 }
 
-// As `count` and `tally` of app/pages/rows.py.
-function count(components, noun = '') {
-  const number = (wanted) => components.filter(wanted).length;
-  const affected = number(({ status }) => rank(status) >= rank('degraded_performance'));
-  const unknown = number(({ status }) => status === 'unknown');
-  const of = `of ${components.length}${noun}`;
-  if (affected) return `${affected} ${of} affected`;
-  if (unknown) return `${unknown} ${of} unknown`;
-  return `${number(({ status }) => status === 'under_maintenance')} ${of} in maintenance`;
-}
-
-function countAll() {
-  const all = board.all;
-  if (!all.length) return 'No component has been added';
-  if (worst(all) !== 'operational') return count(all, all.length === 1 ? ' component' : ' components');
-  return all.length > 1 ? `All ${all.length} components work` : 'The one component works';
-}
-
 function drawTimes() {
   for (const { element, since } of board.all) drawTime(element.querySelector('time'), since);
-  const time = started.querySelector('time');
-  if (!started.hidden) drawTime(time, Date.parse(time.dateTime));
+  const began = hero?.querySelector('.started:not([hidden]) time');
+  if (began) drawTime(began, Date.parse(began.dateTime));
+  for (const time of document.querySelectorAll('[data-reads="at"][datetime]')) write(time, clock.moment(Date.parse(time.dateTime)));
 }
 
 // Both may change: the instant that is meant, and how long ago that is.
@@ -115,18 +168,18 @@ function drawTime(time, at) {
   const seconds = (live.now() - at) / 1000;
   time.dateTime = new Date(at).toISOString();
   time.title = clock.moment(at);
-  write(time, time.dataset.reads === 'ago' || seconds < 60 ? ago(seconds) : `for ${span(seconds)}`);
+  write(time, time.dataset.reads === 'ago' || seconds < 60 ? ago(seconds) : say('for {time}', { time: span(seconds) }));
 }
 
 let announced = -Infinity;
 let announcing = 0;
 function announce(text) {
   clearTimeout(announcing);
-  const say = () => {
+  const speak = () => {
     announced = performance.now();
     write(document.getElementById('said'), text);
   };
-  announcing = setTimeout(say, Math.max(100, announced + SILENCE - performance.now()));
+  announcing = setTimeout(speak, Math.max(100, announced + SILENCE - performance.now()));
 }
 
 function choose(id, chosen) {
@@ -148,7 +201,16 @@ choose('zone', (zone) => {
   clock.set(zone === 'here' ? here : zone || root.dataset.zone);
   drawTimes();
 });
-for (const card of document.querySelectorAll('[data-day]')) watchBars(card, announce);
+// What days have to say is loaded when somebody first points at one.
+for (const card of document.querySelectorAll('[data-day]')) {
+  const point = async ({ target }) => {
+    if (!target.closest?.('.component .bar')) return;
+    for (const event of POINTING) card.removeEventListener(event, point);
+    (await import('./bars.js')).watchBars(card, announce);
+  };
+  for (const event of POINTING) card.addEventListener(event, point);
+}
+document.getElementById('language').addEventListener('change', ({ target }) => target.form.submit());
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));
 setInterval(drawTimes, 10e3);
-live.start();
+if (hero) live.start();

@@ -1,15 +1,17 @@
 // Times in words. One formatter per kind, made once: making them is what costs.
+import { locale, say } from './language.js';
 
-const LANGUAGE = 'en-GB';
-const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: 'auto' });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
 
 // "38 min", "3 h 12", "4 d"
 export function span(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole / 60) % 60).padStart(2, '0')}`;
-  return `${Math.floor(whole / 86400)} d`;
+  if (whole < 60) return say('{number} s', { number: whole });
+  const minutes = Math.floor(whole / 60);
+  if (whole < 3600) return say('{number} min', { number: minutes });
+  const hours = Math.floor(whole / 3600);
+  if (whole < 86400) return say('{hours} h {minutes}', { hours, minutes: String(minutes % 60).padStart(2, '0') });
+  return say('{number} d', { number: Math.floor(whole / 86400) });
 }
 
 // "38 minutes ago"
@@ -17,7 +19,7 @@ export function ago(seconds) {
   for (const [unit, length] of [['day', 86400], ['hour', 3600], ['minute', 60]]) {
     if (seconds >= length) return relative.format(-Math.floor(seconds / length), unit);
   }
-  return 'just now';
+  return say('just now');
 }
 
 export class Clock {
@@ -62,8 +64,8 @@ export class Clock {
 // A browser may not know a zone that the server knows.
 function formatter(timeZone, options) {
   try {
-    return new Intl.DateTimeFormat(LANGUAGE, { timeZone, ...options });
+    return new Intl.DateTimeFormat(locale, { timeZone, ...options });
   } catch {
-    return new Intl.DateTimeFormat(LANGUAGE, { timeZone: 'UTC', ...options });
+    return new Intl.DateTimeFormat(locale, { timeZone: 'UTC', ...options });
   }
 }

@@ -3,6 +3,7 @@
 import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
 import { Clock, span } from './time.js';
 import { Live } from './live.js';
+import { Stories } from './stories.js';
 import { solve, widthOf } from './layout.js';
 
 const NEW = 600; // seconds for which a problem is called new
@@ -22,8 +23,9 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const upright = matchMedia('(max-aspect-ratio: 1/1)');
 
 const board = new Board(document.querySelectorAll('.component'), '', draw);
-const live = new Live((frame) => board.hear(frame), drawHead);
+const live = new Live(hear, drawHead);
 const clock = new Clock(root.dataset.zone);
+const stories = new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at));
 const groups = [...document.querySelectorAll('.group')].map((element) => ({
   heading: element.querySelector('h2 span').textContent,
   count: element.querySelector('h2 b'),
@@ -34,8 +36,15 @@ const age = (component) => live.now() / 1000 - component.since / 1000;
 
 let problems = [];
 
-function draw({ changed, measured }) {
+function hear(frame) {
+  board.hear(frame);
+  stories.hear(frame);
+}
+
+function draw({ changed, measured, noted }) {
   for (const { component, ms } of measured) drawLatency(component, ms);
+  // Who is on it is said on the card of a problem.
+  if (noted && !changed.length) drawRail();
   if (!changed.length) return;
   for (const { component } of changed) paint(component.element, component.status);
   for (const change of changed.slice(-6)) tick(change);
@@ -159,7 +168,8 @@ function drawProblem(component, index) {
   card.element.classList.toggle('new', recent && rank(component.status) >= rank('partial_outage'));
   paint(card.element, component.status);
   write(card.name, component.name);
-  write(card.what, [word(component.status), component.group].filter(Boolean).join(' · '));
+  const { note } = component.element.querySelector('.name').dataset;
+  write(card.what, [word(component.status), note ?? component.group].filter(Boolean).join(' · '));
   write(card.when, recent ? 'NEW' : `since ${clock.time(component.since).slice(0, 5)}`);
 }
 

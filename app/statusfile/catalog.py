@@ -13,16 +13,20 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct
 from msgspec.structs import replace
 
 from app.domain.dependencies import Dependencies
 from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
-from app.statusfile import targets, values
+from app.domain.words import Flag
+from app.statusfile import values
 from app.statusfile.forms import reading
 from app.statusfile.kinds import KINDS, own_words
 from app.statusfile.mapping import HEADER, JSON_PATH, Mapping
+from app.statusfile.pages import Pages
 from app.statusfile.problem import Hopeless, Problems, listed, quote
+from app.statusfile.rules import Rules
 from app.statusfile.tree import compose, line_of
 
 MOST_MONITORS: Final = 20_000
@@ -31,16 +35,30 @@ _SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api-?ke
 _OTHER_SLUG = "give one of them another `slug`"
 
 
+class Said(Struct, frozen=True):
+    """What a file says, and on which line of it each thing is named: by what it is (page, group, component
+    or monitor) and by its slug, name or key."""
+
+    catalog: Catalog
+    lines: dict[tuple[str, str], int]
+
+
 def parse(text: str, name: str = "statuswire.yaml") -> Catalog:
+    """Raises StatusFileError."""
+    return read(text, name).catalog
+
+
+def read(text: str, name: str = "statuswire.yaml") -> Said:
     """Raises StatusFileError."""
     problems = Problems()
     try:
         with _no_collection():
-            catalog = _Contents(problems).catalog(compose(text.removeprefix("\ufeff")))
+            contents = _Contents(problems)
+            catalog = contents.catalog(compose(text.removeprefix("\ufeff")))
     except Hopeless as hopeless:
         problems.add(hopeless.line, str(hopeless))
     problems.refuse(name)
-    return catalog
+    return Said(catalog, contents.lines())
 
 
 def warnings(catalog: Catalog) -> list[str]:
@@ -88,6 +106,9 @@ class _Contents:
         self._groups: dict[str, int] = {}
         self._slugs: dict[str, int] = {}
         self._keys: dict[str, int] = {}
+        self._rules = Rules(problems)
+        self._pages = Pages(problems)
+        self._named: dict[str, int] = {}
         self._monitors = 0
         self._members: list[tuple[int, str]] = []
         # What each monitor lies behind, with the line that says so: its own first, then its component's.
@@ -96,22 +117,44 @@ class _Contents:
     def catalog(self, root: yaml.Node) -> Catalog:
         said = Mapping(self._problems, root, "the file")
         page = Page()
+        pages: list[Page] = []
         groups: list[str] = []
         components: list[Component] = []
         # The sections may come in any order, and the page keeps it.
         for section in said:
             if section == "page":
-                page = self._page(said.mapping("page"))
+                page = self._pages.read(said.mapping("page"))
+            elif section == "pages":
+                pages += self._pages.read_others(said)
             elif section == "components":
                 components += self._components(said, None)
+            elif section == "incidents":
+                self._rules.read(said.entries("incidents"))
             else:
                 for node in said.entries("groups"):
                     group = Mapping(self._problems, node, "a group")
                     groups.append(self._group_name(group))
                     components += self._components(group, groups[-1])
-        catalog = Catalog(page=page, groups=tuple(groups), components=tuple(components))
+        catalog = Catalog(
+            page=page,
+            pages=tuple(pages),
+            groups=tuple(groups),
+            components=tuple(components),
+            rules=tuple(self._rules.found),
+        )
         self._check_members(catalog)
+        self._rules.refuse_unknown({component.slug for component in components})
+        self._pages.check(self._groups, self._slugs)
         return self._with_parents(catalog)
+
+    def lines(self) -> dict[tuple[str, str], int]:
+        found = {
+            "page": self._pages.lines,
+            "group": self._groups,
+            "component": self._slugs,
+            "monitor": self._named,
+        }
+        return {(kind, name): line for kind, lines in found.items() for name, line in lines.items()}
 
     def _check_members(self, catalog: Catalog) -> None:
         """At the end: a group may name a monitor that comes after it."""
@@ -155,13 +198,6 @@ class _Contents:
         said = self._parents.get(monitor.key, ())
         return replace(monitor, depends_on=tuple(dict.fromkeys(name for _, name in said)))
 
-    def _page(self, said: Mapping) -> Page:
-        return Page(
-            name=said.take("name", values.name, Page().name),
-            url=said.take("url", targets.url, None),
-            time_zone=said.take("time_zone", values.time_zone, Page().time_zone),
-        )
-
     def _group_name(self, said: Mapping) -> str:
         name = said.need("name", values.name, "name: Payments")
         if name:
@@ -184,6 +220,7 @@ class _Contents:
             name=name,
             description=said.take("description", values.description, ""),
             group=group,
+            hidden=said.take("hidden", reading(Flag()), False),
             monitors=monitors,
         )
 
@@ -219,6 +256,7 @@ class _Contents:
             self._members += ((said.line(kind), member) for member in members_of(target))
         expected = said.mapping("expect") if "expect" in said else None
         key = self._key(said, component, kind, kinds)
+        self._named.setdefault(key, line_of(node))
         self._note_parents([key], said)
         return Monitor(
             key=key,

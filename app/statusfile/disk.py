@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from app.domain.monitor import Catalog
-from app.statusfile.catalog import parse
+from app.statusfile.catalog import Said, read
 from app.statusfile.problem import Problem, StatusFileError
 from app.statusfile.tree import LARGEST
 
@@ -30,10 +30,15 @@ _Mark: TypeAlias = tuple[int, ...] | str | None
 
 def load(path: str | Path) -> Catalog:
     """Raises StatusFileError, also for a file that is not there."""
+    return read_from(path).catalog
+
+
+def read_from(path: str | Path) -> Said:
+    """Raises StatusFileError, also for a file that is not there."""
     return _understand(_read(path), str(path))
 
 
-async def watch(path: str | Path, every: float = 1.0) -> AsyncIterator[Catalog | StatusFileError]:
+async def watch(path: str | Path, every: float = 1.0) -> AsyncIterator[Said | StatusFileError]:
     """The file as it stands, then again each time its content has become another, for ever. Reading and
     parsing happen in a thread: 10,000 monitors must not hold up the pushes."""
     mark: _Mark = None
@@ -58,7 +63,7 @@ class _Seen(Struct, frozen=True):
     digest: str
 
 
-async def _settle(path: str | Path, seen: _Seen) -> tuple[_Seen, Catalog | StatusFileError]:
+async def _settle(path: str | Path, seen: _Seen) -> tuple[_Seen, Said | StatusFileError]:
     """Half a file can be a good one with fewer monitors, so a new content is believed once it is the same
     on a second look; a bad one is given one chance more, because a rename leaves a moment with no file."""
     for _ in range(10):
@@ -97,7 +102,7 @@ def _look(path: str | Path) -> _Seen:
     return _Seen(content, None, sha256(content).hexdigest())
 
 
-def _judge(path: str | Path, seen: _Seen) -> Catalog | StatusFileError:
+def _judge(path: str | Path, seen: _Seen) -> Said | StatusFileError:
     if seen.error is not None:
         return seen.error
     try:
@@ -127,10 +132,10 @@ def _read(path: str | Path) -> bytes:
     raise StatusFileError([Problem(0, sentence)], str(path))
 
 
-def _understand(content: bytes, name: str) -> Catalog:
+def _understand(content: bytes, name: str) -> Said:
     try:
         # What was cut off at the limit may end within a letter; it is refused for its size.
-        return parse(content.decode(errors="replace" if len(content) > LARGEST else "strict"), name)
+        return read(content.decode(errors="replace" if len(content) > LARGEST else "strict"), name)
     except UnicodeDecodeError as error:
         raise StatusFileError([_no_utf8(content, error.start)], name) from None
 

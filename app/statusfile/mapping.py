@@ -13,13 +13,14 @@ import yaml
 from msgspec import UNSET, Struct
 
 from app.domain.monitor import Expect
+from app.domain.refused import CONTROL
 from app.domain.words import Headers
 from app.statusfile import values
 from app.statusfile.forms import reading
 from app.statusfile.kinds import KINDS, NEVER_REPEATED, Word, own_words, words_of
 from app.statusfile.problem import Problems, Wrong, listed, quote
 from app.statusfile.tree import PLAIN, is_list, is_mapping, is_null, is_scalar, kind_of, line_of, written
-from app.statusfile.values import CONTROL, Reading
+from app.statusfile.values import Reading
 
 _PROBED: Final = tuple(kind for kind, words in KINDS.items() if words.probed)
 # Those that every kind has, or every kind that is probed.
@@ -38,12 +39,20 @@ def _inner(structs: Iterable[type[Struct]]) -> Iterator[tuple[str, tuple[str, ..
                 yield from _inner([word.inner])
 
 
+_PAGE: Final = (
+    *("name", "url", "time_zone", "hosts", "groups", "components"),
+    *("access", "password_hash", "language", "logo", "accent", "links", "footer"),
+)
+
 # Every key the file may have, by what it is a key of.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "the file": ("page", "groups", "components"),
-    "`page`": ("name", "url", "time_zone"),
+    "the file": ("page", "pages", "groups", "components", "incidents"),
+    "`page`": _PAGE,
+    "a page": ("slug", *_PAGE),
+    "a link": ("name", "url"),
     "a group": ("name", "components"),
-    "a component": ("name", "slug", "description", "depends_on", "monitors"),
+    "a component": ("name", "slug", "description", "hidden", "depends_on", "monitors"),
+    "a rule": ("name", "after", "settle", "components", "title", "words", "closing"),
     "a monitor": (*KINDS, *COMMON, *_own(expected=False)),
     "`expect`": tuple(dict.fromkeys((*Expect.__struct_fields__, *_own(expected=True)))),
     **dict(_inner(KINDS.values())),
@@ -67,8 +76,11 @@ FITS: Final[dict[str, tuple[str, ...]]] = {
 _EXAMPLES: Final = {
     "the file": "`components:` and a list of what to watch",
     "`page`": "`name: Acme Status`",
+    "a page": "`slug: internal`",
+    "a link": "`{name: Imprint, url: https://acme.example/imprint}`",
     "a group": "`name: Payments` and its `components`",
     "a component": "`name: Website`",
+    "a rule": "`name: Outage` and `after: 5m`",
     "a monitor": "`http: https://example.com`",
     "`expect`": "`{slower_than: 800ms}`",
 }
@@ -96,6 +108,8 @@ _ELSEWHERE: Final = {
     "headers": "header",
     "tz": "time_zone",
 }
+
+_NOT_REPEATED: Final = NEVER_REPEATED | {"url", "logo", "password_hash"}
 
 T = TypeVar("T")
 
@@ -282,7 +296,7 @@ def _only(fits: tuple[str, ...]) -> str:
 
 def _subject(key: str, node: yaml.Node) -> str:
     # A URL is never repeated in an error: it may hold a key or a password.
-    if key in NEVER_REPEATED or key == "url" or not isinstance(node, yaml.ScalarNode) or is_null(node):
+    if key in _NOT_REPEATED or not isinstance(node, yaml.ScalarNode) or is_null(node):
         return f"`{key}`"
     return quote(f"{key}: {written(node)}")
 
@@ -299,7 +313,7 @@ def _unknown(key: str, what: str) -> str:
             if word in known:
                 return f"{sentence}; did you mean `{word}`?"
         for place, keys in KEYS.items():
-            if key in keys and (place != "`page`" or what == "the file"):
+            if key in keys and (place not in ("`page`", "a page", "a link") or what == "the file"):
                 return f"{sentence}; it belongs in {place}"
         if word := _close(key, known, 0.6):
             return f"{sentence}; did you mean `{word}`?"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from app.statusfile.problem import Wrong
-from app.statusfile.values import VARIABLE, text_of
+from app.statusfile.values import VARIABLE, one_or_more, text_of
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
@@ -18,6 +18,18 @@ _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
 def url(node: yaml.Node) -> str | None:
     return _checked_url(text_of(node, 2000), ("http", "https"))
+
+
+def logo(node: yaml.Node) -> str | None:
+    return _checked_url(text_of(node, 2000), ("https",))
+
+
+def host_names(node: yaml.Node) -> tuple[str, ...]:
+    example = "a name such as status.acme.example, without scheme and port"
+    found = one_or_more(node, lambda item: checked_host(text_of(item, 253), example).lower().rstrip("."))
+    if len(set(found)) < len(found):
+        raise Wrong("names a host twice: keep one of the two")
+    return tuple(found)
 
 
 def url_with_variables(node: yaml.Node, schemes: tuple[str, ...]) -> str:

@@ -229,3 +229,22 @@ def _tag(node: yaml.Node) -> str:
 
 def _with_braces(text: str) -> str:
     return text.replace(_OPEN, "{").replace(_CLOSE, "}")
+
+
+def plain(node: yaml.Node) -> Any:
+    """Mappings, lists and texts, for files that are not ours. What `<<` names is merged in; a tag is passed
+    over. What has been composed is no larger than its bounds, aliases included."""
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(item) for item in node.value]
+    if not isinstance(node, yaml.MappingNode):
+        return None if is_null(node) else written(node)  # type: ignore[arg-type]
+    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key, value in node.value:
+        its = plain(value)
+        if isinstance(key, yaml.ScalarNode) and key.value == "<<":
+            for source in its if isinstance(its, list) else [its]:
+                merged = {**(source if isinstance(source, dict) else {}), **merged}
+        elif isinstance(key, yaml.ScalarNode):
+            found[written(key)] = its
+    return {**merged, **found}

@@ -17,13 +17,11 @@ import msgspec
 import re2  # type: ignore[import-untyped]
 import yaml
 
+from app.domain.refused import CONTROL, CONTROL_BUT_LINES
 from app.statusfile.problem import Wrong, cut, quote
 from app.statusfile.tree import PLAIN, UNTAGGED, refuse_tag, scalar, written
 
 VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
-# Cc, line and paragraph separators, surrogates, and the signs that turn the direction of what follows.
-CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROL_BUT_LINES = re.compile(CONTROL.pattern.replace("\x00-\x1f", "\x00-\x08\x0b\x0c\x0e-\x1f"))
 
 T = TypeVar("T")
 Reading: TypeAlias = Callable[[yaml.Node], T]
@@ -31,7 +29,7 @@ Reading: TypeAlias = Callable[[yaml.Node], T]
 
 def text_of(node: yaml.Node, longest: int, lines: bool = False, variables: bool = False) -> str:
     text = scalar(node)
-    if odd := (_CONTROL_BUT_LINES if lines else CONTROL).search(text):
+    if odd := (CONTROL_BUT_LINES if lines else CONTROL).search(text):
         raise Wrong(f"holds the control character U+{ord(odd[0]):04X}: take it out")
     if len(text) > longest:
         raise Wrong(f"is too long ({len(text):,} characters): at most {longest:,}")
@@ -79,7 +77,7 @@ _SPELLED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "
 
 
 def regions(node: yaml.Node) -> tuple[str, ...]:
-    found = _one_or_more(node, _region)
+    found = one_or_more(node, _region)
     if len(set(found)) < len(found):
         raise Wrong("names a region twice, and each has one vote: keep one of the two")
     return tuple(found)
@@ -92,8 +90,53 @@ def _region(node: yaml.Node) -> str:
     return text
 
 
+def group_names(node: yaml.Node) -> tuple[str, ...] | None:
+    return _once_each(node, name)
+
+
+def slugs(node: yaml.Node) -> tuple[str, ...] | None:
+    return _once_each(node, slug)
+
+
+def _once_each(node: yaml.Node, read: Reading[str]) -> tuple[str, ...]:
+    """None of them too: an empty list is a page with nothing on it, and no slip."""
+    if isinstance(node, yaml.SequenceNode) and not node.value:
+        return ()
+    if len(found := one_or_more(node, read, at_most=1000)) > len(set(found)):
+        raise Wrong("names the same thing twice: keep one of the two")
+    return tuple(found)
+
+
+def language(node: yaml.Node) -> str:
+    text = scalar(node)
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}", text):
+        raise Wrong("is no language: write its tag, such as en, de or pt-BR")
+    return text
+
+
+def accent(node: yaml.Node) -> str | None:
+    text = scalar(node)
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise Wrong("is no colour: write six digits in quotes, such as '#0b6bcb'")
+    return text.lower()
+
+
+# Bounded, because a hash says itself how much memory and time it takes to be checked.
+_ARGON2ID = re.compile(
+    r"\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[1-8]"
+    r"\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}"
+)
+
+
+def password_hash(node: yaml.Node) -> str:
+    text = scalar(node)
+    if not _ARGON2ID.fullmatch(text):
+        raise Wrong("is no argon2id hash: `statuswire config password` asks for a password and prints one")
+    return text
+
+
 def members(node: yaml.Node) -> list[str]:
-    found = _one_or_more(node, _key)
+    found = one_or_more(node, _key)
     if len(found) < 2:
         raise Wrong(
             "names one monitor alone, and a group is of several: list them, as in [web/http, web/tcp]"
@@ -104,7 +147,7 @@ def members(node: yaml.Node) -> list[str]:
 
 
 def parents(node: yaml.Node) -> list[str]:
-    found = _one_or_more(node, _key)
+    found = one_or_more(node, _key)
     if len(set(found)) < len(found):
         raise Wrong("names the same thing twice: keep one of the two")
     return found
@@ -117,15 +160,15 @@ def _key(node: yaml.Node) -> str:
     return text
 
 
-def _one_or_more(node: yaml.Node, read: Reading[T]) -> list[T]:
+def one_or_more(node: yaml.Node, read: Reading[T], at_most: int = 100) -> list[T]:
     """One value, or a list of them."""
     if not isinstance(node, yaml.SequenceNode):
         return [read(node)]
     refuse_tag(node)
     if not node.value:
         raise Wrong("is an empty list: put something in it, or leave the key out")
-    if len(node.value) > 100:
-        raise Wrong(f"has {len(node.value):,} entries: at most 100")
+    if len(node.value) > at_most:
+        raise Wrong(f"has {len(node.value):,} entries: at most {at_most:,}")
     return [_part(item, read) for item in node.value]
 
 
@@ -139,7 +182,7 @@ def _part(node: yaml.Node, read: Reading[T]) -> T:
 
 
 def duration_from(shortest: str, longest: str) -> Reading[float]:
-    least, most = _seconds(shortest) or 0.0, _seconds(longest) or 0.0
+    least, most = seconds_in(shortest) or 0.0, seconds_in(longest) or 0.0
 
     def read(node: yaml.Node) -> float:
         seconds = _duration(node)
@@ -157,14 +200,14 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def _duration(node: yaml.Node) -> float:
     text = scalar(node)
-    if (seconds := _seconds(text)) is not None:
+    if (seconds := seconds_in(text)) is not None:
         return seconds
     if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
         raise Wrong(f"has no unit: write {text}s for seconds, or use ms, m, h or d")
     raise Wrong("is not a duration: write one number and one unit, such as 500ms, 30s, 5m, 1h or 7d")
 
 
-def _seconds(text: str) -> float | None:
+def seconds_in(text: str) -> float | None:
     """None if it is no duration."""
     if match := re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text):
         number, unit = float(match[1]), match[2]
@@ -200,7 +243,7 @@ def certificate_days(node: yaml.Node) -> float | None:
 
 
 def status(node: yaml.Node) -> tuple[tuple[int, int], ...]:
-    return tuple(span for spans in _one_or_more(node, _status_spans) for span in spans)
+    return tuple(span for spans in one_or_more(node, _status_spans) for span in spans)
 
 
 def _status_spans(node: yaml.Node) -> list[tuple[int, int]]:
@@ -296,7 +339,7 @@ def _as_json(text: str) -> str:
 
 
 def answer(node: yaml.Node) -> tuple[str, ...]:
-    return tuple(text.strip() for text in _one_or_more(node, short_text))
+    return tuple(text.strip() for text in one_or_more(node, short_text))
 
 
 def header_value(node: yaml.Node) -> str:

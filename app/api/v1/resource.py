@@ -1,0 +1,392 @@
+"""One kind of thing under /v1, and everything that all kinds have in common: the routes, who may use them,
+the pages of a list, ETags, keys against doing something twice, and how all of it is described.
+
+A resource says what it shows and what may be said of it, and has a method for each thing that can be done.
+The verbs that it has no method for do not exist. All that a request changes is one transaction: what it is
+compared with (If-Match), what is changed, and the answer that is kept (Idempotency-Key).
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from operator import getitem
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, get_type_hints
+
+import msgspec
+from litestar import Request, Response, delete, get, patch, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from msgspec import UNSET, Struct, UnsetType
+
+from app.api.v1.problem import MEDIA_TYPE, Answered, Problem
+from app.db import answers
+from app.db.change import Change, Changes
+from app.db.engine import Transaction
+from app.domain.instant import rfc3339
+from app.security.callers import Caller
+from app.security.guard import caller_of
+from app.security.secrets import Secrets, Unreadable
+
+S = TypeVar("S", bound=Struct)  # what is shown
+G = TypeVar("G", bound=Struct)  # what is given
+A = TypeVar("A")
+
+LARGEST_PAGE: Final = 200
+KEY_AT_MOST: Final = 200
+_ERRORS: Final = {
+    400: "What was sent cannot be read",
+    401: "Nobody is signed in, and no token that is known was sent",
+    403: "This takes a scope that the caller does not hold",
+    404: "There is no such thing",
+    409: "It is not in a state for this",
+    412: "It is not any more what If-Match says",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    422: "What was sent cannot be accepted",
+    429: "Too many requests; Retry-After says when to come back",
+    500: "Something went wrong in the server",
+    503: "The database does not answer",
+}
+
+
+class Asked(Struct, frozen=True):
+    """Who asks, and the id of what the thing belongs to, where it belongs to another."""
+
+    caller: Caller
+    parent: str = ""
+
+
+class Resource(Generic[S, G]):
+    """`given` is what POST and PUT take, `shown` what is answered, and `issued` what POST answers if that is
+    more. With a `parent` the path is /v1/<parent>/{parent}/<name>."""
+
+    name: ClassVar[str]
+    words: ClassVar[str]  # what one of them is, in the description: "a token"
+    shown: ClassVar[type[Struct]]
+    given: ClassVar[type[Struct]]
+    issued: ClassVar[type[Struct] | None] = None
+    parent: ClassVar[str] = ""
+    reads: ClassVar[str] = ""  # the scope; `<name>:read` unless said
+    writes: ClassVar[str] = ""
+
+    async def list(self, transaction: Transaction, asked: Asked, after: str, limit: int) -> Sequence[S]:
+        """Those behind the one with the id `after`, in an order that does not change."""
+        raise NotImplementedError
+
+    async def find(self, transaction: Transaction, asked: Asked, id: str) -> S | None:
+        raise NotImplementedError
+
+    async def make(self, change: Change, asked: Asked, given: G) -> Struct:
+        raise NotImplementedError
+
+    async def alter(self, change: Change, asked: Asked, old: S, given: G) -> S:
+        raise NotImplementedError
+
+    async def remove(self, change: Change, asked: Asked, old: S) -> None:
+        raise NotImplementedError
+
+    def id_of(self, item: S) -> str:
+        return str(item.id)  # type: ignore[attr-defined]
+
+    def said_of(self, item: S) -> G:
+        """What PUT would say to leave it as it is: PATCH goes from there."""
+        names = self.given.__struct_fields__
+        return self.given(**{name: getattr(item, name) for name in names})  # type: ignore[return-value]
+
+
+class Frame:
+    """What all resources stand on."""
+
+    def __init__(self, changes: Changes, secrets: Secrets, now: Callable[[], datetime]) -> None:
+        self.changes = changes
+        self.secrets = secrets
+        self.now = now
+
+    def routes(self, resource: Resource[Any, Any]) -> list[HTTPRouteHandler]:
+        made = (("list", _list), ("find", _read), ("make", _make), ("alter", _put), ("alter", _patch))
+        return [
+            build(self, resource)
+            for method, build in (*made, ("remove", _remove))
+            if getattr(type(resource), method) is not getattr(Resource, method)
+        ]
+
+    async def change(
+        self, request: Request[Any, Any, Any], work: Callable[[Change, Asked], Awaitable[A]]
+    ) -> A:
+        asked = _asked(request)
+        async with self.changes.by(asked.caller.actor, self.now()) as change:
+            return await work(change, asked)
+
+    async def once(
+        self, request: Request[Any, Any, Any], work: Callable[[Change, Asked], Awaitable[Response[bytes]]]
+    ) -> Response[bytes]:
+        """As change, and with the same Idempotency-Key once only."""
+        given = request.headers.get("idempotency-key")
+        if given is None:
+            return await self.change(request, work)
+        if not re.fullmatch(rf"[\x21-\x7e]{{1,{KEY_AT_MOST}}}", given):
+            raise Answered(400, "An Idempotency-Key is 1 to 200 visible characters of ASCII.")
+        body = await request.body()
+        about = f"{request.method} {request.url.path}\n".encode() + body
+        about_hash = hashlib.sha256(about).hexdigest()
+
+        async def work_once(change: Change, asked: Asked) -> Response[bytes]:
+            key = hashlib.sha256(f"{asked.caller.key} {given}".encode()).hexdigest()
+            kept = await answers.begin(change.transaction, key, about_hash, change.at)
+            if kept is not None:
+                return self._again(kept, about_hash)
+            answer = await work(change, asked)
+            # It may show a token, which is nowhere else in the clear.
+            text = msgspec.json.encode((answer.status_code, answer.headers, bytes(answer.content).decode()))
+            await answers.keep(change.transaction, key, self.secrets.seal(text.decode()))
+            return answer
+
+        return await self.change(request, work_once)
+
+    def _again(self, kept: answers.Kept, about: str) -> Response[bytes]:
+        if kept.asked != about:
+            raise Answered(422, "This Idempotency-Key was sent with another request before; take a new one.")
+        try:
+            status, headers, text = msgspec.json.decode(self.secrets.open(kept.answer))
+        except Unreadable:
+            raise Answered(409, "This was done before, and its answer cannot be read any more.") from None
+        return Response(text.encode(), status_code=status, headers=headers)
+
+
+# The routes. What Litestar must know of their bodies and answers differs from resource to resource, so it is
+# put into the annotations when a route is made.
+
+
+def _list(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(
+        request: Request[Any, Any, Any],
+        limit: Annotated[int, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[bytes]:
+        after = "" if cursor is None else _opened(cursor)
+        async with frame.changes.database.reading() as transaction:
+            # One more than asked for says whether there are more.
+            items = list(await resource.list(transaction, _asked(request), after, limit + 1))
+        more = _cursor(resource.id_of(items[limit - 1])) if len(items) > limit else None
+        return _tagged(request, plain({"items": items[:limit], "next": more}))
+
+    shown = msgspec.defstruct(
+        f"{resource.shown.__name__}List",
+        [("items", list[resource.shown]), ("next", str | None, None)],  # type: ignore[name-defined]
+    )
+    return _route(get, resource, "", handle, reading=True, status=200, answer=shown, errors=(400, 404))
+
+
+def _read(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[bytes]:
+        async with frame.changes.database.reading() as transaction:
+            item = await _find(resource, transaction, _asked(request), id)
+        return _tagged(request, plain(item))
+
+    return _route(
+        get, resource, "/{id:str}", handle, reading=True, status=200, answer=resource.shown, errors=(404,)
+    )
+
+
+def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(
+        request: Request[Any, Any, Any],
+        data: Any,
+        key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
+    ) -> Response[bytes]:
+        async def work(change: Change, asked: Asked) -> Response[bytes]:
+            item = await resource.make(change, asked, data)
+            body = plain(item)
+            where = {"location": f"{request.url.path}/{resource.id_of(item)}"}
+            return Response(_encode(body), status_code=201, headers={**_json(body), **where})
+
+        return await frame.once(request, work)
+
+    handle.__annotations__["data"] = _body(resource.given)
+    answer = resource.issued or resource.shown
+    return _route(
+        post, resource, "", handle, reading=False, status=201, answer=answer, errors=(400, 404, 409, 422)
+    )
+
+
+def _put(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any], id: FromPath[str], data: Any) -> Response[bytes]:
+        return await _alter(frame, resource, request, id, lambda _: data)
+
+    handle.__annotations__["data"] = _body(resource.given)
+    errors = (400, 404, 409, 412, 422)
+    return _route(
+        put, resource, "/{id:str}", handle, reading=False, status=200, answer=resource.shown, errors=errors
+    )
+
+
+def _patch(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any], id: FromPath[str], data: Any) -> Response[bytes]:
+        said = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
+        return await _alter(
+            frame, resource, request, id, lambda old: msgspec.structs.replace(resource.said_of(old), **said)
+        )
+
+    handle.__annotations__["data"] = _body(_partly(resource.given))
+    errors = (400, 404, 409, 412, 422)
+    return _route(
+        patch, resource, "/{id:str}", handle, reading=False, status=200, answer=resource.shown, errors=errors
+    )
+
+
+def _remove(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any], id: FromPath[str]) -> None:
+        async def work(change: Change, asked: Asked) -> None:
+            old = await _find(resource, change.transaction, asked, id)
+            _refuse_another(request, old)
+            await resource.remove(change, asked, old)
+
+        await frame.change(request, work)
+
+    return _route(
+        delete, resource, "/{id:str}", handle, reading=False, status=204, answer=None, errors=(404, 409, 412)
+    )
+
+
+def _route(
+    verb: Any,
+    resource: Resource[Any, Any],
+    path: str,
+    handle: Any,
+    *,
+    reading: bool,
+    status: int,
+    answer: type[Struct] | None,
+    errors: tuple[int, ...],
+) -> HTTPRouteHandler:
+    """`verb` is one of Litestar's."""
+    base = f"/{resource.parent}/{{parent:str}}" if resource.parent else ""
+    if reading:
+        scope = resource.reads or f"{resource.name}:read"
+    else:
+        scope = resource.writes or f"{resource.name}:write"
+    takes_body = verb in (post, put, patch)
+    always = (401, 403, 429, 500, 503, *((413, 415) if takes_body else ()))
+    bodies = {number: _problem_of(number) for number in sorted({*errors, *always})}
+    done = ResponseSpec(answer, description=f"This is {resource.words}" if answer else "Done")
+    doing = {get: "list" if not path else "read", post: "make", put: "replace", patch: "change"}
+    does = doing.get(verb, "remove")
+    return verb(  # type: ignore[no-any-return]
+        f"{base}/{resource.name}{path}",
+        opt={"scope": scope},
+        status_code=status,
+        tags=[resource.name],
+        operation_id=".".join(filter(None, (resource.parent, resource.name, does))),
+        summary=f"{does.capitalize()} {resource.name if does == 'list' else resource.words}",
+        description=f"Takes the scope `{scope}`.",
+        responses={status: done, **bodies},
+    )(handle)
+
+
+def _problem_of(status: int) -> ResponseSpec:
+    return ResponseSpec(Problem, description=_ERRORS[status], media_type=MEDIA_TYPE, generate_examples=False)
+
+
+# What the routes are made of
+
+
+def _asked(request: Request[Any, Any, Any]) -> Asked:
+    return Asked(caller_of(request), str(request.path_params.get("parent", "")))
+
+
+async def _find(resource: Resource[Any, Any], transaction: Transaction, asked: Asked, id: str) -> Any:
+    item = await resource.find(transaction, asked, id)
+    if item is None:
+        raise Answered(404, f"There is no such thing among the {resource.name}.")
+    return item
+
+
+async def _alter(
+    frame: Frame,
+    resource: Resource[Any, Any],
+    request: Request[Any, Any, Any],
+    id: str,
+    said: Callable[[Any], Any],
+) -> Response[bytes]:
+    async def work(change: Change, asked: Asked) -> Response[bytes]:
+        old = await _find(resource, change.transaction, asked, id)
+        _refuse_another(request, old)
+        given = said(old)
+        new = old if given == resource.said_of(old) else await resource.alter(change, asked, old, given)
+        body = plain(new)
+        return Response(_encode(body), headers=_json(body))
+
+    return await frame.change(request, work)
+
+
+def _refuse_another(request: Request[Any, Any, Any], old: Struct) -> None:
+    """If-Match, compared strongly (RFC 9110, 13.1.1)."""
+    wanted = request.headers.get("if-match")
+    if wanted is not None and wanted.strip() != "*":
+        if tag(plain(old)) not in (each.strip() for each in wanted.split(",")):
+            raise Answered(412, "It has been changed since you read it; read it again.")
+
+
+def _tagged(request: Request[Any, Any, Any], body: Any) -> Response[bytes]:
+    headers = _json(body)
+    known = request.headers.get("if-none-match", "")
+    if headers["etag"] in (each.strip().removeprefix("W/") for each in known.split(",")):
+        return Response(b"", status_code=304, headers={"etag": headers["etag"]})
+    return Response(_encode(body), headers=headers)
+
+
+def _json(body: Any) -> dict[str, str]:
+    # Whoever may read it may not leave it lying about.
+    return {"content-type": "application/json", "etag": tag(body), "cache-control": "no-store"}
+
+
+def tag(body: Any) -> str:
+    return f'"{hashlib.sha256(_encode(body)).hexdigest()[:20]}"'
+
+
+def plain(item: Any) -> Any:
+    """What JSON has, with instants as everywhere: RFC 3339 with three decimals."""
+    return _dated(msgspec.to_builtins(item, builtin_types=(datetime,)))
+
+
+def _dated(value: Any) -> Any:
+    match value:
+        case datetime():
+            return rfc3339(value)
+        case dict():
+            return {name: _dated(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_dated(inner) for inner in value]
+        case _:
+            return value
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _cursor(id: str) -> str:
+    return base64.urlsafe_b64encode(id.encode()).decode().rstrip("=")
+
+
+def _opened(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (ValueError, UnicodeError):
+        raise Answered(
+            400, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
+        ) from None
+
+
+def _body(given: type[Struct]) -> Any:
+    # In this form, because mypy takes the other for a type of its own.
+    return getitem(JSONBody, given)
+
+
+def _partly(given: type[Struct]) -> type[Struct]:
+    """The same, of which any part may be left out."""
+    types = get_type_hints(given, include_extras=True)
+    fields = [(name, types[name] | UnsetType, UNSET) for name in given.__struct_fields__]
+    return msgspec.defstruct(f"{given.__name__}Patch", fields, forbid_unknown_fields=True, kw_only=True)

@@ -1,0 +1,41 @@
+"""All of /v1. A new resource is a file beside this one, and a line here."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from litestar import Request, Router
+from litestar.handlers import HTTPRouteHandler
+
+from app.api.v1 import document
+from app.api.v1.audit import Audit
+from app.api.v1.problem import Answered
+from app.api.v1.resource import Frame, Resource
+from app.api.v1.tokens import Tokens
+from app.api.v1.users import Users
+from app.api.v1.walls import Walls
+from app.db.change import Changes
+from app.security.secrets import Secrets
+
+RESOURCES: Final[tuple[type[Resource[Any, Any]], ...]] = (Audit, Tokens, Users, Walls)
+_JSON: Final = ("application/json", "application/merge-patch+json")
+
+
+def routes(
+    changes: Changes, secrets: Secrets, now: Callable[[], datetime]
+) -> list[Router | HTTPRouteHandler]:
+    frame = Frame(changes, secrets, now)
+    resources = [resource() for resource in RESOURCES]
+    made = Router(
+        "/v1",
+        route_handlers=[route for resource in resources for route in frame.routes(resource)],
+        before_request=_refuse_what_is_no_json,
+    )
+    return [made, document.route(lambda: document.describe(made, resources))]
+
+
+async def _refuse_what_is_no_json(request: Request[Any, Any, Any]) -> None:
+    """A form of another site could be sent as text/plain, and be read as JSON all the same."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method in ("POST", "PUT", "PATCH") and kind not in _JSON:
+        raise Answered(415, "Send JSON, and say so: Content-Type: application/json.")

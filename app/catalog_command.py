@@ -1,0 +1,104 @@
+"""`statuswire config export|plan|apply|schema|password`: what runs as a file, and a file as what runs.
+
+They read and write the database, so they may run beside the server, which hears of a change by the outbox.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+
+from app.config import Config
+from app.db.catalog import read_catalog
+from app.db.change import Changes
+from app.db.engine import connect
+from app.domain.actor import Actor
+from app.domain.instant import from_seconds
+from app.domain.merge import beside, merged, ruled_by_file, with_all_of
+from app.domain.monitor import Catalog
+from app.importing.harvest import Harvest
+from app.model import Model
+from app.statusfile.difference import Step, readable, steps
+from app.statusfile.disk import read_from
+from app.statusfile.problem import StatusFileError
+from app.statusfile.writing import write
+
+T = TypeVar("T")
+
+
+def export(config: Config, as_json: bool) -> str:
+    async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str]]:
+        file = ruled_by_file(running, model.defined)
+        return running, {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
+
+    catalog, origins = _with_model(config, go)
+    if as_json:
+        return _json({"config": write(catalog), "revision": catalog.revision, "origins": origins})
+    return write(catalog)
+
+
+def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:
+    async def go(model: Model, running: Catalog) -> list[Step]:
+        return _planned(model, running, given, prune)
+
+    return _shown(_with_model(config, go), as_json)
+
+
+def apply(config: Config, given: Catalog, prune: bool, as_json: bool, actor: Actor) -> str:
+    """Raises Refused where the file that runs rules what would change."""
+
+    async def go(model: Model, running: Catalog) -> list[Step]:
+        found = _planned(model, running, given, prune)
+        edit = with_all_of(beside(given, ruled_by_file(running, model.defined)), prune)
+        await model.change(actor, from_seconds(time.time()), edit)
+        return found
+
+    return _shown(_with_model(config, go), as_json)
+
+
+def take_over(config: Config, harvest: Harvest, actor: Actor) -> str:
+    """What an importer brought, into the database. Raises Refused where the file that runs rules it."""
+
+    async def go(model: Model, running: Catalog) -> str:
+        given = harvest.catalog()
+        edit = with_all_of(beside(given, ruled_by_file(running, model.defined)), False)
+        found = await model.change(actor, from_seconds(time.time()), edit)
+        return f"{len(found)} taken over into the database"
+
+    return _with_model(config, go)
+
+
+def _planned(model: Model, running: Catalog, given: Catalog, prune: bool) -> list[Step]:
+    """What `apply` would change in what runs. What the file that runs says in the same words is no change."""
+    file = ruled_by_file(running, model.defined)
+    becomes = with_all_of(beside(given, file), prune)(model.defined)
+    return steps(running, merged(file, becomes))
+
+
+def _with_model(config: Config, go: Callable[[Model, Catalog], Awaitable[T]]) -> T:
+    async def run() -> T:
+        database = await connect(config)
+        try:
+            model = Model(Changes(database), config.config_file.name)
+            await model.read()
+            with suppress(StatusFileError):
+                # For its lines alone: a server may run another version of it.
+                model.lines = read_from(config.config_file).lines
+            async with database.reading() as transaction:
+                running = await read_catalog(transaction)
+            return await go(model, running)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def _shown(found: list[Step], as_json: bool) -> str:
+    return _json({"changes": found}) if as_json else "\n".join([*readable(found), ""])
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"

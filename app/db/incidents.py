@@ -1,0 +1,383 @@
+"""Incidents in the database, and the verbs of operators for all doors: post, update, resolve, edit and the
+rest. Each is one change: stored, noted in the audit log and told. What is wrong with it raises Refused.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from secrets import token_hex
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from app.db.change import Change, Changes, difference
+from app.db.engine import Transaction
+from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
+from app.db.updates import read_updates, refuse_stale, refuse_unknown, write_updates
+from app.domain import incident as domain
+from app.domain import refused
+from app.domain.actor import Actor
+from app.domain.events import IncidentChange
+from app.domain.incident import (
+    Affected,
+    Edit,
+    Impact,
+    Incident,
+    IncidentStatus,
+    NewIncident,
+    NewUpdate,
+    Template,
+)
+from app.domain.instant import from_ms, to_ms
+from app.domain.refused import Refused
+from app.domain.rule import Outage, Rule, filled, impact, listed, opened
+from app.domain.status import Status
+
+# Each is on every screen.
+MOST_OPEN: Final = 100
+MOST_ACKNOWLEDGEMENT: Final = 100
+_EVER: Final = 2**62
+
+
+class Incidents:
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+
+    # The verbs
+
+    async def post(self, actor: Actor, at: datetime, new: NewIncident) -> Incident:
+        incident = domain.posted(token_hex(5), new, at, actor.origin)
+        async with self._changes.by(actor, at) as change:
+            await refuse_unknown(change.transaction, (each.slug for each in incident.components))
+            await _refuse_too_many(change.transaction)
+            await _open(change, incident)
+        return incident
+
+    async def update(
+        self, actor: Actor, at: datetime, id: str, new: NewUpdate, version: int | None = None
+    ) -> Incident:
+        become = partial(domain.updated, new=new, now=at, author=actor.origin)
+        verb = "incident.note" if new.private else "incident.update"
+        return await self._change(actor, at, verb, id, become, version)
+
+    async def resolve(self, actor: Actor, at: datetime, id: str, words: str) -> Incident:
+        new = NewUpdate(words=words, status=IncidentStatus.RESOLVED)
+        become = partial(domain.updated, new=new, now=at, author=actor.origin)
+        return await self._change(actor, at, "incident.resolve", id, become)
+
+    async def edit(
+        self, actor: Actor, at: datetime, id: str, edit: Edit, version: int | None = None
+    ) -> Incident:
+        become = partial(domain.edited, edit=edit, now=at)
+        return await self._change(actor, at, "incident.edit", id, become, version)
+
+    async def rewrite(self, actor: Actor, at: datetime, id: str, n: int, words: str | None) -> Incident:
+        """Other words in the nth update; None takes it back."""
+        become = partial(domain.rewritten, n=n, words=words, now=at)
+        return await self._change(actor, at, "incident.rewrite", id, become)
+
+    async def publish(self, actor: Actor, at: datetime, id: str) -> Incident:
+        return await self._change(actor, at, "incident.publish", id, partial(domain.published, now=at))
+
+    async def acknowledge(
+        self, actor: Actor, at: datetime, id: str, words: str = "", until: datetime | None = None
+    ) -> Incident:
+        said = acknowledgement(actor, words)
+        become = partial(domain.acknowledged, words=said, until=until, now=at)
+        return await self._change(actor, at, "incident.acknowledge", id, become)
+
+    async def unacknowledge(self, actor: Actor, at: datetime, id: str) -> Incident:
+        become = partial(domain.acknowledged, words="", until=None, now=at)
+        return await self._change(actor, at, "incident.unacknowledge", id, become)
+
+    async def remove(self, actor: Actor, at: datetime, id: str) -> None:
+        async with self._changes.by(actor, at) as change:
+            incident = await _need(change.transaction, id)
+            await write_updates(change.transaction, f"incident/{id}", incident.updates, ())
+            await change.transaction.execute("DELETE FROM incidents WHERE id = {}", id)
+            await change.note("incident.remove", f"incident/{id}", incident, None)
+            if not incident.draft:
+                await change.tell(IncidentChange(at=at, incident=incident.public(), removed=True))
+
+    # By rule
+
+    async def open(self, rule: Rule, found: Sequence[Outage], at: datetime) -> Incident | None:
+        """Open the incident of a rule, or let the one that is open name these components too. None if all is
+        told already: another server was first, or somebody has resolved it though the outage goes on."""
+        actor = Actor("rule", rule.name)
+        async with self._changes.by(actor, at) as change:
+            told = await _told_until(change.transaction, rule.name)
+            news = [outage for outage in found if told.get(outage.slug, 0) < to_ms(outage.since)]
+            if not news:
+                return None
+            rows = await change.transaction.fetch(
+                IncidentRow.select(IncidentRow.id).where(
+                    IncidentRow.rule == rule.name, IncidentRow.resolved.is_null()
+                )
+            )
+            if rows:
+                before = await _need(change.transaction, rows[0]["id"])
+                after = _joined(before, news, at, actor)
+                return await _keep(change, "incident.update", before, after)
+            await _refuse_too_many(change.transaction)
+            incident = _by_rule(rule, news, at, actor)
+            await _open(change, incident)
+            return incident
+
+    async def close(self, rule: Rule, id: str, names: Sequence[str], at: datetime) -> Incident | None:
+        """Resolve the incident of a rule, if nobody has yet."""
+        actor = Actor("rule", rule.name)
+        words = rule.closing.replace("{components}", listed(list(names)))
+        new = NewUpdate(words=words, status=IncidentStatus.RESOLVED)
+        async with self._changes.by(actor, at) as change:
+            before = await _find(change.transaction, id)
+            if before is None or not before.is_open:
+                return None
+            after = domain.updated(before, new, at, actor.origin)
+            return await _keep(change, "incident.resolve", before, after)
+
+    async def lapse(self, id: str, at: datetime) -> None:
+        """Nobody is on it any more, if the time of the acknowledgement is over."""
+        async with self._changes.by(Actor("rule", "expiry"), at) as change:
+            before = await _find(change.transaction, id)
+            if before is not None and (until := before.acknowledged_until) is not None and until <= at:
+                after = domain.acknowledged(before, "", None, at)
+                await _keep(change, "incident.unacknowledge", before, after)
+
+    # Templates
+
+    async def save_template(self, actor: Actor, at: datetime, template: Template) -> None:
+        name, title = refused.title(template.name, "name"), refused.title(template.title)
+        words = refused.words(template.words)
+        async with self._changes.by(actor, at) as change:
+            before = (await _templates(change.transaction)).get(name)
+            await change.transaction.execute(
+                "INSERT INTO templates (name, title, status, words) VALUES ({}, {}, {}, {})"
+                " ON CONFLICT (name) DO UPDATE SET title = excluded.title, status = excluded.status,"
+                " words = excluded.words",
+                *(name, title, template.status.value, words),
+            )
+            await change.note("template.save", f"template/{name}", before, template)
+
+    async def remove_template(self, actor: Actor, at: datetime, name: str) -> None:
+        async with self._changes.by(actor, at) as change:
+            before = (await _templates(change.transaction)).get(name)
+            if before is None:
+                raise Refused("name", f"There is no template `{name[:60]}`.", "missing")
+            await change.transaction.execute("DELETE FROM templates WHERE name = {}", name)
+            await change.note("template.remove", f"template/{name}", before, None)
+
+    async def templates(self) -> list[Template]:
+        async with self._changes.database.reading() as transaction:
+            return list((await _templates(transaction)).values())
+
+    # Reading: drafts and private notes too, so what is shown to the public passes `public()`
+
+    async def find(self, id: str) -> Incident:
+        async with self._changes.database.reading() as transaction:
+            return await _need(transaction, id)
+
+    async def recent(self, limit: int, before: datetime | None = None) -> list[Incident]:
+        """The newest first, begun earlier than `before`."""
+        query = IncidentRow.select().order_by(IncidentRow.since, IncidentRow.id, ascending=False)
+        if before is not None:
+            query = query.where(IncidentRow.since < to_ms(before))
+        async with self._changes.database.reading() as transaction:
+            return await _whole(transaction, await transaction.fetch(query.limit(limit)))
+
+    async def _change(
+        self,
+        actor: Actor,
+        at: datetime,
+        verb: str,
+        id: str,
+        become: Callable[[Incident], Incident],
+        version: int | None = None,
+    ) -> Incident:
+        async with self._changes.by(actor, at) as change:
+            before = await _need(change.transaction, id)
+            refuse_stale(before.version, version)
+            return await _keep(change, verb, before, become(before))
+
+
+def acknowledgement(actor: Actor, words: str) -> str:
+    """`Mei is on it`, if nothing better is said. Everybody may read it."""
+    said = refused.title(words or f"{actor.name[:1].upper()}{actor.name[1:]} is on it", "words")
+    if len(said) > MOST_ACKNOWLEDGEMENT:
+        raise Refused("words", f"`words` are too long for a wall: at most {MOST_ACKNOWLEDGEMENT} characters.")
+    return said
+
+
+def _by_rule(rule: Rule, news: list[Outage], at: datetime, actor: Actor) -> Incident:
+    id, title, words, worst = opened(rule, news, at)
+    incident = domain.posted(id, NewIncident(title=title, words=words), at, actor.origin)
+    return replace(
+        incident,
+        since=min(outage.since for outage in news),
+        rule=rule.name,
+        impact=worst,
+        components=tuple(Affected(outage.slug) for outage in news),
+    )
+
+
+def _joined(incident: Incident, news: list[Outage], at: datetime, actor: Actor) -> Incident:
+    components = (*incident.components, *(Affected(outage.slug) for outage in news))
+    words = filled("Also affected: {components} ({status}).", news)
+    said = NewUpdate(words=words, components=components, next_update_by=incident.next_update_by)
+    worst = max(incident.impact, impact(news), key=list(Impact).index)
+    after = domain.updated(incident, said, at, actor.origin)
+    return after if incident.impact_set else replace(after, impact=worst)
+
+
+async def _open(change: Change, incident: Incident) -> None:
+    await change.transaction.execute(
+        "INSERT INTO incidents (id, title, status, impact, impact_set, since, updated, resolved,"
+        " next_update_by, draft, rule, acknowledged, acknowledged_until, version)"
+        f" VALUES ({', '.join(['{}'] * 14)})",
+        *(incident.id, *_columns(incident)),
+    )
+    await _write_components(change.transaction, incident)
+    await write_updates(change.transaction, f"incident/{incident.id}", (), incident.updates)
+    await change.note("incident.post", f"incident/{incident.id}", None, incident)
+    if not incident.draft:
+        await change.tell(IncidentChange(at=change.at, incident=incident.public()))
+
+
+async def _keep(change: Change, verb: str, before: Incident, after: Incident) -> Incident:
+    transaction, subject = change.transaction, f"incident/{after.id}"
+    if after.components != before.components:
+        known = {each.slug for each in before.components}
+        # One that has left the catalog since may stay.
+        await refuse_unknown(transaction, (s.slug for s in after.components if s.slug not in known))
+    await transaction.execute(
+        "UPDATE incidents SET title = {}, status = {}, impact = {}, impact_set = {}, since = {},"
+        " updated = {}, resolved = {}, next_update_by = {}, draft = {}, rule = {}, acknowledged = {},"
+        " acknowledged_until = {}, version = {} WHERE id = {}",
+        *(*_columns(after), after.id),
+    )
+    if after.components != before.components:
+        await transaction.execute("DELETE FROM incident_components WHERE incident = {}", after.id)
+        await _write_components(transaction, after)
+    await write_updates(transaction, subject, before.updates, after.updates)
+    await change.note(verb, subject, *difference(before, after))
+    # What only operators may know changes nothing that others could see, not even the instant of a frame.
+    if not after.draft and (before.draft or before.public() != after.public()):
+        await change.tell(IncidentChange(at=change.at, incident=after.public()))
+    return after
+
+
+async def _write_components(transaction: Transaction, incident: Incident) -> None:
+    await transaction.execute_many(
+        "INSERT INTO incident_components (incident, component, status, position) VALUES ({}, {}, {}, {})",
+        [
+            (incident.id, each.slug, None if each.status is None else each.status.value, n)
+            for n, each in enumerate(incident.components)
+        ],
+    )
+
+
+def _columns(incident: Incident) -> tuple[object, ...]:
+    """All but the id."""
+    return (
+        incident.title,
+        incident.status.value,
+        incident.impact.value,
+        incident.impact_set,
+        to_ms(incident.since),
+        to_ms(incident.updated),
+        _ms(incident.resolved),
+        _ms(incident.next_update_by),
+        incident.draft,
+        incident.rule,
+        incident.acknowledged,
+        _ms(incident.acknowledged_until),
+        incident.version,
+    )
+
+
+async def _need(transaction: Transaction, id: str) -> Incident:
+    found = await _find(transaction, id)
+    if found is None:
+        raise Refused("id", f"There is no incident `{id[:40]}`.", "missing")
+    return found
+
+
+async def _find(transaction: Transaction, id: str) -> Incident | None:
+    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
+    return (await _whole(transaction, rows))[0] if rows else None
+
+
+async def _whole(transaction: Transaction, rows: list[dict[str, Any]]) -> list[Incident]:
+    if not rows:
+        return []
+    ids = [row["id"] for row in rows]
+    updates = await read_updates(transaction, [f"incident/{id}" for id in ids])
+    named = await transaction.fetch(
+        IncidentComponentRow.select()
+        .where(IncidentComponentRow.incident.is_in(ids))
+        .order_by(IncidentComponentRow.position)
+    )
+    components: dict[str, list[Affected]] = {id: [] for id in ids}
+    for row in named:
+        status = None if row["status"] is None else Status(row["status"])
+        components[row["incident"]].append(Affected(row["component"], status))
+    return [
+        Incident(
+            id=row["id"],
+            title=row["title"],
+            status=IncidentStatus(row["status"]),
+            impact=Impact(row["impact"]),
+            impact_set=bool(row["impact_set"]),
+            since=from_ms(row["since"]),
+            updated=from_ms(row["updated"]),
+            resolved=_instant(row["resolved"]),
+            next_update_by=_instant(row["next_update_by"]),
+            draft=bool(row["draft"]),
+            rule=row["rule"],
+            acknowledged=row["acknowledged"],
+            acknowledged_until=_instant(row["acknowledged_until"]),
+            version=row["version"],
+            components=tuple(components[row["id"]]),
+            updates=updates.get(f"incident/{row['id']}", ()),
+        )
+        for row in rows
+    ]
+
+
+async def _told_until(transaction: Transaction, rule: str) -> dict[str, int]:
+    """Until when each component was told of: by incidents that are open, and by those of this rule."""
+    rows = await transaction.fetch(
+        "SELECT c.component AS component, MAX(COALESCE(i.resolved, {})) AS until"
+        " FROM incidents i JOIN incident_components c ON c.incident = i.id"
+        " WHERE i.rule = {} OR (i.resolved IS NULL AND NOT i.draft) GROUP BY c.component",
+        _EVER,
+        rule,
+    )
+    return {row["component"]: int(row["until"]) for row in rows}
+
+
+async def _refuse_too_many(transaction: Transaction) -> None:
+    [row] = await transaction.fetch("SELECT COUNT(*) AS open FROM incidents WHERE resolved IS NULL")
+    if row["open"] >= MOST_OPEN:
+        raise Refused("title", f"{MOST_OPEN} incidents are open: resolve one before you post another.")
+
+
+async def _templates(transaction: Transaction) -> dict[str, Template]:
+    rows = await transaction.fetch(TemplateRow.select().order_by(TemplateRow.name))
+    return {
+        row["name"]: Template(
+            name=row["name"],
+            title=row["title"],
+            words=row["words"],
+            status=IncidentStatus(row["status"]),
+        )
+        for row in rows
+    }
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)

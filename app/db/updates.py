@@ -1,0 +1,71 @@
+"""What incidents and maintenances have in common in the database: what was said of them, and the components
+they are about.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from app.db.engine import Transaction
+from app.db.tables import ComponentRow, UpdateRow
+from app.domain.incident import Update
+from app.domain.instant import from_ms, to_ms
+from app.domain.refused import Refused
+
+
+async def read_updates(transaction: Transaction, subjects: Sequence[str]) -> dict[str, tuple[Update, ...]]:
+    """Of each subject, such as `incident/3f2a`, the oldest first."""
+    if not subjects:
+        return {}
+    rows = await transaction.fetch(
+        UpdateRow.select().where(UpdateRow.subject.is_in(list(subjects))).order_by(UpdateRow.at, UpdateRow.n)
+    )
+    found: dict[str, tuple[Update, ...]] = {}
+    for row in rows:
+        update = Update(
+            n=row["n"],
+            at=from_ms(row["at"]),
+            status=row["status"],
+            words=row["words"],
+            private=bool(row["private"]),
+            author=row["author"],
+        )
+        found[row["subject"]] = (*found.get(row["subject"], ()), update)
+    return found
+
+
+async def write_updates(
+    transaction: Transaction, subject: str, before: Sequence[Update], after: Sequence[Update]
+) -> None:
+    """Those alone that are not as they were."""
+    known = {update.n: update for update in before}
+    changed = [update for update in after if known.get(update.n) != update]
+    kept = {update.n for update in after}
+    gone = [n for n in known if n not in kept] + [update.n for update in changed if update.n in known]
+    await transaction.execute_many(
+        "DELETE FROM updates WHERE subject = {} AND n = {}", [(subject, n) for n in gone]
+    )
+    await transaction.execute_many(
+        "INSERT INTO updates (subject, n, at, status, words, private, author)"
+        " VALUES ({}, {}, {}, {}, {}, {}, {})",
+        [
+            (subject, each.n, to_ms(each.at), each.status, each.words, each.private, each.author)
+            for each in changed
+        ],
+    )
+
+
+async def refuse_unknown(transaction: Transaction, slugs: Iterable[str], field: str = "components") -> None:
+    """What is not in the catalog can neither fail nor be worked on."""
+    rows = await transaction.fetch(ComponentRow.select(ComponentRow.slug))
+    known = [row["slug"] for row in rows]
+    for slug in slugs:
+        if slug not in known:
+            close = difflib.get_close_matches(slug, known, n=1)
+            hint = f"did you mean `{close[0]}`?" if close else "name it by its slug."
+            raise Refused(field, f"No component is called `{slug[:64]}`: {hint}")
+
+
+def refuse_stale(known: int, given: int | None) -> None:
+    """`given` is the version that somebody has read and means to change; None if they do not care."""
+    if given is not None and given != known:
+        raise Refused("version", "Somebody else has changed this meanwhile: read it again.", "conflict")

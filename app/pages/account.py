@@ -1,0 +1,86 @@
+"""One's own account at `/account`: password, second factor, and where one is signed in."""
+
+from typing import Any, Final
+
+from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from app.domain.people import Session
+from app.domain.refused import Refused
+from app.pages.sheet import cookie_for, go, read_form, sheet
+from app.security import second_factor
+from app.security.callers import COOKIE, Caller, Callers
+from app.security.guard import caller_of
+from app.security.scopes import PERSON
+from app.security.signin import NotSignedIn, SignIn
+
+_PERSON: Final = {"scope": PERSON}
+
+Asking = Request[Any, Any, Any]
+
+
+def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
+    async def account(request: Asking, wrong: str = "", good: str = "", after: float = 0.0) -> Response[str]:
+        caller, session = _signed_in(request)
+        seed = second_factor.new_seed()
+        status = 200 if not wrong else 429 if after else 422
+        values = {
+            "user": session.user,
+            "session": session.id,
+            "sessions": await signin.sessions_of(session.user),
+            "form_token": caller.form_token,
+            "seed": seed,
+            "sealed": signin.secrets.seal(seed),
+            "uri": second_factor.uri(seed, session.user.email),
+        }
+        headers = {"Retry-After": str(int(after) + 1)} if after else {}
+        return sheet("account.html", "Your account", values, status, headers, wrong, good)
+
+    @get("/account", opt=_PERSON)
+    async def show(request: Asking) -> Response[str]:
+        return await account(request)
+
+    @post("/account/password", opt=_PERSON)
+    async def change_password(request: Asking) -> Response[str]:
+        typed = await read_form(request, "old", "new")
+        _, session = _signed_in(request)
+        try:
+            visitor = callers.visitor(request.scope)
+            await signin.change_password(session, typed["old"], typed["new"], visitor)
+        except Refused as refused:
+            return await account(request, str(refused))
+        except NotSignedIn as no:
+            return await account(request, str(no), after=no.after)
+        return await account(request, good="The password is changed, and all other sessions have ended.")
+
+    @post("/account/second-factor", opt=_PERSON)
+    async def enrol(request: Asking) -> Response[str]:
+        typed = await read_form(request, "seed", "code")
+        _, session = _signed_in(request)
+        try:
+            await signin.enrol(session, typed["seed"], typed["code"], callers.visitor(request.scope))
+        except Refused as refused:
+            return await account(request, str(refused))
+        return go("/account")
+
+    @post("/account/sessions/end", opt=_PERSON)
+    async def end_another(request: Asking) -> Response[str]:
+        typed = await read_form(request, "id")
+        _, session = _signed_in(request)
+        await signin.sign_out(session, typed["id"], callers.visitor(request.scope))
+        return go("/account")
+
+    @post("/logout", opt=_PERSON)
+    async def sign_out(request: Asking) -> Response[str]:
+        _, session = _signed_in(request)
+        visitor = callers.visitor(request.scope)
+        await signin.sign_out(session, session.id, visitor)
+        return go("/", cookie_for(COOKIE, "", visitor.tls, 0))
+
+    return [show, change_password, enrol, end_another, sign_out]
+
+
+def _signed_in(request: Asking) -> tuple[Caller, Session]:
+    caller = caller_of(request)
+    assert caller.session is not None, "the scope lets nobody else in"
+    return caller, caller.session

@@ -1,0 +1,71 @@
+"""Pages with a form, each for one person: drawn anew each time, kept by nobody, complete without a script.
+
+Also what such a page needs of cookies, which only these pages set.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+
+from app.pages.answer import SECURITY, content_policy
+from app.pages.drawing import draw
+from app.pages.static import style
+from app.security.callers import COOKIE, HOST
+from app.security.signin import KNOWN_BROWSER_FOR, Opened
+
+BROWSER = f"{COOKIE}-browser"
+_STYLE = style("tokens.css", "form.css", beat=5.0)
+_HEADERS = {
+    **SECURITY,
+    "Content-Security-Policy": content_policy(_STYLE),
+    "Cache-Control": "no-store",
+}
+
+
+def sheet(
+    template: str,
+    title: str,
+    values: Mapping[str, object],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    wrong: str = "",
+    good: str = "",
+) -> Response[str]:
+    html = draw(template, title=title, style=_STYLE, wrong=wrong, good=good, **values)
+    given = {**_HEADERS, **(headers or {})}
+    return Response(html, status_code=status, media_type="text/html", headers=given)
+
+
+def go(where: str, *cookies: Cookie) -> Response[str]:
+    """After a form: so that to load the page again does not send it again."""
+    headers = {"Location": where, "Cache-Control": "no-store"}
+    return Response("", status_code=303, media_type="text/html", headers=headers, cookies=list(cookies))
+
+
+def cookie_for(name: str, value: str, tls: bool, seconds: float | None) -> Cookie:
+    """None seconds: until the browser is closed. No value takes the cookie away."""
+    return Cookie(
+        key=HOST + name if tls else name,
+        value=value,
+        max_age=0 if not value else None if seconds is None else int(seconds),
+        path="/",
+        secure=tls,
+        httponly=True,
+        # Not strict: a link in a mail to one of our pages is to find somebody signed in.
+        samesite="lax",
+    )
+
+
+def cookies_of(opened: Opened, tls: bool) -> list[Cookie]:
+    return [
+        cookie_for(COOKIE, opened.secret, tls, 7 * 86400.0),
+        cookie_for(BROWSER, opened.known_browser, tls, KNOWN_BROWSER_FOR),
+    ]
+
+
+async def read_form(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:
+    """What was typed; what is not there is empty."""
+    form = await request.form()
+    return {name: given if isinstance(given := form.get(name), str) else "" for name in names}

@@ -1,0 +1,105 @@
+"""What is told on a screen beside the components: open incidents and planned work, as everybody sees them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from app.domain.audience import PUBLIC, incidents, maintenances
+from app.domain.board import Board
+from app.domain.told import PublicAffected, PublicIncident, PublicMaintenance, PublicUpdate
+
+# What a screen calls each status of a story.
+STAGES: Final = {
+    "investigating": "Investigating",
+    "identified": "Identified",
+    "monitoring": "Monitoring",
+    "resolved": "Resolved",
+    "postmortem": "Postmortem",
+    "scheduled": "Scheduled",
+    "in_progress": "In progress",
+    "verifying": "Verifying",
+    "completed": "Completed",
+}
+
+
+class Said(Struct, frozen=True):
+    """`words` are Markdown."""
+
+    at: datetime
+    stage: str
+    words: str
+
+
+class Story(Struct, frozen=True, kw_only=True):
+    """`ends` is None for an incident, of which nobody knows. `said` from the newest to the oldest."""
+
+    id: str
+    kind: str
+    title: str
+    status: str
+    stage: str
+    impact: str = "none"
+    starts: datetime
+    ends: datetime | None = None
+    promise: datetime | None = None
+    acknowledged: str = ""
+    affects: str
+    said: tuple[Said, ...]
+
+
+def stories(board: Board) -> tuple[Story, ...]:
+    """Incidents first, the newest before older ones, then what is planned, the next first."""
+    return (
+        *(_of_incident(each, board) for each in incidents(board, PUBLIC)),
+        *(_of_maintenance(each, board) for each in maintenances(board, PUBLIC)),
+    )
+
+
+def _of_incident(incident: PublicIncident, board: Board) -> Story:
+    return Story(
+        id=incident.id,
+        kind="incident",
+        title=incident.title,
+        status=incident.status,
+        stage=STAGES[incident.status],
+        impact=incident.impact,
+        starts=datetime.fromisoformat(incident.since),
+        promise=_instant(incident.next_update_by),
+        acknowledged=incident.acknowledged or "",
+        affects=_names(incident.components, board),
+        said=_said(incident.updates),
+    )
+
+
+def _of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
+    starts = datetime.fromisoformat(maintenance.starts)
+    planned = [Said(starts, "", maintenance.words)] if maintenance.words else []
+    return Story(
+        id=maintenance.id,
+        kind="maintenance",
+        title=maintenance.title,
+        status=maintenance.status,
+        stage=STAGES[maintenance.status],
+        starts=starts,
+        ends=datetime.fromisoformat(maintenance.ends),
+        affects=_names(maintenance.components, board),
+        said=(*_said(maintenance.updates), *planned),
+    )
+
+
+def _names(components: Iterable[PublicAffected], board: Board) -> str:
+    found = (board.component(each.slug) for each in components)
+    return ", ".join(component.name for component in found if component is not None)
+
+
+def _said(updates: Iterable[PublicUpdate]) -> tuple[Said, ...]:
+    return tuple(
+        Said(datetime.fromisoformat(each.at), STAGES.get(each.status, each.status), each.words)
+        for each in updates
+    )
+
+
+def _instant(at: str | UnsetType) -> datetime | None:
+    return None if at is UNSET else datetime.fromisoformat(at)

@@ -1,0 +1,214 @@
+"""What is due happens by itself, once, whichever server does it."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from app.db.change import Changes
+from app.db.engine import Database, connect
+from app.db.incidents import Incidents
+from app.db.interventions import Interventions
+from app.db.maintenances import Maintenances
+from app.db.recorder import Recorder
+from app.domain.actor import Actor
+from app.domain.events import Logged
+from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
+from app.domain.maintenance import NewMaintenance
+from app.domain.monitor import Catalog
+from app.domain.rule import Rule
+from app.domain.standing import State
+from app.domain.status import Status
+from app.due import Attendance
+from app.feed import Heard
+from app.live.hub import Hub
+from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, after
+from tests.rows import config_for, record_all, rows
+
+pytest_plugins = ["tests.databases"]
+
+MEI = Actor("user", "mei")
+RULE = Rule(name="Outage", after=60.0, settle=30.0)
+CATALOG = a_catalog("api", "shop", "mail", rules=(RULE,))
+
+
+class Server:
+    """A hub that hears what is told, and the attendance that acts on it."""
+
+    def __init__(self, changes: Changes) -> None:
+        self.changes = changes
+        self.hub = Hub(beat=5.0, soon=lambda job: job())
+        self.hub.link(True)
+        self.hub.hear(Heard("", a_beat()))
+        self.attendance = Attendance(changes, self.hub)
+
+    def hear(self, *events: Logged) -> None:
+        for event in events:
+            ms = int(self.hub.board.id.partition("-")[0])
+            self.hub.hear(Heard(f"{ms + 1}-0", event))
+
+    async def do(self, seconds: float) -> None:
+        await self.attendance.do(after(seconds))
+        await self.catch_up()
+
+    async def catch_up(self, *others: "Server") -> None:
+        untold = await self.changes.untold(100)
+        for server in (self, *others):
+            server.hear(*(each.event for each in untold))
+        await self.changes.forget(untold)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        return list(self.hub.board.operations.incidents.values())
+
+
+async def a_server(database: Database, catalog: Catalog = CATALOG) -> Server:
+    await record_all(Recorder(database), [("1-0", a_catalog_change(catalog))])
+    server = Server(Changes(database))
+    server.hear(a_catalog_change(catalog))
+    server.hear(*(a_change(State.UP, monitor=f"{slug}/http") for slug in ("api", "shop", "mail")))
+    return server
+
+
+async def test_an_outage_that_lasts_opens_an_incident_and_its_recovery_closes_it(database: Database) -> None:
+    server = await a_server(database)
+    server.hear(a_change(State.DOWN, after(10), "api/http"))
+    await server.do(69)
+    assert server.incidents == []
+    await server.do(70)
+    [incident] = server.incidents
+    assert (incident.title, incident.impact, incident.since) == ("Api: major outage", "critical", after(10))
+    assert incident.components == (Affected("api"),)
+    server.hear(a_change(State.UP, after(100), "api/http"))
+    await server.do(129)
+    assert server.incidents == [incident]
+    await server.do(130)
+    assert server.incidents == []
+    kept = await Incidents(server.changes).find(incident.id)
+    assert [(each.status, each.words) for each in kept.updates] == [
+        (
+            "investigating",
+            "Our monitoring has seen a major outage of Api. We are looking into it.",
+        ),
+        ("resolved", "Our monitoring has seen Api recover."),
+    ]
+    assert {each.author for each in kept.updates} == {"rule Outage"}
+
+
+async def test_a_second_outage_joins_the_incident_and_people_may_take_part(database: Database) -> None:
+    server = await a_server(database)
+    server.hear(a_change(State.DOWN, after(10), "api/http"))
+    await server.do(70)
+    [incident] = server.incidents
+    incidents = Incidents(server.changes)
+    await incidents.update(MEI, after(80), incident.id, NewUpdate(words="A switch has died."))
+    await server.catch_up()
+    server.hear(a_change(State.DOWN, after(20), "shop/http"))
+    await server.do(81)
+    [joined] = server.incidents
+    assert [each.slug for each in joined.components] == ["api", "shop"]
+    assert [each.words for each in joined.updates][1:] == [
+        *("A switch has died.", "Also affected: Shop (major outage).")
+    ]
+    server.hear(a_change(State.UP, after(90), "api/http"))
+    await server.do(200)
+    assert len(server.incidents) == 1
+    server.hear(a_change(State.UP, after(210), "shop/http"))
+    await server.do(240)
+    assert server.incidents == []
+
+
+async def test_what_somebody_has_resolved_is_not_opened_again_for_the_same_outage(
+    database: Database,
+) -> None:
+    server = await a_server(database)
+    server.hear(a_change(State.DOWN, after(10), "api/http"))
+    await server.do(70)
+    [incident] = server.incidents
+    await Incidents(server.changes).resolve(MEI, after(80), incident.id, "It is only the test system.")
+    await server.catch_up()
+    await server.do(90)
+    assert server.incidents == []
+    # Nor by a server that was started since.
+    server.attendance = Attendance(server.changes, server.hub)
+    await server.do(91)
+    assert server.incidents == []
+    server.hear(a_change(State.UP, after(100), "api/http"), a_change(State.DOWN, after(110), "api/http"))
+    await server.do(170)
+    assert [each.since for each in server.incidents] == [after(110)]
+
+
+async def test_people_were_first_or_the_work_is_planned_and_no_rule_opens_another(
+    database: Database,
+) -> None:
+    server = await a_server(database)
+    told = NewIncident(title="We know", words="We know.", components=(Affected("api", Status.MAJOR),))
+    await Incidents(server.changes).post(MEI, NOON, told)
+    await Interventions(server.changes).override(MEI, NOON, "shop", Status.MAJOR)
+    work = NewMaintenance(title="Move", starts=after(1), ends=after(900), components=("mail",))
+    await Maintenances(server.changes).schedule(MEI, NOON, work)
+    await server.catch_up()
+    await server.do(2)
+    server.hear(*(a_change(State.DOWN, after(10), f"{slug}/http") for slug in ("api", "shop", "mail")))
+    assert server.hub.board.shown["mail"].status is Status.MAINTENANCE
+    await server.do(300)
+    assert [incident.title for incident in server.incidents] == ["We know"]
+
+
+async def test_of_several_servers_one_opens_and_one_begins(database: Database, prepared_url: str) -> None:
+    mine = await a_server(database)
+    others = [Server(Changes(await connect(config_for(prepared_url)))) for _ in range(3)]
+    work = NewMaintenance(title="Move", starts=after(60), ends=after(900), components=("mail",))
+    await Maintenances(mine.changes).schedule(MEI, NOON, work)
+    for server in others:
+        server.hear(a_catalog_change(CATALOG))
+        server.hear(*(a_change(State.UP, monitor=f"{slug}/http") for slug in ("api", "shop", "mail")))
+    await mine.catch_up(*others)
+    servers = [mine, *others]
+    for server in servers:
+        server.hear(a_change(State.DOWN, after(10), "api/http"))
+    await asyncio.gather(*(server.attendance.do(after(70)) for server in servers))
+    await mine.catch_up(*others)
+    for server in servers:
+        assert [incident.title for incident in server.incidents] == ["Api: major outage"]
+        assert server.hub.board.shown["mail"].status is Status.MAINTENANCE
+    verbs = [row["verb"] for row in await rows(database, "SELECT verb FROM audit_log ORDER BY id")]
+    assert sorted(verbs) == ["incident.post", "maintenance.begin", "maintenance.schedule"]
+    for server in others:
+        await server.changes.database.close()
+
+
+async def test_an_acknowledgement_goes_when_its_time_is_over_or_the_trouble_is(database: Database) -> None:
+    server = await a_server(database)
+    server.hear(*(a_change(State.DOWN, after(1), f"{slug}/http") for slug in ("api", "shop")))
+    interventions, incidents = Interventions(server.changes), Incidents(server.changes)
+    await interventions.acknowledge(MEI, after(2), "api", until=after(60))
+    await interventions.acknowledge(MEI, after(2), "shop")
+    posted = await incidents.post(MEI, after(2), NewIncident(title="T", words="W"))
+    await incidents.acknowledge(MEI, after(3), posted.id, until=after(60))
+    await server.catch_up()
+    await server.do(59)
+    notes = {slug: shown.note.acknowledged for slug, shown in server.hub.board.shown.items()}
+    assert notes == {"api": "Mei is on it", "shop": "Mei is on it", "mail": ""}
+    server.hear(a_change(State.UP, after(59), "shop/http"))
+    await server.do(60)
+    assert {shown.note.acknowledged for shown in server.hub.board.shown.values()} == {""}
+    [incident] = (each for each in server.incidents if each.id == posted.id)
+    assert incident.acknowledged == ""
+
+
+@pytest.mark.parametrize("text", ["", "$", "{x}", "{components!r}", "{components.__class__}"])
+async def test_the_words_of_a_rule_are_no_programme(text: str, sqlite_database: Database) -> None:
+    rule = Rule(name="R", after=1, title=f"{text}{{components}}", words=f"{text}{{status}}")
+    server = await a_server(sqlite_database, a_catalog("api", "shop", "mail", rules=(rule,)))
+    server.hear(a_change(State.DOWN, after(10), "api/http"))
+    await server.do(70)
+    [incident] = server.incidents
+    assert (incident.title, incident.updates[0].words) == (f"{text}Api", f"{text}major outage")
+
+
+async def test_rules_are_kept_with_the_catalog(database: Database) -> None:
+    await a_server(database)
+    loaded = await Recorder(database).load()
+    assert msgspec.json.encode(loaded.catalog) == msgspec.json.encode(CATALOG)
+    assert loaded.catalog.revision == CATALOG.revision
