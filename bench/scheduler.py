@@ -60,9 +60,9 @@ class Load(Struct, frozen=True):
         return "https_" if self.scheme == "https" else ""
 
 
-LOADS: Final = (Load("http", 50_000, 60.0, 8.0, 60.0), Load("https", 10_000, 30.0, 8.0, 30.0))
+LOADS: Final = (Load("http", 50_000, 60.0, 8.0, 60.0), Load("https", 10_000, 30.0, 31.0, 30.0))
 # As many probes a second.
-QUICK_LOADS: Final = (Load("http", 5_000, 6.0, 3.0, 7.0), Load("https", 2_000, 6.0, 3.0, 7.0))
+QUICK_LOADS: Final = (Load("http", 5_000, 6.0, 5.0, 5.0), Load("https", 1_333, 4.0, 4.0, 5.0))
 
 
 def catalog(monitors: Sequence[Monitor]) -> Catalog:
