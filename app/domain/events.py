@@ -38,7 +38,7 @@ class Retelling(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="rete
     standings: tuple[Standing, ...]
 
 
-class Sample(Struct, frozen=True, array_like=True):
+class Sample(Struct, frozen=True, array_like=True, gc=False):
     """One probe's measurement. `took` is milliseconds, None if nothing came back; `late` marks one taken
     while the worker itself was lagging, which therefore says nothing of the target's speed. `state` is the
     standing after it: a board that lost the change itself is right again after one probe."""

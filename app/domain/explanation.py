@@ -210,10 +210,9 @@ def _of_workers(monitor: Monitor, beats: Sequence[Beat], now: datetime) -> Itera
         health = f"no verdicts now: {beat.trouble}" if beat.trouble else "fit to judge"
         yield f"  {beat.worker:<24} heard {_span(now - beat.at)} ago, {health}"
         if beat.missed or beat.late or beat.lag > LATE:
-            yield (
-                f"  {'':<24} it is slow itself: {beat.missed} slots missed, {beat.late} results too late to "
-                f"count for speed, {beat.lag * 1000:.0f} ms late of late"
-            )
+            slow = f"{beat.missed} slots were missed and {beat.late} results say nothing of speed"
+            begun = f"the last began up to {beat.lag * 1000:.0f} ms late"
+            yield f"  {'':<24} it is slow itself: since it started {slow}; {begun}"
 
 
 def _span(span: timedelta) -> str:

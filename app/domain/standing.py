@@ -29,7 +29,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """`since` is when the state began: for down, the first failure of the run that led to it, not its
     confirmation, and likewise for up. `bad` counts failures in a row and `bad_since` is when they began;
     `slow` and `slow_since` are the same for results that were slow or worse, `answered` for what is no

@@ -141,7 +141,7 @@ class Answer:
         self.whole = True
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """A request as it is written, and where it goes: of all this httpx need not make anything anew for each
     probe, which was a third of what a probe cost."""
 

@@ -32,7 +32,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class Prepared(Struct, frozen=True):
+class Prepared(Struct, frozen=True, gc=False):
     """What need not be made anew for each probe. httpx's own Request is not kept: it is needed only where a
     redirect leads on, and is larger than all the rest."""
 

@@ -84,16 +84,20 @@ class Stream:
         self._in_this_turn = 0
 
     async def handshake(self, context: ssl.SSLContext, name: str) -> None:
+        """Its last word leaves with the first of what follows: that is one packet less to send, and one less
+        to be woken for."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         try:
             await self._until_done(tls.do_handshake)
-        except ssl.SSLEOFError:
-            raise Failed("tls", "The connection was closed in the midst of the TLS handshake.") from None
-        finally:
-            # Also what tells the other side why we leave.
+        except BaseException as error:
+            # What tells the other side why we leave.
             with suppress(OSError):
                 await self._flush()
+            if isinstance(error, ssl.SSLEOFError):
+                why = "The connection was closed in the midst of the TLS handshake."
+                raise Failed("tls", why) from None
+            raise
         self._tls = tls
 
     @property
@@ -151,6 +155,9 @@ class Stream:
         return milliseconds / 1000 if milliseconds >= 10 else 0.0
 
     def close(self) -> None:
+        if self._tls is not None and self._outgoing.pending:
+            with suppress(OSError):
+                self.socket.send(self._outgoing.read())
         self.socket.close()
 
     async def _until_done(self, step: Callable[[], T]) -> T:

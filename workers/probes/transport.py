@@ -33,7 +33,7 @@ _LARGE_AT_ONCE: Final = 6
 _ALPN: Final = {"no": "http/1.1", "yes": "h2 http/1.1", "only": "h2"}
 
 
-class Way(Struct, frozen=True):
+class Way(Struct, frozen=True, gc=False):
     """How a request goes out: with which files, and through which proxy, if any."""
 
     words: Http = Http()
