@@ -93,4 +93,5 @@ _environment.filters |= {
     "milliseconds": milliseconds,
     "json": as_json,
     "weave": weave,
+    "prose": prose,
 }
