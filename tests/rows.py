@@ -90,7 +90,7 @@ def essence(board: Board) -> dict[str, object]:
         "id": board.id,
         "catalog": board.catalog,
         "heard": board.heard,
-        "shown": {slug: (s.status, s.since, s.reason) for slug, s in board.shown.items()},
+        "shown": {slug: (s.status, s.since, s.reason, s.note) for slug, s in board.shown.items()},
         "standings": {
             key: replace(standing, bad=0, slow=0, bad_since=None) for key, standing in board.standings.items()
         },

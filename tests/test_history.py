@@ -1,7 +1,5 @@
-"""What was can be read back exactly: patches for those who resume, uptime to the millisecond, latency."""
+"""What was can be read back exactly: patches for those who resume, and uptime to the millisecond."""
 
-import asyncio
-import random
 from datetime import UTC, date, datetime, time, timedelta
 from time import process_time
 from zoneinfo import ZoneInfo
@@ -13,11 +11,10 @@ from msgspec.structs import replace
 
 from app.db.engine import Database
 from app.db.history import History
-from app.db.latency import DAY, HOUR, MINUTE, SumsDiffer, roll_up
-from app.db.recorder import Recorder
-from app.domain.board import Board, Patch
+from app.db.latency import DAY
+from app.db.recorder import Recorder, forget_notes
+from app.domain.board import Board, Note, Patch
 from app.domain.events import Logged
-from app.domain.histogram import Histogram
 from app.domain.instant import to_ms
 from app.domain.standing import State
 from app.domain.status import Status
@@ -25,7 +22,6 @@ from app.domain.uptime import Span, uptime
 from app.feed import Gap, Heard
 from tests.make import (
     NOON,
-    a_batch,
     a_catalog,
     a_catalog_change,
     a_change,
@@ -33,11 +29,10 @@ from tests.make import (
     a_log,
     a_monitor,
     a_retelling,
-    a_sample,
     a_standing,
     after,
 )
-from tests.rows import empty, heard, in_batches, long_log, record_all, rows
+from tests.rows import empty, in_batches, long_log, record_all, rows
 
 pytest_plugins = ["tests.databases"]
 
@@ -64,7 +59,7 @@ def patches_of(log: list[tuple[str, Logged]]) -> list[Patch]:
             continue
         if patch.catalog:
             patches = []
-        elif patch.changes:
+        elif patch.changes or patch.notes:
             patches.append(replace(patch, latency={}))
     return patches
 
@@ -110,6 +105,47 @@ async def test_recent_patches_begin_behind_a_hole_in_the_log(database: Database,
     since, patches = await history.recent(500)
     assert since == "9-0"
     assert [patch.id for patch in patches] == ["10-0"]
+
+
+async def test_recent_patches_say_what_was_noted_beside_a_status_and_so_does_the_board(
+    database: Database, history: History
+) -> None:
+    """Also where the note alone was news: the shop was unknown before."""
+    router = a_component("router", a_monitor("router/icmp"))
+    shop = a_component("shop", a_monitor("shop/http", depends_on=("router",)))
+    log = a_log(
+        a_catalog_change(a_catalog(router, shop, "api", "web")),
+        a_change(DOWN, after(1), "api/http", flapping=True),
+        a_change(DOWN, after(2), "router/icmp"),
+        a_change(DOWN, after(3), "shop/http"),
+        a_change(DOWN, after(4), "api/http"),
+        a_change(DOWN, after(5), "web/http", flapping=True),
+    )
+    for item in log:
+        await record_all(Recorder(database), [item])
+    assert await history.recent(500) == ("1-0", patches_of(log))
+    assert [patch.notes for patch in patches_of(log)] == [
+        {"api": Note(flapping=True)},
+        {},
+        {"shop": Note(behind="router", name="Router")},
+        {"api": Note()},
+        {"web": Note(flapping=True)},
+    ]
+    board = await Recorder(database).load()
+    assert {slug: shown.note for slug, shown in board.shown.items()} == {
+        "router": Note(),
+        "shop": Note(behind="router", name="Router"),
+        "api": Note(),
+        "web": Note(flapping=True),
+    }
+
+
+async def test_notes_of_long_ago_are_let_go(database: Database) -> None:
+    changes = (a_change(DOWN, after(n), flapping=bool(n % 2)) for n in range(1, 30))
+    await record_all(Recorder(database), a_log(a_catalog_change(a_catalog()), *changes))
+    await forget_notes(database, keep=7)
+    found = await rows(database, "SELECT event FROM notes ORDER BY id")
+    assert [row["event"] for row in found] == [f"{n}-0" for n in range(24, 31)]
 
 
 async def test_an_event_of_which_not_all_can_be_told_is_not_told(
@@ -188,6 +224,43 @@ async def test_each_day_adds_up_to_its_length_and_to_what_its_spans_say(
             assert day.uptime.elapsed == to_ms(until) - to_ms(midnight)
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.floats(0.1, 20),
+            st.sampled_from([0, 0, 0, 0.9, 3, 11]),
+            st.sampled_from([UP, DOWN, State.DEGRADED]),
+            st.sampled_from(["api", "web", "new"]),
+        ),
+        min_size=3,
+        max_size=12,
+    )
+)
+async def test_days_that_are_over_are_as_the_spans_say_also_when_something_comes_late(
+    sqlite_database: Database, steps: list[tuple[float, float, State, str]]
+) -> None:
+    """Each event `late` days after it happened; what was worked out of those days before must not stand."""
+    await empty(sqlite_database)
+    now, slugs = NOON, ["api", "web", "new"]
+    slow = [a_component(slug, a_monitor(f"{slug}/http", every=1e9)) for slug in slugs]
+    told: list[tuple[float, Logged]] = [(0, a_catalog_change(a_catalog(*slow[:2])))]
+    told += [(1, a_catalog_change(a_catalog(*slow), after(DAY)))]
+    for days, late, state, slug in steps:
+        now += timedelta(days=days)
+        told.append((days, a_change(state, now - timedelta(days=late), f"{slug}/http")))
+    recorder, one, log_time = Recorder(sqlite_database), History(sqlite_database), NOON
+    for days, event in told:
+        log_time += timedelta(days=days)
+        await record_all(recorder, [(f"{to_ms(log_time)}-0", event)])
+        at = log_time + timedelta(hours=3)
+        assert await one.days(slugs, at, 30, UTC) == await History(sqlite_database).days(slugs, at, 30, UTC)
+        midnight = datetime.combine(at.date() - timedelta(days=5), time(), UTC)
+        for slug in slugs:
+            day = (await one.days([slug], at, 30, UTC))[slug][-6]
+            assert day.uptime == await one.uptime(slug, midnight, midnight + timedelta(days=1))
+
+
 async def test_the_days_on_which_the_clocks_change_have_23_and_25_hours(
     database: Database, history: History
 ) -> None:
@@ -217,97 +290,3 @@ async def test_the_bars_of_five_hundred_components_are_one_query(
     assert all(len(days) == 90 for days in bars.values())
     assert bars["c0"][-2].uptime.unknown + bars["c0"][-2].uptime.counted == 86_400_000
     assert min(took) < 1.0
-
-
-# Latency
-
-
-async def test_latency_is_merged_over_the_window(database: Database, history: History) -> None:
-    samples = [a_sample(at=after(n), took=float(n)) for n in range(1, 600)]
-    await record(database, a_catalog_change(a_catalog()), a_batch(*samples))
-    found = await history.latency("api", NOON, after(600))
-    assert found.count == 599
-    for percent, expected in (50, 300), (95, 570), (99, 594):
-        value = found.percentile(percent)
-        assert value is not None
-        assert abs(value - expected) <= 0.05 * expected + 1
-    first = await history.latency("api", NOON, after(60))
-    assert first.count == 59
-    assert (await history.latency("web", NOON, after(600))).percentile(50) is None
-
-
-async def lengths(database: Database) -> dict[int, int]:
-    found = await rows(
-        database, "SELECT length, sum(samples) AS samples FROM latency_rollups GROUP BY length"
-    )
-    return {row["length"]: row["samples"] for row in found}
-
-
-async def test_minutes_become_hours_and_hours_days_and_no_sample_is_lost(
-    database: Database, history: History
-) -> None:
-    dice = random.Random(1)
-    samples = [
-        a_sample(at=after(dice.randrange(3 * DAY)), took=dice.uniform(1, 5000), monitor=f"{slug}/http")
-        for slug in ("api", "web")
-        for _ in range(100)
-    ]
-    await record(database, a_catalog_change(a_catalog("api", "web")), a_batch(*samples))
-    before = {slug: await history.latency(slug, NOON, after(4 * DAY)) for slug in ("api", "web")}
-    assert await roll_up(database, after(0)) == 0
-    # Two days and a half later: the first half day is old enough.
-    gone = await roll_up(database, after(2.5 * DAY), at_once=7)
-    parts = await lengths(database)
-    assert gone > 0 < parts[HOUR] < 200
-    assert parts[HOUR] + parts[MINUTE] == 200
-    starts = await rows(database, "SELECT min(start) AS first FROM latency_rollups WHERE length = 60")
-    assert starts[0]["first"] >= to_ms(after(DAY / 2))
-    assert {slug: await whole(history, slug) for slug in before} == as_counts(before)
-    # A sample that comes late joins the hour that is there.
-    late = Recorder(database)
-    await late.record(heard([("9-0", a_batch(a_sample(at=after(30), took=77.0)))]))
-    before["api"].add(77.0)
-    await roll_up(database, after(6 * DAY))
-    assert (await lengths(database)).keys() == {HOUR}
-    await roll_up(database, after(100 * DAY))
-    assert await lengths(database) == {DAY: 201}
-    assert await roll_up(database, after(100 * DAY)) == 0
-    totals = {slug: await history.latency(slug, after(-DAY), after(4 * DAY)) for slug in before}
-    assert as_counts(totals) == as_counts(before)
-
-
-async def whole(history: History, slug: str) -> dict[int, int]:
-    return (await history.latency(slug, NOON, after(4 * DAY))).counts
-
-
-def as_counts(histograms: dict[str, Histogram]) -> dict[str, dict[int, int]]:
-    return {slug: histogram.counts for slug, histogram in histograms.items()}
-
-
-async def test_a_roll_up_whose_sums_differ_changes_nothing(database: Database) -> None:
-    await record(database, a_catalog_change(a_catalog()), a_batch(a_sample()))
-    async with database.writing() as transaction:
-        await transaction.execute("UPDATE latency_rollups SET samples = 5")
-    with pytest.raises(SumsDiffer, match="1 samples instead of 5"):
-        await roll_up(database, after(3 * DAY))
-    assert await lengths(database) == {MINUTE: 5}
-
-
-async def test_a_roll_up_beside_a_recorder_counts_each_sample_once(database: Database) -> None:
-    """Late samples of the very minutes that are being rolled up."""
-    recorder = Recorder(database)
-    await record_all(recorder, a_log(a_catalog_change(a_catalog())))
-
-    async def keep_recording() -> None:
-        for n in range(2, 102):
-            batch = a_batch(*(a_sample(at=after(minute * 60)) for minute in range(5)))
-            assert await recorder.record(heard([(f"{n}-0", batch)]))
-
-    async def keep_rolling() -> None:
-        while not recording.done():
-            await roll_up(database, after(3 * DAY))
-
-    recording = asyncio.create_task(keep_recording())
-    await asyncio.gather(recording, keep_rolling())
-    await roll_up(database, after(3 * DAY))
-    assert await lengths(database) == {HOUR: 500}

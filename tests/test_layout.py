@@ -88,7 +88,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 }
 
 DOMAIN_KNOWS = {
-    *("msgspec", "collections", "datetime", "enum", "hashlib", "math", "re", "typing"),
+    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
     *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {

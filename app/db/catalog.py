@@ -1,5 +1,5 @@
 """The catalog in its tables: groups, components and monitors, each with its place in the order of the config
-file."""
+file; and what is written down beside it, one value each."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,12 +7,14 @@ from typing import Final
 import msgspec
 
 from app.db.engine import Transaction
-from app.db.tables import ComponentRow, GroupRow, MonitorRow, SettingRow
+from app.db.tables import ComponentRow, FeedCursorRow, GroupRow, MonitorRow, SettingRow
 from app.domain.monitor import Catalog, Component, Monitor
 
 _PAGE: Final = "page"
 # What came before this event cannot be told as patches: components came or went, or something was lost.
 _WHOLE_SINCE: Final = "whole_since"
+# The last event that reached back beyond a day, by the clock of the log.
+_PAST_CHANGED: Final = "past_changed"
 
 
 async def read_catalog(transaction: Transaction) -> Catalog:
@@ -88,6 +90,20 @@ async def read_whole_since(transaction: Transaction) -> str | None:
 
 async def write_whole_since(transaction: Transaction, id: str) -> None:
     await write_setting(transaction, _WHOLE_SINCE, id)
+
+
+async def read_past_changed(transaction: Transaction) -> str | None:
+    """Another one than last time if spans of more than a day ago have changed in between."""
+    return await read_setting(transaction, _PAST_CHANGED)
+
+
+async def write_past_changed(transaction: Transaction, id: str) -> None:
+    await write_setting(transaction, _PAST_CHANGED, id)
+
+
+async def read_cursor(transaction: Transaction) -> str:
+    rows = await transaction.fetch(FeedCursorRow.select(FeedCursorRow.at).where(FeedCursorRow.name == "feed"))
+    return str(rows[0]["at"])
 
 
 async def read_setting(transaction: Transaction, name: str) -> str | None:

@@ -7,16 +7,15 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
-from itertools import groupby
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
 
 from app.db import latency
-from app.db.catalog import read_whole_since
-from app.db.engine import Database
-from app.db.tables import SpanRow
-from app.domain.board import Change, Patch
+from app.db.catalog import read_cursor, read_past_changed, read_whole_since
+from app.db.engine import Database, Transaction
+from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
 from app.domain.instant import from_ms, to_ms
@@ -27,6 +26,9 @@ from app.domain.uptime import Span, Uptime, uptime
 _PLACE: Final = {status.value: n for n, status in enumerate(Status)}
 # Of one event there may be many changes; with more than this on average, fewer patches are told.
 _CHANGES_PER_PATCH: Final = 4
+# Components of which the days that are over are worked out at once; if that is given up on the way, those
+# before need not be done again.
+_DAYS_AT_ONCE: Final = 100
 # Postgres takes 32,767 values in a statement.
 _MOST_VALUES: Final = 10_000
 
@@ -38,26 +40,40 @@ class Day(Struct, frozen=True):
     uptime: Uptime
 
 
+class Point(Struct, frozen=True):
+    """Of a chart of latency: the part of its window that begins with `at`. Half of the `samples` took at most
+    `median` milliseconds, and from there to `p95` is the band in which the next 45 % lie."""
+
+    at: datetime
+    samples: int
+    median: float | None
+    p95: float | None
+
+
 class History:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._over: tuple[tuple[object, ...], dict[str, list[Day]]] = (), {}
 
     async def recent(self, limit: int) -> tuple[str | None, list[Patch]]:
         """The last patches with changes, oldest first, and the id after which they lack nothing. None if
         there was never a catalog."""
-        rows = limit * _CHANGES_PER_PATCH
+        most = limit * _CHANGES_PER_PATCH
         async with self._database.reading() as transaction:
             whole_since = await read_whole_since(transaction)
-            spans = await transaction.fetch(
-                SpanRow.select().order_by(SpanRow.id, ascending=False).limit(rows)
-            )
+            spans, notes = [
+                await transaction.fetch(f"SELECT * FROM {table} ORDER BY id DESC LIMIT {most}")
+                for table in ("spans", "notes")
+            ]
         if whole_since is None:
             return None, []
-        spans.reverse()
-        patches = [_patch(event, list(some)) for event, some in groupby(spans, key=lambda row: row["event"])]
-        if len(spans) == rows:
-            # Of the oldest event we may not have all.
-            whole_since = max(whole_since, patches.pop(0).id, key=order)
+        for rows in (spans, notes):
+            if len(rows) == most:
+                # Of the oldest event we may not have all.
+                whole_since = max(whole_since, rows[-1]["event"], key=order)
+        told = _by_event(reversed(spans)), _by_event(reversed(notes))
+        events = sorted({*told[0], *told[1]}, key=order)
+        patches = [_patch(event, *(its.get(event, []) for its in told)) for event in events]
         if len(patches) > limit:
             whole_since = max(whole_since, patches[-limit - 1].id, key=order)
         return whole_since, [patch for patch in patches if order(patch.id) > order(whole_since)]
@@ -67,7 +83,9 @@ class History:
         return await self.spans_of([component], start, end)
 
     async def spans_of(self, components: Sequence[str], start: datetime, end: datetime) -> list[Span]:
-        """The same of several components, one after the other, in one query."""
+        """The same of several components, one after the other."""
+        async with self._database.reading() as transaction:
+            rows = await _spans(transaction, components, to_ms(start), to_ms(end))
         return [
             Span(
                 component=row["component"],
@@ -75,7 +93,7 @@ class History:
                 since=from_ms(row["since"]),
                 until=None if row["until"] is None else from_ms(row["until"]),
             )
-            for row in await self._rows(components, to_ms(start), to_ms(end))
+            for row in rows
         ]
 
     async def uptime(self, component: str, start: datetime, end: datetime) -> Uptime:
@@ -84,42 +102,109 @@ class History:
     async def days(
         self, components: Sequence[str], now: datetime, n: int, zone: tzinfo
     ) -> dict[str, list[Day]]:
-        """The last `n` days of each component as they are in `zone`, today last, and today until `now`. One
-        query, however many components."""
+        """The last `n` days of each component as they are in `zone`, today last, and today until `now`.
+
+        `day.uptime` has whole milliseconds that add up to the day; "99.98 % of 97.2 % observed" is its
+        `percent` of its `coverage`, each None where there is nothing to take it of.
+        """
         dates, edges = _edges(now, n, zone)
-        rows = await self._rows(components, edges[0], edges[-1])
+        async with self._database.reading() as transaction:
+            long_ago = order(await read_cursor(transaction))[0] - 2 * latency.DAY * 1000
+            changed = await read_past_changed(transaction)
+            # The days before this one are over, and change only if we are told so.
+            first = max(0, min(bisect_right(edges, long_ago), n) - 1)
+            over = self._days_over((changed, zone, dates[0], first))
+            missing = [slug for slug in components if slug not in over] if first else []
+            for at in range(0, len(missing), _DAYS_AT_ONCE):
+                some = missing[at : at + _DAYS_AT_ONCE]
+                rows = await _spans(transaction, some, edges[0], edges[first])
+                over |= await asyncio.to_thread(_bars, some, rows, dates[:first], edges[: first + 1])
+            rows = await _spans(transaction, components, edges[first], edges[-1])
         # In a thread: with many spans it takes 50 ms, which a push must not wait.
-        return await asyncio.to_thread(_bars, components, rows, dates, edges)
+        young = await asyncio.to_thread(_bars, components, rows, dates[first:], edges[first:])
+        return {slug: [*over.get(slug, ()), *days] for slug, days in young.items()}
 
     async def latency(self, component: str, start: datetime, end: datetime) -> Histogram:
-        """From which any percentile can be read. Whole minutes for two days back, whole hours for three
-        months, whole days before: those that begin within the window."""
+        """From which any percentile can be read, as it is for latencies()."""
+        return (await self.latencies([component], start, end))[component]
+
+    async def latencies(
+        self, components: Sequence[str], start: datetime, end: datetime
+    ) -> dict[str, Histogram]:
+        """Milliseconds of each component's first monitor, from all its regions: `.percentile(99)`, `.count`.
+
+        By whole minutes for two days back, whole hours for three months, whole days before: those that begin
+        within the window. Samples that were taken while the worker itself lagged are left out.
+        """
+        edges = [_up_to_minute(to_ms(start)), _up_to_minute(to_ms(end))]
         async with self._database.reading() as transaction:
-            return await latency.read_histogram(transaction, component, start, end)
+            measured = await latency.read(transaction, components, edges)
+        return await asyncio.to_thread(
+            lambda: {component: measured.histogram(component, *edges) for component in components}
+        )
 
-    async def _rows(self, components: Sequence[str], start: int, end: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    async def speed(self, component: str, start: datetime, end: datetime, points: int) -> list[Point]:
+        """What a chart draws: the window in `points` parts of the same length, oldest first, each with the
+        median and the 95th percentile in milliseconds, both None where nothing was measured.
+
+        Parts begin with a whole minute. Of a time of which only hours, or days, are kept, a whole one counts
+        for the part in which it begins: ask for no more points than there are.
+        """
+        begin, whole = to_ms(start), to_ms(end) - to_ms(start)
+        edges = [_up_to_minute(begin + whole * n // points) for n in range(points + 1)]
         async with self._database.reading() as transaction:
-            for first in range(0, len(components), _MOST_VALUES):
-                some = components[first : first + _MOST_VALUES]
-                asked = (
-                    "SELECT component, status, since, until FROM spans"
-                    f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
-                )
-                # Not one query with OR: SQLite would then read all that ever was.
-                found += await transaction.fetch(
-                    f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
-                    *(*some, end, start),
-                    *(*some, end),
-                )
-        return found
+            measured = await latency.read(transaction, [component], edges)
+        parts = [measured.histogram(component, *some) for some in pairwise(edges)]
+        return [
+            Point(from_ms(at), part.count, part.percentile(50), part.percentile(95))
+            for at, part in zip(edges, parts, strict=False)
+        ]
+
+    def _days_over(self, key: tuple[object, ...]) -> dict[str, list[Day]]:
+        """What is known already of the days that are over. It is not kept in the database: the next day, or
+        with another time zone, it would be of no more use."""
+        if self._over[0] != key:
+            self._over = key, {}
+        return self._over[1]
 
 
-def _patch(event: str, rows: Iterable[dict[str, Any]]) -> Patch:
-    changes = sorted(rows, key=lambda row: row["n"])
+async def _spans(
+    transaction: Transaction, components: Sequence[str], start: int, end: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for first in range(0, len(components), _MOST_VALUES):
+        some = components[first : first + _MOST_VALUES]
+        asked = (
+            "SELECT component, status, since, until FROM spans"
+            f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
+        )
+        # Not one query with OR: SQLite would then read all that ever was.
+        found += await transaction.fetch(
+            f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
+            *(*some, end, start),
+            *(*some, end),
+        )
+    return found
+
+
+def _up_to_minute(ms: int) -> int:
+    """The first instant from there on at which a minute begins."""
+    return -(-ms // 60_000) * 60_000
+
+
+def _by_event(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["event"], []).append(row)
+    return found
+
+
+def _patch(event: str, spans: Iterable[dict[str, Any]], notes: Sequence[dict[str, Any]]) -> Patch:
+    changes = sorted(spans, key=lambda row: row["n"])
+    any_row = (changes or notes)[0]
     return Patch(
         id=event,
-        at=from_ms(changes[0]["at"]),
+        at=from_ms(any_row["at"]),
         changes=tuple(
             Change(
                 slug=row["component"],
@@ -131,7 +216,8 @@ def _patch(event: str, rows: Iterable[dict[str, Any]]) -> Patch:
             )
             for row in changes
         ),
-        trace=changes[0]["trace"],
+        notes={row["component"]: Note(bool(row["flapping"]), row["behind"], row["name"]) for row in notes},
+        trace=any_row["trace"],
     )
 
 

@@ -1,180 +1,359 @@
-"""How fast answers came: histograms of a minute, which become hours after two days and days after three
-months, so that a percentile over any window is one sum.
+"""How fast answers came: histograms by the minute for two days, by the hour for three months and by the day
+for ever, so that a percentile over any window is a few rows.
 
-Each sample is in exactly one row, whichever length that has. A row goes only in the transaction in which it
-was added to the next longer one and the sums were found right.
+A measurement is first written to the fresh rows, and from there it is gathered into the sheet of its hour.
+When an hour is over, its sheet is sealed: from then on the sheet of the day knows all of it, and so on. What
+comes late goes to the sheet it belongs to and to those above that know that one already. So each measurement
+is, at any instant, in exactly one place of which nothing above knows yet, or in the sheet of its month.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
-from app.db.engine import Database, Transaction
-from app.domain.histogram import Histogram
+from app.db.engine import Database, Statement, Transaction
+from app.domain.histogram import LARGEST, Histogram, bucket_of
 from app.domain.instant import to_ms
+from app.domain.sheet import Counts, Sheet, add_stretch
 
 MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86400
 
-# Of what length, after what time, becomes what.
-_AGES: Final = ((MINUTE, timedelta(hours=48), HOUR), (HOUR, timedelta(days=90), DAY))
-# One transaction: the recorder and the push must not wait long.
-AT_ONCE: Final = 500
-# Most samples are of the last two minutes. Older ones come too, from a worker that was cut off, and then the
-# row is read: it may have been rolled up meanwhile.
-_KEPT: Final = timedelta(minutes=3)
-# Postgres takes 32,767 values in a statement.
-_MOST_VALUES: Final = 10_000
 
+class Level(Struct, frozen=True):
+    """Sheets of so many pieces of so many seconds. They are `kept` for so long; None is for ever."""
+
+    length: int
+    pieces: int
+    kept: timedelta | None
+
+    @property
+    def stretch(self) -> int:
+        """Milliseconds of a sheet."""
+        return self.length * self.pieces * 1000
+
+    def sheet_of(self, ms: int) -> int:
+        return ms - ms % self.stretch
+
+
+LEVELS: Final = (
+    Level(MINUTE, 60, timedelta(hours=48)),
+    Level(HOUR, 24, timedelta(days=90)),
+    Level(DAY, 32, None),
+)
+_TOP: Final = len(LEVELS) - 1
+
+# Whatever comes later than that after its hour, or its day, costs one more writing.
+SEAL_AFTER: Final = timedelta(minutes=5)
+# One transaction: the recorder and the push must not wait long.
+AT_ONCE: Final = 100
+# Postgres takes 32,767 values in a statement.
+_MOST_VALUES: Final = 5_000
+# Minutes and buckets are written as characters, beginning with the first one that can be seen.
+_FIRST: Final = 33
+
+_FRESH: Final = (
+    "INSERT INTO latency_fresh AS fresh (component, start, samples, said) VALUES ({}, {}, {}, {})"
+    " ON CONFLICT (component, start)"
+    " DO UPDATE SET samples = fresh.samples + excluded.samples, said = fresh.said || excluded.said"
+)
 _UPSERT: Final = (
-    "INSERT INTO latency_rollups (component, length, start, samples, counts) VALUES ({}, {}, {}, {}, {})"
-    " ON CONFLICT (component, length, start)"
-    " DO UPDATE SET samples = excluded.samples, counts = excluded.counts"
+    "INSERT INTO latency_sheets (component, length, start, sealed, samples, totals)"
+    " VALUES ({}, {}, {}, {}, {}, {}) ON CONFLICT (component, length, start)"
+    " DO UPDATE SET samples = excluded.samples, totals = excluded.totals"
 )
 
 Place = tuple[str, int]  # a component, and a start in milliseconds
 
-_decode_counts = msgspec.json.Decoder(dict[int, int]).decode
-
 
 class SumsDiffer(Exception):
-    """A roll-up would have lost or invented samples. Nothing was changed."""
+    """A step would have lost or invented samples. Nothing was changed."""
 
 
-class Minutes:
-    """The minutes that are being written. What is kept here need not be read again, as long as nobody else
-    writes: forget() it when somebody does."""
+class Fresh:
+    """What a batch measured, as text that is put behind what stands in the row of its hour: so nothing need
+    be read, or remembered, to write it. Two characters each, the minute and the bucket."""
 
     def __init__(self) -> None:
-        self._kept: dict[Place, Histogram] = {}
+        self._said: dict[Place, list[str]] = {}
 
-    def forget(self) -> None:
-        self._kept.clear()
+    def add(self, component: str, at: datetime, took: float) -> None:
+        hour, minute = divmod(to_ms(at) // 60_000, 60)
+        said = self._said.setdefault((component, hour * 3_600_000), [])
+        said.append(chr(_FIRST + minute) + chr(_FIRST + bucket_of(took)))
 
-    async def add(
-        self, transaction: Transaction, samples: Mapping[Place, Histogram]
-    ) -> dict[Place, Histogram]:
-        """Write down, and return what to keep() once that is committed."""
-        unknown = [place for place in samples if place not in self._kept]
-        known = self._kept | await read_rows(transaction, MINUTE, unknown)
-        sums = {
-            place: known[place].merge(more) if place in known else more for place, more in samples.items()
-        }
-        await _write_rows(transaction, MINUTE, sums)
-        return sums
+    @property
+    def statement(self) -> Statement:
+        # Always in the same order, so that no two transactions can wait for each other.
+        return _FRESH, [
+            (component, start, len(said), "".join(said))
+            for (component, start), said in sorted(self._said.items())
+        ]
 
-    def keep(self, sums: Mapping[Place, Histogram], now: datetime) -> None:
-        oldest = to_ms(now - _KEPT)
-        self._kept = {place: sum for place, sum in {**self._kept, **sums}.items() if place[1] >= oldest}
+
+def pieces_of(said: str) -> Iterable[tuple[int, int]]:
+    """(minute, bucket) of each sample in a fresh row."""
+    for n in range(0, len(said), 2):
+        yield ord(said[n]) - _FIRST, ord(said[n + 1]) - _FIRST
+
+
+# Rolling up
 
 
 async def roll_up(database: Database, now: datetime, at_once: int = AT_ONCE) -> int:
-    """Make longer rows of what is old enough; the number of rows that are gone. May be stopped and begun
-    again at any point."""
-    gone = 0
-    for length, age, longer in _AGES:
-        before = _start(to_ms(now - age), longer)
-        while count := await _roll_up_some(database, length, before, longer, at_once):
-            gone += count
-    return gone
+    """Gather what is fresh, seal what is over, let go of what is old; the number of rows that were dealt
+    with. May be stopped and begun again at any point: each step is whole."""
+    done = await _all(_gather, database, at_once)
+    for n, level in enumerate(LEVELS[:-1]):
+        over = to_ms(now - SEAL_AFTER) - level.stretch
+        done += await _all(_seal, database, at_once, n, over)
+    for n, level in enumerate(LEVELS[:-1]):
+        assert level.kept is not None
+        done += await _all(_prune, database, at_once, n, to_ms(now - level.kept) - level.stretch)
+    return done
 
 
-async def read_histogram(
-    transaction: Transaction, component: str, start: datetime, end: datetime
-) -> Histogram:
-    """All samples of the rows that begin within the window."""
+async def _all(step: Callable[..., Awaitable[int]], database: Database, at_once: int, *what: int) -> int:
+    done = 0
+    while True:
+        async with database.writing() as transaction:
+            # Whoever holds the cursor's row is the only one who writes: a recorder takes it first, too.
+            await transaction.execute("UPDATE feed_cursor SET at = at WHERE name = 'feed'")
+            count = await step(transaction, at_once, *what)
+        # Who has waited for the database gets it now; without this, we would again and again.
+        await asyncio.sleep(0)
+        done += count
+        if count < at_once:
+            return done
+
+
+async def _gather(transaction: Transaction, at_once: int) -> int:
     rows = await transaction.fetch(
-        "SELECT counts FROM latency_rollups WHERE component = {} AND length IN (60, 3600, 86400)"
-        " AND start >= {} AND start < {}",
-        component,
-        to_ms(start),
-        to_ms(end),
+        f"SELECT id, component, start, samples, said FROM latency_fresh ORDER BY id LIMIT {at_once}"
     )
-    return Histogram(_sum_up(row["counts"] for row in rows))
+    more: dict[Place, dict[int, int]] = {}
+    for row in rows:
+        for minute, bucket in pieces_of(row["said"]):
+            counts = more.setdefault((row["component"], row["start"] + minute * 60_000), {})
+            counts[bucket] = counts.get(bucket, 0) + 1
+    await _add(transaction, 0, more, sum(row["samples"] for row in rows))
+    await _delete(transaction, "latency_fresh", rows)
+    return len(rows)
 
 
-async def read_rows(transaction: Transaction, length: int, places: Iterable[Place]) -> dict[Place, Histogram]:
+async def _seal(transaction: Transaction, at_once: int, n: int, over: int) -> int:
+    """Tell the sheets above of those that began by then."""
+    rows = await transaction.fetch(
+        "SELECT id, component, start, samples, totals FROM latency_sheets"
+        f" WHERE NOT sealed AND length = {{}} AND start <= {{}} ORDER BY start, component LIMIT {at_once}",
+        LEVELS[n].length,
+        over,
+    )
+    more = {(row["component"], row["start"]): Sheet(row["totals"]).total for row in rows}
+    await _add(transaction, n + 1, more, sum(row["samples"] for row in rows))
+    await transaction.execute_many(
+        "UPDATE latency_sheets SET sealed = {} WHERE id = {}", [(True, row["id"]) for row in rows]
+    )
+    return len(rows)
+
+
+async def _prune(transaction: Transaction, at_once: int, n: int, old: int) -> int:
+    """Let go of the sealed sheets that began by then, if those above know all that is in them."""
+    rows = await transaction.fetch(
+        "SELECT id, component, start, samples, totals FROM latency_sheets"
+        f" WHERE sealed AND length = {{}} AND start <= {{}} ORDER BY start, component LIMIT {at_once}",
+        LEVELS[n].length,
+        old,
+    )
+    above = LEVELS[n + 1]
+    kept = await _read(
+        transaction, above.length, {(row["component"], above.sheet_of(row["start"])) for row in rows}
+    )
+    for row in rows:
+        sheet = kept.get((row["component"], above.sheet_of(row["start"])))
+        piece = row["start"] % above.stretch // (above.length * 1000)
+        known = [0] * (LARGEST + 1)
+        if sheet is not None:
+            add_stretch(sheet["totals"], piece, piece + 1, known)
+        its = Sheet(row["totals"]).total
+        if sum(its.values()) != row["samples"] or any(known[b] < count for b, count in its.items()):
+            raise SumsDiffer(f"{sum(known)} samples are kept of {row['samples']}")
+    await _delete(transaction, "latency_sheets", rows)
+    return len(rows)
+
+
+async def _add(transaction: Transaction, n: int, more: Mapping[Place, Counts], samples: int) -> None:
+    """Add to the pieces that begin there, and to the sheets above that know these already. `samples` is how
+    many there must be more of afterwards."""
+    level = LEVELS[n]
+    pieces: dict[Place, dict[int, Counts]] = {}
+    for (component, start), counts in more.items():
+        sheet = component, level.sheet_of(start)
+        pieces.setdefault(sheet, {})[(start - sheet[1]) // (level.length * 1000)] = counts
+    there = await _read(transaction, level.length, pieces)
+    sheets = {place: Sheet(there[place]["totals"] if place in there else b"") for place in pieces}
+    for place, its in pieces.items():
+        for piece, counts in its.items():
+            sheets[place].add(piece, counts)
+    await transaction.execute_many(
+        _UPSERT,
+        [
+            (component, level.length, start, n == _TOP, sum(sheet.total.values()), sheet.encode())
+            for (component, start), sheet in sorted(sheets.items(), key=lambda item: item[0])
+        ],
+    )
+    await _check(transaction, level, there, pieces, samples)
+    if n < _TOP and any(row["sealed"] for row in there.values()):
+        late = {place: _sum(pieces[place].values()) for place, row in there.items() if row["sealed"]}
+        await _add(transaction, n + 1, late, sum(sum(counts.values()) for counts in late.values()))
+
+
+async def _check(
+    transaction: Transaction,
+    level: Level,
+    before: Mapping[Place, dict[str, Any]],
+    places: Iterable[Place],
+    samples: int,
+) -> None:
+    written = await _read(transaction, level.length, places)
+    counted = sum(sum(Sheet(row["totals"]).total.values()) for row in written.values())
+    added = counted - sum(row["samples"] for row in before.values())
+    if added != samples:
+        raise SumsDiffer(f"{added} samples instead of {samples}")
+
+
+async def _read(
+    transaction: Transaction, length: int, places: Iterable[Place]
+) -> dict[Place, dict[str, Any]]:
     wanted = set(places)
-    components = sorted({component for component, _ in wanted})
-    starts = sorted({start for _, start in wanted})
-    found: dict[Place, Histogram] = {}
-    for some in _chunks(components):
-        for few in _chunks(starts):
+    found: dict[Place, dict[str, Any]] = {}
+    for few in _chunks(sorted({start for _, start in wanted})):
+        for some in _chunks(sorted({component for component, _ in wanted})):
             rows = await transaction.fetch(
-                "SELECT component, start, counts FROM latency_rollups WHERE length = {}"
+                "SELECT component, start, sealed, samples, totals FROM latency_sheets WHERE length = {}"
                 f" AND component IN ({_marks(some)}) AND start IN ({_marks(few)})",
                 length,
                 *some,
                 *few,
             )
-            for row in rows:
-                place = row["component"], row["start"]
-                if place in wanted:
-                    found[place] = Histogram(_decode_counts(row["counts"]))
+            places_of = (((row["component"], row["start"]), row) for row in rows)
+            found |= {place: row for place, row in places_of if place in wanted}
     return found
 
 
-async def _write_rows(transaction: Transaction, length: int, sums: Mapping[Place, Histogram]) -> None:
-    await transaction.execute_many(
-        _UPSERT,
-        [
-            (component, length, start, sum.count, msgspec.json.encode(sum.counts).decode())
-            # Always in the same order, so that no two transactions can wait for each other.
-            for (component, start), sum in sorted(sums.items(), key=lambda item: item[0])
-        ],
+async def _delete(transaction: Transaction, table: str, rows: Iterable[dict[str, Any]]) -> None:
+    await transaction.execute_many(f"DELETE FROM {table} WHERE id = {{}}", [(row["id"],) for row in rows])
+
+
+# Reading
+
+
+class Measured:
+    """What was read for some windows: histogram() is for any that begins and ends at the edges it was read
+    for."""
+
+    def __init__(self) -> None:
+        self._fresh: dict[str, list[tuple[int, str]]] = {}
+        # Of each component the sheets that nothing above knows, and by level and start those that refine.
+        self._roots: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        self._finer: dict[tuple[str, int, int], dict[str, Any]] = {}
+
+    def hold(self, sheets: Iterable[dict[str, Any]], fresh: Iterable[dict[str, Any]]) -> None:
+        for row in fresh:
+            self._fresh.setdefault(row["component"], []).append((row["start"], row["said"]))
+        for row in sheets:
+            n = _LEVEL_OF[row["length"]]
+            if n == _TOP or not row["sealed"]:
+                self._roots.setdefault(row["component"], []).append((n, row))
+            else:
+                self._finer[row["component"], n, row["start"]] = row
+
+    def histogram(self, component: str, start: int, end: int) -> Histogram:
+        counts = [0] * (LARGEST + 1)
+        for n, row in self._roots.get(component, ()):
+            self._take(n, row, start, end, counts)
+        for hour, said in self._fresh.get(component, ()):
+            for minute, bucket in pieces_of(said):
+                if start <= hour + minute * 60_000 < end:
+                    counts[bucket] += 1
+        return Histogram.of(counts)
+
+    def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: list[int]) -> None:
+        length = LEVELS[n].length * 1000
+        # In pieces of the sheet, and how far into them.
+        first, into_first = divmod(max(start - row["start"], 0), length)
+        last, into_last = divmod(min(end - row["start"], LEVELS[n].pieces * length), length)
+        add_stretch(row["totals"], first + bool(into_first), last, into)
+        cut = {piece for piece, how_far in ((first, into_first), (last, into_last)) if how_far}
+        for piece in cut if first <= last else ():
+            self._take_part(n, row, piece, start, end, into)
+
+    def _take_part(
+        self, n: int, row: dict[str, Any], piece: int, start: int, end: int, into: list[int]
+    ) -> None:
+        """Of a piece that is not wholly within the window. Where its own minutes, or hours, are no longer
+        kept, or not all of them, it counts for when it begins."""
+        whole = [0] * (LARGEST + 1)
+        add_stretch(row["totals"], piece, piece + 1, whole)
+        begin = row["start"] + piece * LEVELS[n].length * 1000
+        finer = self._finer.get((row["component"], n - 1, begin))
+        if finer is not None and finer["samples"] == sum(whole):
+            self._take(n - 1, finer, start, end, into)
+        elif start <= begin < end:
+            add_stretch(row["totals"], piece, piece + 1, into)
+
+
+_LEVEL_OF: Final = {level.length: n for n, level in enumerate(LEVELS)}
+
+
+async def read(transaction: Transaction, components: Sequence[str], edges: Sequence[int]) -> Measured:
+    """For windows between these instants, which are whole minutes."""
+    measured = Measured()
+    for some in _chunks(list(components)):
+        sql, values = _query(some, edges)
+        fresh = await transaction.fetch(
+            f"SELECT component, start, said FROM latency_fresh WHERE component IN ({_marks(some)})"
+            " AND start > {} AND start < {}",
+            *(*some, min(edges) - HOUR * 1000, max(edges)),
+        )
+        measured.hold(await transaction.fetch(sql, *values), fresh)
+    return measured
+
+
+def _query(components: Sequence[str], edges: Sequence[int]) -> tuple[str, list[object]]:
+    """One question for each index that is of use, or SQLite would go through all that there is."""
+    asked = (
+        "SELECT component, length, start, sealed, samples, totals FROM latency_sheets"
+        f" WHERE component IN ({_marks(components)}) AND "
     )
+    first, last = min(edges), max(edges)
+    parts = ["length = {} AND start > {} AND start < {}", "NOT sealed AND start > {} AND start < {}"]
+    values: list[object] = [*components, DAY, first - LEVELS[_TOP].stretch, last]
+    values += [*components, first - LEVELS[_TOP - 1].stretch, last]
+    for level in LEVELS[:-1]:
+        # Those that an edge cuts.
+        cut = sorted({level.sheet_of(edge) for edge in edges if edge % level.stretch})
+        if cut:
+            parts.append(f"sealed AND length = {{}} AND start IN ({_marks(cut)})")
+            values += [*components, level.length, *cut]
+    return " UNION ALL ".join(asked + part for part in parts), values
 
 
-async def _roll_up_some(database: Database, length: int, before: int, longer: int, at_once: int) -> int:
-    async with database.writing() as transaction:
-        # Whoever holds the cursor's row is the only one who writes: a recorder takes it first, too.
-        await transaction.execute("UPDATE feed_cursor SET at = at WHERE name = 'feed'")
-        rows = await transaction.fetch(
-            "SELECT id, component, start, samples, counts FROM latency_rollups"
-            f" WHERE length = {{}} AND start < {{}} ORDER BY start, component LIMIT {at_once}",
-            length,
-            before,
-        )
-        texts: dict[Place, list[str]] = {}
-        for row in rows:
-            place = row["component"], _start(row["start"], longer)
-            texts.setdefault(place, []).append(row["counts"])
-        there = await read_rows(transaction, longer, texts)
-        sums = {place: Histogram(_sum_up(some)) for place, some in texts.items()}
-        merged = {place: sum.merge(there.get(place, Histogram())) for place, sum in sums.items()}
-        await _write_rows(transaction, longer, merged)
-        written = await read_rows(transaction, longer, texts)
-        added = sum(h.count for h in written.values()) - sum(h.count for h in there.values())
-        if added != sum(row["samples"] for row in rows):
-            raise SumsDiffer(f"{added} samples instead of {sum(row['samples'] for row in rows)}")
-        await transaction.execute_many(
-            "DELETE FROM latency_rollups WHERE id = {}", [(row["id"],) for row in rows]
-        )
-    return len(rows)
+def _sum(several: Iterable[Counts]) -> dict[int, int]:
+    total: dict[int, int] = {}
+    for counts in several:
+        for bucket, count in counts.items():
+            total[bucket] = total.get(bucket, 0) + count
+    return total
 
 
-def _sum_up(texts: Iterable[str]) -> dict[int, int]:
-    sums: dict[int, int] = {}
-    for text in texts:
-        for bucket, count in _decode_counts(text).items():
-            sums[bucket] = sums.get(bucket, 0) + count
-    return sums
-
-
-def start_of_minute(at: datetime) -> int:
-    return _start(to_ms(at), MINUTE)
-
-
-def _start(ms: int, length: int) -> int:
-    return ms - ms % (length * 1000)
-
-
-def _chunks(values: list[str] | list[int]) -> Iterable[list[str] | list[int]]:
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[n : n + _MOST_VALUES] for n in range(0, len(values), _MOST_VALUES))
 
 
-def _marks(values: list[str] | list[int]) -> str:
+def _marks(values: Sequence[object]) -> str:
     return ", ".join(["{}"] * len(values))

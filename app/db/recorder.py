@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,10 +20,16 @@ from msgspec import Struct
 
 from app import metrics
 from app.db import latency
-from app.db.catalog import read_catalog, write_catalog, write_whole_since
-from app.db.engine import Database, DatabaseDown, Transaction
-from app.db.tables import FeedCursorRow, MonitorRegionRow, OperationRow, SpanRow
-from app.domain.board import START, Board, Change, Patch, Shown
+from app.db.catalog import (
+    read_catalog,
+    read_cursor,
+    write_catalog,
+    write_past_changed,
+    write_whole_since,
+)
+from app.db.engine import Database, DatabaseDown, Statement, Transaction
+from app.db.tables import MonitorRegionRow, OperationRow, SpanRow
+from app.domain.board import START, Board, Change, Note, Patch, Shown
 from app.domain.events import (
     Beat,
     CatalogChange,
@@ -36,7 +42,6 @@ from app.domain.events import (
     StateChange,
     order,
 )
-from app.domain.histogram import Histogram
 from app.domain.instant import from_ms, from_seconds, to_ms
 from app.domain.monitor import Catalog
 from app.domain.operations import ends, key_of
@@ -52,6 +57,7 @@ BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.2
 QUEUE: Final = 2 * BATCH_EVENTS
 KEEP_LOG: Final = timedelta(days=1)  # of the log on Redis, for those who resume
+KEEP_NOTES: Final = 5_000  # more than anybody is told who resumes
 TIDY_SECONDS: Final = 60.0
 ROLL_UP_EACH: Final = 10  # times of tidying
 FIRST_PAUSE: Final = 0.2
@@ -79,7 +85,6 @@ class Recorder:
         self._database = database
         self._tidy_every = tidy
         self._stand_by_for = stand_by
-        self._minutes = latency.Minutes()
         # None when it may hold more, or less, than the database does.
         self._board: Board | None = None
         self._measured: _Measured = {}
@@ -112,10 +117,8 @@ class Recorder:
             async with self._database.writing() as transaction:
                 await _move_cursor(transaction, self.cursor, work.cursor)
                 await work.write(transaction)
-                sums = await self._minutes.add(transaction, work.latency)
         except _SomebodyElse:
             return False
-        self._minutes.keep(sums, _now())
         self._board, self.cursor, self._measured = work.board, work.cursor, work.measured
         return True
 
@@ -139,7 +142,6 @@ class Recorder:
             await asyncio.gather(tidying, return_exceptions=True)
 
     async def _reload(self) -> None:
-        self._minutes.forget()
         self._board = await self.load()
         self.cursor = self._board.id
         self._measured = _measured_monitors(self._board.catalog)
@@ -194,7 +196,7 @@ class Recorder:
             # Not in step with a third one.
             await asyncio.sleep(self._stand_by_for * random.uniform(1.0, 2.0))
             async with self._database.reading() as transaction:
-                self.cursor = await _read_cursor(transaction)
+                self.cursor = await read_cursor(transaction)
             moved = self.cursor != before
 
     async def _wait(self, state: str, why: str, error: Exception | None) -> None:
@@ -227,12 +229,21 @@ class Recorder:
 
     async def _roll_up(self) -> None:
         try:
+            await forget_notes(self._database)
             await latency.roll_up(self._database, _now())
         except DatabaseDown as error:
             log.warning("latencies could not be rolled up, will be later", why=str(error))
         except Exception as error:
             # Such as SumsDiffer. It must not take the trimming of the log with it.
             log.error("latencies could not be rolled up", exc_info=error)
+
+
+async def forget_notes(database: Database, keep: int = KEEP_NOTES) -> None:
+    """Let go of all but the last ones."""
+    async with database.writing() as transaction:
+        await transaction.execute(
+            f"DELETE FROM notes WHERE id <= (SELECT id FROM notes ORDER BY id DESC LIMIT 1 OFFSET {keep})"
+        )
 
 
 class _Work:
@@ -242,9 +253,11 @@ class _Work:
         self.board = board
         self.cursor = cursor
         self.measured = measured
-        self.latency: dict[latency.Place, Histogram] = {}
+        self._latency = latency.Fresh()
         self._gaps: list[tuple[str, str]] = []
+        self._notes: list[tuple[object, ...]] = []
         self._whole_since: str | None = None
+        self._past_changed: str | None = None
         self._old_catalog: Catalog | None = None
         # As they were before the batch: of those alone that it may have changed.
         self._standings: dict[tuple[str, str], tuple[Standing | None, datetime | None]] = {}
@@ -267,11 +280,22 @@ class _Work:
             await write_catalog(transaction, self._old_catalog, self.board.catalog)
         if self._whole_since is not None:
             await write_whole_since(transaction, self._whole_since)
+        if self._past_changed is not None:
+            await write_past_changed(transaction, self._past_changed)
+        await transaction.execute_all(self._statements())
+
+    def _statements(self) -> Iterator[Statement]:
         for spans in self._spans:
-            await spans.write(transaction)
-        await self._write_standings(transaction)
-        await self._write_operations(transaction)
-        await transaction.execute_many(
+            yield from spans.statements()
+        yield from self._standing_statements()
+        yield from self._operation_statements()
+        yield self._latency.statement
+        yield (
+            "INSERT INTO notes (component, event, at, trace, flapping, behind, name)"
+            " VALUES ({}, {}, {}, {}, {}, {}, {}) ON CONFLICT (event, component) DO NOTHING",
+            self._notes,
+        )
+        yield (
             "INSERT INTO gaps (after, before, at) VALUES ({}, {}, {}) ON CONFLICT (after, before) DO NOTHING",
             [(after, before, to_ms(_now())) for after, before in self._gaps],
         )
@@ -298,6 +322,8 @@ class _Work:
                 self._whole_since = id
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
+            self._look_back(id, (change.since for change in patch.changes))
+            self._notes += (_note_row(patch, slug, note) for slug, note in patch.notes.items())
 
     def _remember(self, keys: Iterable[tuple[str, str]]) -> None:
         for key in keys:
@@ -313,18 +339,24 @@ class _Work:
         if self._old_catalog is None:
             self._old_catalog = old
         self._whole_since = id
+        self._look_back(id, (patch.at, *(change.since for change in patch.changes)))
         self.measured = _measured_monitors(self.board.catalog)
         now = set(self.board.shown)
         self._spans.append(_Spans(patch, came=now - shown, went=shown - now))
+
+    def _look_back(self, id: str, touched: Iterable[datetime]) -> None:
+        """What history has worked out of longer ago holds only as long as nothing reaches back to it."""
+        long_ago = order(id)[0] - latency.DAY * 1000
+        if any(to_ms(at) < long_ago for at in touched):
+            self._past_changed = id
 
     def _measure(self, event: Samples) -> None:
         for sample in event.samples:
             slug = self.measured.get((sample.monitor, event.region))
             if slug is not None and sample.took is not None and not sample.late:
-                place = slug, latency.start_of_minute(sample.at)
-                self.latency.setdefault(place, Histogram()).add(sample.took)
+                self._latency.add(slug, sample.at, sample.took)
 
-    async def _write_standings(self, transaction: Transaction) -> None:
+    def _standing_statements(self) -> Iterator[Statement]:
         gone, changed, heard = [], [], []
         for key, (old, old_heard) in self._standings.items():
             now = self.board.standings.get(key)
@@ -335,20 +367,22 @@ class _Work:
                 changed.append(_standing_row(now, self.board.heard[key]))
             elif (at := self.board.heard[key]) != old_heard:
                 heard.append((to_ms(at), _standing_key(*key)))
-        await transaction.execute_many("DELETE FROM monitor_regions WHERE key = {}", gone)
-        await transaction.execute_many(
-            "INSERT INTO monitor_regions (key, monitor, region, state, since, reason, detail, heard_at)"
-            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}) ON CONFLICT (key) DO UPDATE SET state = excluded.state,"
-            " since = excluded.since, reason = excluded.reason, detail = excluded.detail,"
-            " heard_at = excluded.heard_at",
+        yield "DELETE FROM monitor_regions WHERE key = {}", gone
+        yield (
+            "INSERT INTO monitor_regions"
+            " (key, monitor, region, state, since, reason, detail, heard_at, flapping)"
+            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})"
+            " ON CONFLICT (key) DO UPDATE SET state = excluded.state, since = excluded.since,"
+            " reason = excluded.reason, detail = excluded.detail, heard_at = excluded.heard_at,"
+            " flapping = excluded.flapping",
             changed,
         )
-        await transaction.execute_many("UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard)
+        yield "UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard
 
-    async def _write_operations(self, transaction: Transaction) -> None:
+    def _operation_statements(self) -> Iterator[Statement]:
         ended = [(key,) for key, event in self._operations.items() if ends(event)]
-        await transaction.execute_many("DELETE FROM operations WHERE key = {}", ended)
-        await transaction.execute_many(
+        yield "DELETE FROM operations WHERE key = {}", ended
+        yield (
             "INSERT INTO operations (key, event) VALUES ({}, {})"
             " ON CONFLICT (key) DO UPDATE SET event = excluded.event",
             [(key, _encode(event).decode()) for key, event in self._operations.items() if not ends(event)],
@@ -399,25 +433,25 @@ class _Spans:
                 self._ends[change.slug] = since
             self._begin(_row(patch, n, change))
 
-    async def write(self, transaction: Transaction) -> None:
+    def statements(self) -> Iterator[Statement]:
         # Nothing is known of a component before it came or after it went, whatever the clock of a worker
         # said: else its spans would overlap when it comes back.
-        await transaction.execute_many("DELETE FROM spans WHERE component = {} AND since >= {}", self._cut)
-        await transaction.execute_many(
+        yield "DELETE FROM spans WHERE component = {} AND since >= {}", self._cut
+        yield (
             "UPDATE spans SET until = {} WHERE component = {} AND (until IS NULL OR until > {})",
             [(at, slug, at) for slug, at in self._cut],
         )
-        await transaction.execute_many(
+        yield (
             "UPDATE spans SET until = {} WHERE component = {} AND until IS NULL",
             [(end, slug) for slug, end in self._ends.items()],
         )
         # A state that lasted no time at all was never true.
-        await transaction.execute_many(
+        yield (
             "DELETE FROM spans WHERE component = {} AND until = {} AND since = until",
             list(self._ends.items()),
         )
-        await transaction.execute_many(
-            'INSERT INTO spans (component, status, was, since, until, event, n, at, monitor, reason, trace)'
+        yield (
+            "INSERT INTO spans (component, status, was, since, until, event, n, at, monitor, reason, trace)"
             " VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})"
             " ON CONFLICT (event, component, n) DO NOTHING",
             [
@@ -447,7 +481,7 @@ async def _listen(feed: Feed, after: str, heard: "asyncio.Queue[Heard | Gap | Ex
 
 
 async def _load(transaction: Transaction) -> Board:
-    cursor = await _read_cursor(transaction)
+    cursor = await read_cursor(transaction)
     catalog = await read_catalog(transaction)
     standings = await transaction.fetch(MonitorRegionRow.select())
     spans = await transaction.fetch(
@@ -469,11 +503,6 @@ async def _load(transaction: Transaction) -> Board:
     return board
 
 
-async def _read_cursor(transaction: Transaction) -> str:
-    rows = await transaction.fetch(FeedCursorRow.select(FeedCursorRow.at).where(FeedCursorRow.name == "feed"))
-    return str(rows[0]["at"])
-
-
 async def _move_cursor(transaction: Transaction, before: str, after: str) -> None:
     moved = await transaction.execute(
         "UPDATE feed_cursor SET at = {} WHERE name = 'feed' AND at = {}", after, before
@@ -491,7 +520,13 @@ def _standing(row: dict[str, Any]) -> Standing:
         since=from_ms(row["since"]),
         reason=row["reason"],
         detail=row["detail"],
+        flapping=bool(row["flapping"]),
     )
+
+
+def _note_row(patch: Patch, slug: str, note: Note) -> tuple[object, ...]:
+    at = to_ms(patch.at)
+    return slug, patch.id, at, patch.trace, note.flapping, note.behind, note.name
 
 
 def _standing_key(monitor: str, region: str) -> str:
@@ -508,6 +543,7 @@ def _standing_row(standing: Standing, heard: datetime) -> tuple[object, ...]:
         _text(standing.reason),
         _text(standing.detail),
         to_ms(heard),
+        standing.flapping,
     )
 
 

@@ -9,7 +9,7 @@ constraints break SQLite.
 
 from typing import Final
 
-from piccolo.columns import BigInt, BigSerial, Boolean, ForeignKey, Integer, Text
+from piccolo.columns import BigInt, BigSerial, Boolean, Bytea, ForeignKey, Integer, Text
 from piccolo.columns.base import OnDelete
 from piccolo.table import Table
 
@@ -49,6 +49,7 @@ class MonitorRegionRow(Table, tablename="monitor_regions"):
     reason = Text()
     detail = Text()
     heard_at = BigInt()
+    flapping = Boolean()
 
 
 class SpanRow(Table, tablename="spans"):
@@ -72,16 +73,42 @@ class SpanRow(Table, tablename="spans"):
     trace = Text()
 
 
-class LatencyRollupRow(Table, tablename="latency_rollups"):
-    """A histogram of `length` seconds (60, 3,600 or 86,400) from `start` on: `counts` is JSON, `samples` its
-    sum. Unique in (component, length, start)."""
+class LatencyFreshRow(Table, tablename="latency_fresh"):
+    """What was measured in the hour from `start` on and is not yet in its sheet. Unique in (component,
+    start)."""
+
+    id = BigSerial(primary_key=True)
+    component = Text()
+    start = BigInt()
+    samples = Integer()
+    said = Text()
+
+
+class LatencySheetRow(Table, tablename="latency_sheets"):
+    """A Sheet from `start` on, of pieces of `length` seconds (60, 3,600 or 86,400). One that is `sealed` is
+    also in the sheet of the next length. Unique in (component, length, start)."""
 
     id = BigSerial(primary_key=True)
     component = Text()
     length = Integer()
     start = BigInt()
-    samples = Integer()
-    counts = Text()
+    sealed = Boolean()
+    samples = BigInt()
+    totals = Bytea()
+
+
+class NoteRow(Table, tablename="notes"):
+    """A Note that the event with the id `event` brought, kept for those who resume. Unique in (event,
+    component)."""
+
+    id = BigSerial(primary_key=True)
+    component = Text()
+    event = Text()
+    at = BigInt()
+    trace = Text()
+    flapping = Boolean()
+    behind = Text()
+    name = Text()
 
 
 class FeedCursorRow(Table, tablename="feed_cursor"):
@@ -317,7 +344,9 @@ TABLES: Final[tuple[type[Table], ...]] = (
     MonitorRow,
     MonitorRegionRow,
     SpanRow,
-    LatencyRollupRow,
+    LatencyFreshRow,
+    LatencySheetRow,
+    NoteRow,
     FeedCursorRow,
     GapRow,
     DefinitionRow,

@@ -18,7 +18,7 @@ class Histogram:
         self.counts: dict[int, int] = dict(counts or {})
 
     def add(self, took: float, times: int = 1) -> None:
-        bucket = _bucket(took)
+        bucket = bucket_of(took)
         self.counts[bucket] = self.counts.get(bucket, 0) + times
 
     def merge(self, other: "Histogram") -> "Histogram":
@@ -33,6 +33,11 @@ class Histogram:
         for histogram in histograms:
             total = total.merge(histogram)
         return total
+
+    @classmethod
+    def of(cls, counts: Iterable[int]) -> "Histogram":
+        """From the count of each bucket, in order."""
+        return cls({bucket: count for bucket, count in enumerate(counts) if count})
 
     @property
     def count(self) -> int:
@@ -49,7 +54,8 @@ class Histogram:
         return None
 
 
-def _bucket(took: float) -> int:
+def bucket_of(took: float) -> int:
+    """The number of the bucket, from 0 to LARGEST."""
     return 0 if took <= 1 else min(math.ceil(math.log(took) / GROWTH), LARGEST)
 
 

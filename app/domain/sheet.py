@@ -1,0 +1,91 @@
+"""A sheet: the histograms of the equal pieces of one stretch of time (the minutes of an hour, the hours of a
+day), in one row of bytes.
+
+What stands in it are running totals, piece by piece, so that the histogram of any pieces next to each other
+is one row of numbers less another, however many they are.
+"""
+
+import struct
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+Counts = Mapping[int, int]  # how many by bucket, as in a Histogram
+
+_LANES: Final = "BHIQ"  # how wide one number is: as wide as the greatest total needs
+
+
+class Sheet:
+    """Counts by piece and bucket. Pieces are numbered from 0."""
+
+    def __init__(self, raw: bytes = b"") -> None:
+        self._pieces: dict[int, dict[int, int]] = {}
+        if raw:
+            buckets, row, start, pieces = _head(raw)
+            before = (0,) * len(buckets)
+            for piece in range(pieces):
+                totals = row.unpack_from(raw, start + piece * row.size)
+                self._pieces[piece] = {
+                    bucket: now - then
+                    for bucket, now, then in zip(buckets, totals, before, strict=True)
+                    if now != then
+                }
+                before = totals
+
+    def add(self, piece: int, counts: Counts) -> None:
+        its = self._pieces.setdefault(piece, {})
+        for bucket, count in counts.items():
+            its[bucket] = its.get(bucket, 0) + count
+
+    @property
+    def total(self) -> dict[int, int]:
+        total: dict[int, int] = {}
+        for its in self._pieces.values():
+            for bucket, count in its.items():
+                total[bucket] = total.get(bucket, 0) + count
+        return total
+
+    def encode(self) -> bytes:
+        """A width and the buckets that occur, then a row of running totals for each piece up to the last
+        that has any."""
+        total = self.total
+        buckets = sorted(total)
+        widest = max(total.values(), default=0)
+        lane = next(n for n in range(len(_LANES)) if widest < 256 ** (1 << n))
+        row = _row(len(buckets), lane)
+        last = max((piece for piece, its in self._pieces.items() if its), default=-1)
+        rows, running = [], [0] * len(buckets)
+        for piece in range(last + 1):
+            if its := self._pieces.get(piece):
+                running = [now + its.get(bucket, 0) for bucket, now in zip(buckets, running, strict=True)]
+            rows.append(row.pack(*running))
+        return b"".join((bytes((lane, len(buckets), *buckets)), *rows))
+
+
+def add_stretch(raw: bytes, first: int, end: int, into: list[int]) -> None:
+    """Add the histogram of the pieces from `first` up to, and without, `end`; `into` has a place for each
+    bucket. Five hundred components are asked for at once, so this makes no Sheet of the bytes."""
+    buckets, row, start, pieces = _head(raw)
+    end = min(end, pieces)
+    if first >= end:
+        return
+    totals = row.unpack_from(raw, start + (end - 1) * row.size)
+    if first == 0:
+        for bucket, now in zip(buckets, totals, strict=True):
+            into[bucket] += now
+        return
+    before = row.unpack_from(raw, start + (first - 1) * row.size)
+    for bucket, now, then in zip(buckets, totals, before, strict=True):
+        into[bucket] += now - then
+
+
+def _head(raw: bytes) -> tuple[bytes, struct.Struct, int, int]:
+    """The buckets, the form of a row, where the first one begins, and how many there are."""
+    width = raw[1]
+    start, row = 2 + width, _row(width, raw[0])
+    return raw[2:start], row, start, (len(raw) - start) // row.size if row.size else 0
+
+
+@lru_cache(maxsize=512)
+def _row(width: int, lane: int) -> struct.Struct:
+    return struct.Struct(f"<{width}{_LANES[lane]}")
