@@ -68,6 +68,8 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "babel": ("app/pages/language.py",),
+    "brotli": ("app/pages/answer.py",),
     "markdown_it": ("app/markdown.py",),
     "nh3": ("app/markdown.py",),
     "dateutil": ("app/domain/recurrence.py",),

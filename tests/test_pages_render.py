@@ -24,7 +24,7 @@ from app.db.history import History
 from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
 from app.domain.events import IncidentChange, Logged
-from app.domain.incident import Impact, Incident, IncidentStatus, Update
+from app.domain.incident import Affected, Impact, Incident, IncidentStatus, Update
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog, Link, Page
 from app.domain.standing import State
@@ -708,3 +708,28 @@ def test_any_accent_can_be_read_on_either_ground(colour: int) -> None:
 def test_an_accent_that_can_be_read_stays_as_it_is() -> None:
     assert shades("#0b5bb0")[0] == "#0b5bb0"
     assert shades("#9db6ff")[1] == "#9db6ff"
+
+
+async def test_an_incident_is_told_in_the_language_of_the_page_and_in_its_markdown(server: Server) -> None:
+    said = Update(
+        n=1, at=after(-60), status="identified", words="A **disk** is full. <script>alert(1)</script>"
+    )
+    incident = Incident(
+        id="inc_1",
+        title="Payments <fail>",
+        status=IncidentStatus.IDENTIFIED,
+        impact=Impact.CRITICAL,
+        since=after(-600),
+        updated=after(-60),
+        next_update_by=after(600),
+        components=(Affected("api"),),
+        updates=(said,),
+    )
+    server.hear(IncidentChange(at=NOON, incident=incident))
+    html = (await server.client.get("/?lang=de")).text
+    assert 'data-id="inc_1" data-kind="incident" data-status="identified" data-impact="critical"' in html
+    assert '<h3 class="title" dir="auto">Payments &lt;fail&gt;</h3>' in html
+    assert '<b class="stage">Ursache gefunden</b>' in html
+    assert 'data-label="nächste Meldung bis"' in html
+    assert "A <strong>disk</strong> is full." in html
+    assert "alert(1)</script>" not in html
