@@ -17,6 +17,7 @@ import structlog
 from litestar import Request, Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from msgspec import Struct
 
 from app.db.engine import Database, DatabaseDown
@@ -145,7 +146,9 @@ def routes(heartbeats: Heartbeats, callers: Callers) -> list[HTTPRouteHandler]:
     paths = ["/v1/heartbeats/{token:str}", "/v1/heartbeats/{token:str}/{word:str}"]
 
     @route(paths, http_method=_METHODS, opt=PUBLIC_SCOPE, status_code=200, request_max_body_size=None)
-    async def hear(request: Request[Any, Any, Any], token: str, word: str = "") -> Response[Any]:
+    async def hear(
+        request: Request[Any, Any, Any], token: FromPath[str], word: FromPath[str] = ""
+    ) -> Response[Any]:
         at = from_seconds(time.time())
         try:
             monitor = heartbeats.monitor(token, callers.visitor(request.scope).address)
