@@ -13,7 +13,8 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
-from app.api import health, schema
+from app.api import health, heartbeats, schema
+from app.api.heartbeats import Heartbeats
 from app.api.v1 import routes as v1
 from app.api.v1.problem import answer_error
 from app.assignment import Assignment
@@ -72,6 +73,7 @@ class Server:
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
+        self.heartbeats = Heartbeats(self.feed, database, lambda: self.hub.board.catalog)
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
@@ -128,6 +130,7 @@ def create_app(server: Server) -> Litestar:
         "/",
         guards=[guard.admit],
         route_handlers=[
+            *heartbeats.routes(server.heartbeats, server.callers),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history),
             *wall.routes(server.hub, server.config, server.callers),
@@ -161,6 +164,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
         ("attend", server.attendance.attend()),
+        ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),
@@ -168,6 +172,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 
 async def _load(server: Server) -> None:
+    await server.heartbeats.open()
     board = await server.recorder.load()
     await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)

@@ -34,6 +34,7 @@ def closed(capsys: pytest.CaptureFixture[str], **found: float) -> dict[str, Any]
 def test_the_last_line_is_what_the_contract_promises(capsys: pytest.CaptureFixture[str]) -> None:
     said = closed(capsys, us=1.23456, ms=7)
     assert said.pop("commit") and said.pop("machine")
+    assert said.pop("at_least") == {}
     assert said == {
         "bench": "some_bench",
         "figures": {"us": 1.235, "ms": 7},
@@ -157,7 +158,7 @@ BENCHES = [path.stem for path in sorted(Path(fanout.__file__).parent.glob("*.py"
 @pytest.mark.parametrize("name", BENCHES)
 def test_each_bench_is_in_the_docs_with_figures_that_it_has(name: str) -> None:
     module = importlib.import_module(f"bench.{name}")
-    assert hasattr(module, "main") == (name in SECTIONS)
+    assert hasattr(module, "main") >= (name in SECTIONS)
     if name in SECTIONS and name != "fanout":
         patterns = list(noted(module))
         for figure in named(name) | set(module.REACH):

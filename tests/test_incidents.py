@@ -259,7 +259,8 @@ async def test_a_board_that_is_loaded_knows_what_operators_had_said_up_to_its_cu
     await record_all(desk.recorder, desk.log[known:])
     assert (await desk.recorder.load()).operations.incidents == {}
     assert [
-        row["status"] for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL")
+        row["status"]
+        for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL ORDER BY component")
     ] == [*("operational", "major_outage")]
 
 
@@ -280,6 +281,13 @@ async def test_what_is_unknown_or_was_changed_meanwhile_is_refused(desk: Desk) -
     with pytest.raises(Refused, match="name it by its slug") as refusal:
         await desk.interventions.acknowledge(MEI, NOON, "x")
     assert refusal.value.field == "component"
+    for odd in ("a\0b", "", "' OR 1=1", "\ud800", "x" * 1000):
+        with pytest.raises(Refused, match="There is no incident"):
+            await desk.incidents.find(odd)
+        with pytest.raises(Refused, match="There is no maintenance"):
+            await desk.maintenances.begin(MEI, NOON, odd)
+        with pytest.raises(Refused, match="has no status by hand"):
+            await desk.interventions.release(MEI, NOON, odd)
     posted = await desk.incidents.post(MEI, NOON, an_incident())
     await desk.incidents.edit(MEI, NOON, posted.id, Edit(impact=Impact.MINOR), version=1)
     with pytest.raises(Refused, match="changed this meanwhile") as refusal:

@@ -23,7 +23,8 @@ from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
-from app.domain.events import Logged
+from app.domain.events import IncidentChange, Logged
+from app.domain.incident import Impact, Incident, IncidentStatus, Update
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog, Link, Page
 from app.domain.standing import State
@@ -142,6 +143,27 @@ async def test_a_page_is_whole_and_says_how_things_stand(server: Server) -> None
     assert html.index('data-group="Payments"') < html.index('data-slug="mail"')
     assert re.search(r'data-group="Payments" open>', html)
     assert "As of 31 Jan, 13:00 CET" in html
+
+
+async def test_what_operators_tell_is_drawn_as_html_on_the_page_and_named_on_the_wall(
+    server: Server,
+) -> None:
+    said = Update(n=1, at=NOON, status="investigating", words="We **look**. <b>")
+    incident = Incident(
+        id="i",
+        title="Cards <fail>",
+        status=IncidentStatus.INVESTIGATING,
+        impact=Impact.MINOR,
+        since=NOON,
+        updated=NOON,
+        updates=(said,),
+    )
+    server.hear(IncidentChange(at=NOON, incident=incident))
+    page, wall = [await server.client.get(path) for path in ("/", "/wall")]
+    assert "<p>We <strong>look</strong>. &lt;b&gt;</p>" in page.text
+    for drawn in (page, wall):
+        assert drawn.status_code == 200
+        assert "Cards &lt;fail&gt;" in drawn.text
 
 
 async def test_what_the_public_may_not_see_is_on_no_page(server: Server) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
-from app.db.updates import read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
 from app.domain import incident as domain
 from app.domain import refused
 from app.domain.actor import Actor
@@ -200,6 +200,12 @@ class Incidents:
             return await _keep(change, verb, before, become(before))
 
 
+async def read_open(transaction: Transaction) -> list[Incident]:
+    """Those that are open and public."""
+    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.resolved.is_null()))
+    return [incident for incident in await _whole(transaction, rows) if not incident.draft]
+
+
 def acknowledgement(actor: Actor, words: str) -> str:
     """`Mei is on it`, if nothing better is said. Everybody may read it."""
     said = refused.title(words or f"{actor.name[:1].upper()}{actor.name[1:]} is on it", "words")
@@ -303,6 +309,8 @@ async def _need(transaction: Transaction, id: str) -> Incident:
 
 
 async def _find(transaction: Transaction, id: str) -> Incident | None:
+    if not may_be_id(id):
+        return None
     rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
     return (await _whole(transaction, rows))[0] if rows else None
 

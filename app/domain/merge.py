@@ -50,6 +50,8 @@ def merged(file: Catalog, database: Catalog) -> Catalog:
         groups=groups,
         components=_by_group((*file.components, *added), groups),
         pages=(*file.pages, *(page for page in database.pages if page.slug not in slugs)),
+        # The file alone has these.
+        rules=file.rules,
     )
     if Dependencies(whole).loop() is None:
         return whole
@@ -69,6 +71,7 @@ def ruled_by_file(running: Catalog, database: Catalog) -> Catalog:
         groups=tuple(name for name in running.groups if name not in database.groups or name in of_them),
         components=components,
         pages=tuple(page for page in running.pages if pages.get(page.slug) != page),
+        rules=running.rules,
     )
 
 

@@ -68,6 +68,14 @@ class Span(Form, frozen=True):
     most: int
 
 
+class Cron(Form, frozen=True):
+    """Five fields, as in a crontab."""
+
+
+class Zone(Form, frozen=True):
+    """A time zone."""
+
+
 class Headers(Form, frozen=True):
     """Names and values, with variables in the values."""
 

@@ -284,6 +284,8 @@ def _leave_whole(cycle: RequestResponseCycle) -> None:
             is_endless = not any(name.lower() == b"content-length" for name, _ in message["headers"])
             if is_endless:
                 cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
+            # Before 0.53 uvicorn closes without a word.
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         elif is_endless and not message.get("more_body", False):
             cycle.expected_content_length = len(message.get("body", b""))
         await send(message)

@@ -19,8 +19,9 @@ from msgspec import UNSET
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import Board, Patch
-from app.domain.events import Beat, Logged, Retelling, Revoked, Samples, StateChange, order
+from app.domain.events import Beat, Heartbeat, Logged, Retelling, Revoked, Samples, StateChange, order
 from app.domain.instant import from_seconds, rfc3339, to_ms
+from app.domain.monitor import DEFAULT_REGION
 from app.feed import Gap, Heard
 from app.live import frames
 from app.live.cast import Caster
@@ -191,6 +192,8 @@ class Hub:
                 self._probed |= {(s.monitor, s.region): now for s in event.standings}
             case Samples():
                 self._probed |= {(sample.monitor, event.region): now for sample in event.samples}
+            case Heartbeat():
+                self._probed[event.monitor, DEFAULT_REGION] = now
 
     def silent_for(self, monitor: str, region: str, since: float) -> float:
         """Seconds since we heard of it, or since `since` if we have not at all."""

@@ -14,6 +14,7 @@ from app.domain.rule import Rule
 from app.statusfile import values
 from app.statusfile.mapping import Mapping
 from app.statusfile.problem import Problems, quote
+from app.statusfile.tree import line_of
 
 MOST_RULES: Final = 100
 
@@ -31,6 +32,8 @@ class Rules:
         self._named: list[tuple[int, str]] = []
 
     def read(self, nodes: list[yaml.Node]) -> None:
+        if len(nodes) > MOST_RULES:
+            self._problems.add(line_of(nodes[MOST_RULES]), f"this is one rule too many: at most {MOST_RULES}")
         self.found += (self._rule(Mapping(self._problems, node, "a rule")) for node in nodes[:MOST_RULES])
 
     def refuse_unknown(self, slugs: Collection[str]) -> None:

@@ -34,6 +34,7 @@ def schema() -> Schema:
             "group": _mapping("a group", ("name",)),
             "component": _mapping("a component", ("name",)),
             "page": _mapping("a page", ("slug",)),
+            "rule": _mapping("a rule", ("name",)),
             "link": _mapping("a link", ("name", "url")),
             "monitor": {
                 "description": "Has exactly one key that is the name of a kind, which says what is probed.",
@@ -153,6 +154,10 @@ _FORMS: Final[Mapping[type[words.Form], Callable[[Any], Schema]]] = {
         "^[0-9]{0,9} ?- ?[0-9]{0,9}$", "From and to, such as 500-20000; either end may be left out."
     ),
     words.Headers: lambda _: _HEADERS,
+    words.Cron: lambda _: _pattern(
+        r"^\s*\S+(\s+\S+){4}\s*$", "The five fields of a crontab, such as 30 3 * * 1-5."
+    ),
+    words.Zone: lambda _: _text(100, "A time zone, such as Europe/Berlin."),
     words.Slug: lambda _: _pattern(_SLUG, "1 to 64 of a-z, 0-9 and inner hyphens."),
     words.Url: lambda form: _pattern(
         f"^({'|'.join(form.schemes)})://", "A whole URL, without user and password; it may hold ${NAME}."
@@ -208,6 +213,16 @@ _OF_THE_FILE: Final[Mapping[tuple[str, str], Schema]] = {
     ("the file", "pages"): _list_of("page", "Pages with an address of their own."),
     ("the file", "groups"): _list_of("group", "Groups of components, in the order in which they are shown."),
     ("the file", "components"): _list_of("component", "Components without a group."),
+    ("the file", "incidents"): _list_of("rule", "Rules by which outages open incidents, and close them."),
+    ("a rule", "name"): _text(80, f"No two rules have the same. {_NAME}"),
+    ("a rule", "after"): _pattern(_DURATION, "How long a component must be out, from 1s to 7d."),
+    ("a rule", "settle"): _pattern(_DURATION, "How long it must be well again, from 1s to 1d."),
+    ("a rule", "components"): _one_or_more(
+        _pattern(_SLUG, "The slug of a component."), "Which components; all, if none are given."
+    ),
+    ("a rule", "title"): _text(80, "Of the incident; {components} and {status} are filled in."),
+    ("a rule", "words"): _text(1000, "What the incident says first."),
+    ("a rule", "closing"): _text(1000, "What it says when all is well again."),
     ("a group", "name"): _text(80, f"No two groups have the same. {_NAME}"),
     ("a group", "components"): _list_of("component", "The components of the group, in their order."),
     ("a component", "name"): _text(80, f"What visitors see. {_NAME}"),

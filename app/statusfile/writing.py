@@ -14,6 +14,7 @@ import yaml
 from app.domain import words
 from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
+from app.domain.rule import Rule
 from app.statusfile.kinds import KINDS, Word, own_words, words_of
 
 Tree = dict[str, Any]
@@ -69,6 +70,7 @@ def _tree(catalog: Catalog) -> Tree:
     if catalog.components and catalog.components[0].group is None:
         # The reader keeps the order of the two.
         sections["groups"] = sections.pop("groups")
+    sections["incidents"] = [_rule(rule) for rule in catalog.rules]
     said = {section: its for section, its in sections.items() if its}
     # A file has to say something.
     return said or {"components": []}
@@ -84,6 +86,16 @@ def page_tree(page: Page) -> Tree:
     if "links" in given:
         given["links"] = [{"name": link.name, "url": link.url} for link in page.links]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def _rule(rule: Rule) -> Tree:
+    usual = Rule(name=rule.name)
+    given = {name: getattr(rule, name) for name in Rule.__struct_fields__}
+    said = {name: its for name, its in given.items() if its != getattr(usual, name)}
+    said |= {name: duration(said[name]) for name in ("after", "settle") if name in said}
+    if rule.components:
+        said["components"] = list(rule.components)
+    return {"name": rule.name, **said}
 
 
 def component_tree(component: Component) -> Tree:

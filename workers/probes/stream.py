@@ -44,7 +44,7 @@ class Certificates:
     def __init__(self, cafile: str | None = None) -> None:
         self._cafile = cafile
         # Made at once, while nobody waits for a probe.
-        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2")}
+        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2", "h2 http/1.1")}
         self._own: dict[tuple[object, ...], ssl.SSLContext] = {}
         self.unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.unverified.check_hostname = False
@@ -69,7 +69,7 @@ class Certificates:
     def _load(self, words: Securing, alpn: str) -> ssl.SSLContext:
         context = _verifying(words.ca or self._cafile)
         if alpn:
-            context.set_alpn_protocols([alpn])
+            context.set_alpn_protocols(alpn.split())
         if words.certificate:
             # Without a password of ours it would ask whoever sits at the terminal, and wait.
             context.load_cert_chain(words.certificate, words.certificate_key or None, password="")
@@ -109,6 +109,11 @@ class Stream:
     def version(self) -> str:
         """Of TLS, as people write it: 1.3."""
         return (self._tls.version() or "").removeprefix("TLSv") if self._tls is not None else ""
+
+    @property
+    def alpn(self) -> str:
+        """What both sides agreed to speak within TLS; empty if they did not."""
+        return (self._tls.selected_alpn_protocol() or "") if self._tls is not None else ""
 
     def _chain(self) -> list[bytes]:
         if self._tls is None:
