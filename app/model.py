@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from app.db.catalog import read_catalog
 from app.db.change import Changes
 from app.db.definitions import read_definitions, write_definitions
 from app.domain.actor import Actor
 from app.domain.events import CatalogChange
-from app.domain.merge import Difference, Edit, differences, merged, names, ruled_by_file
+from app.domain.merge import PAUSE, Difference, Edit, differences, merged, names, ruled_by_file
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.refused import Refused
 from app.statusfile.catalog import Said, parse
@@ -78,11 +79,11 @@ class Model:
             file = self.file.catalog if self.file is not None else ruled_by_file(running, old)
             self._refuse_ruled(found, file)
             whole = merged(file, new)
-            _refuse_unwritable(whole)
+            _refuse_unknown_pauses(found, whole)
+            _refuse_unwritable(replace(whole, paused=()))
             await write_definitions(change.transaction, old, new)
             for each in found:
-                subject = f"{each.kind}/{each.name}"
-                await change.note(each.verb, subject, _masked(each.before), _masked(each.after))
+                await change.note(each.verb, each.subject, _masked(each.before), _masked(each.after))
             if not found:
                 await change.note("catalog.order", "catalog")
             await change.tell(CatalogChange(at=at, revision=whole.revision, catalog=whole))
@@ -109,6 +110,12 @@ class Model:
         line = self.lines.get((kind, name))
         where = self._name if line is None else f"{self._name}, line {line}"
         return f"The {what} is ruled by the file {where}: change it there, or take it out of the file first."
+
+
+def _refuse_unknown_pauses(found: list[Difference], whole: Catalog) -> None:
+    for each in found:
+        if each.kind == PAUSE and each.after is not None and each.name not in whole.paused:
+            raise Refused("monitor", f"No monitor has the key {cut(each.name)}.", "missing")
 
 
 def _refuse_unwritable(catalog: Catalog) -> None:
