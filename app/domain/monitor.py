@@ -112,3 +112,8 @@ class Catalog(Struct, frozen=True, kw_only=True):
     def monitors(self) -> Iterator[Monitor]:
         for component in self.components:
             yield from component.monitors
+
+    def watched(self) -> Iterator[Monitor]:
+        """Those that are not paused."""
+        paused = frozenset(self.paused)
+        return (monitor for monitor in self.monitors() if monitor.key not in paused)

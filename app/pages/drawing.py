@@ -90,9 +90,11 @@ def local(at: datetime, where: ZoneInfo) -> str:
     return f"{at.astimezone(where):%Y-%m-%dT%H:%M}"
 
 
-def moment(at: datetime, where: ZoneInfo) -> str:
-    """For people: `Tue 24 Nov 2026, 13:30 CET`."""
-    return f"{at.astimezone(where):%a %-d %b %Y, %H:%M %Z}"
+def moment(at: datetime, where: ZoneInfo, since: datetime | None = None) -> str:
+    """For operators: `Tue 24 Nov 2026, 13:30 CET`; without the day if that is the day of `since`."""
+    there = at.astimezone(where)
+    is_same = since is not None and since.astimezone(where).date() == there.date()
+    return f"{there:%H:%M %Z}" if is_same else f"{there:%a %-d %b %Y, %H:%M %Z}"
 
 
 _environment = Environment(

@@ -3,6 +3,7 @@ says of it. What the file rules is shown and cannot be changed here, and it is s
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from litestar import get, post
@@ -192,21 +193,28 @@ class Pages:
         return "paused"
 
     async def _resume(self, request: Asking, form: Form, component: Component) -> str:
-        key = self._monitor(form, component).key
+        monitor = self._monitor(form, component)
+        key = monitor.key
         await self._desk.model.change(caller_of(request).actor, self._desk.hub.now(), without_pause(key))
         await self._desk.until_shown(lambda board: key not in board.catalog.paused)
+        # A worker that was away meanwhile knows of no pause, and would look in its own time.
+        with suppress(*FeedDown):
+            await self._ask(monitor)
         return "resumed"
 
     async def _run(self, request: Asking, form: Form, component: Component) -> str:
         monitor = self._monitor(form, component)
         if monitor.key in self._desk.hub.board.catalog.paused:
             raise Refused("monitor", f"{monitor.key} is paused: resume it, and it is looked at.", "conflict")
-        look = SecondLook(monitor=monitor.key, region=_NOWHERE)
         try:
-            await self._feed.ask([(region, look) for region in monitor.regions])
+            await self._ask(monitor)
         except FeedDown:
             raise Refused("monitor", "Redis does not answer, so no worker hears of it: try again.") from None
         return "asked"
+
+    async def _ask(self, monitor: Monitor) -> None:
+        look = SecondLook(monitor=monitor.key, region=_NOWHERE)
+        await self._feed.ask([(region, look) for region in monitor.regions])
 
     def _monitor(self, form: Form, component: Component) -> Monitor:
         for monitor in component.monitors:

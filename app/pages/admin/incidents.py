@@ -111,7 +111,7 @@ class Pages:
         named = affected(form) if form.has("names") else incident.components
         new = NewUpdate(
             words=form.one("words"),
-            status=form.chosen("status", IncidentStatus),
+            status=None if private else form.chosen("status", IncidentStatus),
             components=None if private or named == incident.components else named,
             next_update_by=in_span(form, "next_update_by", now),
             private=private,
