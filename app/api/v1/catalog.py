@@ -2,8 +2,7 @@
 the file's part and the database's, and changed in the database's part by the model."""
 
 import re
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -65,6 +64,6 @@ class InCatalog(Resource[S, G]):
         return found
 
 
-def page_of(names: Iterable[str], after: str, limit: int) -> Iterable[str]:
+def page_of(names: Iterable[str], after: str, limit: int) -> Sequence[str]:
     """In an order that stays when the order of the file does not."""
-    return islice((name for name in sorted(names) if name > after), limit)
+    return sorted(name for name in names if name > after)[:limit]

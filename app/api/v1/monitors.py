@@ -7,7 +7,7 @@ Times are seconds. What may be a secret is shown as ***, and stays what it is wh
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from app.api.v1.catalog import InCatalog, Place, page_of
@@ -34,7 +34,7 @@ class MonitorAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retries: int = 1
     recoveries: int = 1
     regions: tuple[str, ...] = (DEFAULT_REGION,)
-    expect: Expect = Expect()
+    expect: Expect = field(default_factory=Expect)  # Litestar wants defaults that have a hash
     options: dict[str, Any] = {}
     depends_on: tuple[str, ...] = ()
 

@@ -453,7 +453,9 @@ def _opened(cursor: str) -> str:
 
 def structs_of(resource: Resource[Any, Any]) -> list[type[Struct]]:
     """All that the description of its routes must tell of."""
-    found: list[type[Struct]] = [resource.shown, _list_of(resource.shown), Problem]
+    found: list[type[Struct]] = [resource.shown, Problem]
+    if not resource.single:
+        found.append(_list_of(resource.shown))
     if resource.issued is not None:
         found.append(resource.issued)
     if hasattr(resource, "given"):
@@ -466,7 +468,9 @@ def structs_of(resource: Resource[Any, Any]) -> list[type[Struct]]:
 @cache
 def _list_of(shown: type[Struct]) -> type[Struct]:
     items = getitem(list, shown)  # type: ignore[call-overload]
-    return msgspec.defstruct(f"{shown.__name__}List", [("items", items), ("next", str | None, None)])
+    words = {"__doc__": "One page of a list. `next` is the `cursor` of the next one, null after the last."}
+    fields: list[Any] = [("items", items), ("next", str | None, None)]
+    return msgspec.defstruct(f"{shown.__name__}List", fields, namespace=words)
 
 
 def _body(given: type[Struct]) -> Any:
@@ -479,4 +483,10 @@ def _partly(given: type[Struct]) -> type[Struct]:
     """The same, of which any part may be left out."""
     types = get_type_hints(given, include_extras=True)
     fields = [(name, types[name] | UnsetType, UNSET) for name in given.__struct_fields__]
-    return msgspec.defstruct(f"{given.__name__}Patch", fields, forbid_unknown_fields=True, kw_only=True)
+    return msgspec.defstruct(
+        f"{given.__name__}Patch",
+        fields,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        namespace={"__doc__": f"Any part of {given.__name__}; what is left out stays."},
+    )
