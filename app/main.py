@@ -143,7 +143,10 @@ def create_app(server: Server) -> Litestar:
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
             *account.routes(server.signin, server.callers),
-            *v1.routes(server.changes, server.secrets, server.hub.now),
+            *v1.routes(
+                *(server.changes, server.secrets, server.hub.now, server.model),
+                lambda: server.hub.board.catalog,
+            ),
         ],
     )
     app = Litestar(
