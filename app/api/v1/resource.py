@@ -352,7 +352,10 @@ def _cursor(id: str) -> str:
 
 def _opened(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        opened = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if not opened.isprintable():
+            raise ValueError
+        return opened
     except (ValueError, UnicodeError):
         raise Answered(
             422, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
