@@ -1,23 +1,28 @@
 """What somebody sends who means ill: to a real server by a real socket, or to all of its routes at once."""
 
+import asyncio
 import json
 import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import httpx
 import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed
 
 from app.db.engine import Database
 from app.domain.people import Role
+from app.security.headers import HEADERS
 from app.security.passwords import Passwords
 from app.security.scopes import ADMIN
 from tests.conftest import eventually
 from tests.people import HOME, PASSWORD, House
-from tests.services import Valkey, Web
+from tests.services import Valkey, Web, at_the_console
 
 pytest_plugins = ["tests.databases"]
 
@@ -69,10 +74,15 @@ def say(web: Web, words: bytes, within: float = 5.0) -> bytes:
     return heard
 
 
-def ask(web: Web, path: str, *headers: str, method: str = "GET") -> bytes:
-    lines = (f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{web.port}", *headers)
-    close = () if any(line.startswith("Connection") for line in headers) else ("Connection: close",)
-    return say(web, "\r\n".join((*lines, *close, "", "")).encode())
+def request(path: str, *headers: str, method: str = "GET") -> bytes:
+    return "\r\n".join(
+        (f"{method} {path} HTTP/1.1", "Host: x", *headers, "Connection: close", "", "")
+    ).encode()
+
+
+def handshake(path: str, *headers: str, version: int = 13) -> bytes:
+    wanted = [line.replace("13", str(version)) for line in HANDSHAKE]
+    return "\r\n".join((f"GET {path} HTTP/1.1", "Host: x", *wanted, *headers, "", "")).encode()
 
 
 # What is sent on to sign in, to where one wanted to be.
@@ -80,7 +90,7 @@ def ask(web: Web, path: str, *headers: str, method: str = "GET") -> bytes:
     "slug", ["%0d%0aX-Evil:%201", "%0d%0a%0d%0a%3Cscript%3E", "%E6%BC%A2", "a%26then=//evil.example", "%00"]
 )
 def test_an_address_puts_nothing_into_a_header(web: Web, slug: str) -> None:
-    answer = ask(web, f"/p/team/components/{slug}")
+    answer = say(web, request(f"/p/team/components/{slug}"))
     head = answer.partition(b"\r\n\r\n")[0].decode()
     assert head.startswith(("HTTP/1.1 303 ", "HTTP/1.1 404 ")), answer
     assert "x-evil" not in head.lower().replace("%0d%0ax-evil", "")
@@ -92,7 +102,7 @@ def test_an_address_puts_nothing_into_a_header(web: Web, slug: str) -> None:
 @pytest.mark.parametrize("path", ["/p/vip", "/events?page=vip", "/ws?page=vip"])
 def test_a_ticket_that_nobody_has_signed_is_none(web: Web, path: str, until: str) -> None:
     shown = f"Cookie: statuswire-page-vip={until}.{'a' * 64}"
-    answer = ask(web, path, shown, *(HANDSHAKE if path.startswith("/ws") else ()))
+    answer = say(web, (handshake if path.startswith("/ws") else request)(path, shown))
     assert answer.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 101 ")), answer
     assert b" 101 " not in answer or b"\x11\x31" in answer  # 4401
     assert "Traceback" not in web.logs
@@ -137,3 +147,72 @@ async def test_no_json_breaks_the_api(light: House, body: bytes) -> None:
     async with light.client(await light.token(ADMIN)) as client:
         answer = await client.post("/v1/tokens", content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (400, 413), answer.text
+
+
+ANSWERS = {
+    "a page": (request("/"), 200),
+    "a page for nobody": (request("/p/team"), 303),
+    "a page with a password": (request("/p/vip"), 401),
+    "a page that is none": (request("/no"), 404),
+    "a wall that is none": (request("/wall/wall_none"), 404),
+    "a file that is none": (request("/static/..%2f..%2fetc/passwd"), 404),
+    "a head": (request("/", method="HEAD"), 200),
+    "what may be done": (request("/login", method="OPTIONS"), 204),
+    "what may not be done": (request("/", method="DELETE"), 405),
+    "a stream": (request("/events"), 200),
+    "a stream of nothing": (request("/events?page=no"), 404),
+    "a stream that is asked to do something": (request("/events", method="POST"), 405),
+    "a socket without a handshake": (request("/ws"), 426),
+    "a handshake from another site": (handshake("/ws", "Origin: https://evil.example"), 403),
+    "a handshake with nobody": (handshake("/no"), 403),
+    "a handshake of another version": (handshake("/ws", version=12), 426),
+    "a handshake with a body": (handshake("/ws", "Sec-WebSocket-Key: x"), 400),
+    "a form from another site": (request("/login", "Origin: https://evil.example", method="POST"), 403),
+    "a token that is none": (request("/v1/users", "Authorization: Bearer x"), 401),
+    "a heartbeat of nobody": (request("/v1/heartbeats/x"), 404),
+    "a head that is too large": (request("/", f"A: {'a' * 17_000}"), 431),
+    "no HTTP": (b"GARBAGE\r\n\r\n", 400),
+    "two lengths": (request("/", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST"), 400),
+    "how it is": (request("/health/ready"), 200),
+    "the description": (request("/v1/openapi.json"), 200),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_each_answer_keeps_a_browser_safe(web: Web, case: str) -> None:
+    said, status = ANSWERS[case]
+    head = say(web, said).partition(b"\r\n\r\n")[0].decode()
+    assert head.startswith(f"HTTP/1.1 {status} "), head
+    given = [line.partition(": ")[0].lower() for line in head.splitlines()[1:]]
+    assert {name: given.count(name) for name in HEADERS} == dict.fromkeys(HEADERS, 1)
+    policy = next(line for line in head.splitlines() if line.lower().startswith("content-security-policy"))
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+
+
+async def test_who_is_revoked_while_they_wait_to_be_let_in_is_not_let_in(web: Web) -> None:
+    """A stream that asks to go on from a moment that is still to come waits for it, for half a second."""
+    admin = at_the_console(web, "token", "create", "admin", "--scope", "admin")["token"]
+    bearer = {"Authorization": f"Bearer {admin}"}
+    async with httpx.AsyncClient(base_url=web.url, headers=bearer, timeout=10) as client:
+        made = (await client.post("/v1/tokens", json={"name": "x", "scopes": ["incidents:read"]})).json()
+        theirs = {"Authorization": f"Bearer {made['token']}"}
+        since = f"{int(time.time() * 1000) + 3000}-0"
+        async with asyncio.TaskGroup() as tasks:
+            coming = tasks.create_task(
+                outcome(f"ws://127.0.0.1:{web.port}/ws?since={since}", additional_headers=theirs)
+            )
+            await asyncio.sleep(0.2)
+            assert (await client.delete(f"/v1/tokens/{made['id']}")).status_code == 204
+        assert coming.result() == 4401
+
+
+async def outcome(url: str, **given: Any) -> int | None:
+    """The code with which a stream is closed within two seconds; None if it goes on."""
+    try:
+        async with asyncio.timeout(2.5), websockets.connect(url, **given) as stream:
+            while True:
+                await stream.recv()
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 0
+    except TimeoutError:
+        return None
