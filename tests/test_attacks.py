@@ -13,13 +13,15 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 import websockets
+from litestar.routes import HTTPRoute
 from websockets.exceptions import ConnectionClosed
 
 from app.db.engine import Database
 from app.domain.people import Role
 from app.security.headers import HEADERS
+from app.security.issuing import issue_wall
 from app.security.passwords import Passwords
-from app.security.scopes import ADMIN
+from app.security.scopes import ADMIN, PUBLIC, SCOPES
 from tests.conftest import eventually
 from tests.people import HOME, PASSWORD, House
 from tests.services import Valkey, Web, at_the_console
@@ -206,13 +208,59 @@ async def test_who_is_revoked_while_they_wait_to_be_let_in_is_not_let_in(web: We
         assert coming.result() == 4401
 
 
-async def outcome(url: str, **given: Any) -> int | None:
-    """The code with which a stream is closed within two seconds; None if it goes on."""
+async def outcome(url: str, within: float = 2.5, **given: Any) -> int | None:
+    """The code with which a stream is closed in that time; None if it goes on."""
     try:
-        async with asyncio.timeout(2.5), websockets.connect(url, **given) as stream:
+        async with asyncio.timeout(within), websockets.connect(url, **given) as stream:
             while True:
                 await stream.recv()
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 0
     except TimeoutError:
         return None
+
+
+async def test_a_token_for_some_pages_sees_and_makes_nothing_of_others(light: House) -> None:
+    async with light.change() as change:
+        theirs, _ = await issue_wall(change, "lobby", "team")
+        other, _ = await issue_wall(change, "board room", "vip")
+    async with light.client(await light.token("walls:write", pages=("team",))) as client:
+        listed = (await client.get("/v1/walls")).json()["items"]
+        assert [wall["id"] for wall in listed] == [theirs.id]
+        assert (await client.get(f"/v1/walls/{other.id}")).status_code == 404
+        assert (await client.delete(f"/v1/walls/{other.id}")).status_code == 404
+        for page in ("vip", ""):
+            body = {"name": "mine", "page": page}
+            assert (await client.post("/v1/walls", json=body)).status_code == 403
+            assert (await client.patch(f"/v1/walls/{theirs.id}", json=body)).status_code == 403
+        assert (await client.post("/v1/walls", json={"name": "x", "page": "team"})).status_code == 201
+
+
+async def test_a_token_for_some_pages_does_nothing_that_is_of_the_whole(light: House) -> None:
+    """Whatever does not say that it looks for pages, today and of what is still to come."""
+    bound = await light.token(*(scope for scope in SCOPES if scope != ADMIN), pages=("team",))
+    async with light.client(bound) as client, light.client(await light.token(ADMIN)) as admin:
+        for route in light.server.app.routes:
+            for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+                if handler.opt.get("scope", PUBLIC) == PUBLIC or handler.opt.get("of_pages"):
+                    continue
+                path = "".join(f"/{part if isinstance(part, str) else 'x'}" for part in route.path_components)
+                for verb in handler.http_methods:
+                    assert (await client.request(verb, path, json={})).status_code == 403, (verb, path)
+        words = {"name": "x", "scopes": ["admin"], "pages": ["team"]}
+        assert (await admin.post("/v1/tokens", json=words)).status_code == 422
+
+
+async def test_a_password_that_is_reset_ends_the_sessions_of_whoever_knew_the_old_one(web: Web) -> None:
+    password = at_the_console(web, "user", "add", "eve@example.org")["password"]
+    async with httpx.AsyncClient(base_url=web.url, headers={"origin": web.url}) as browser:
+        typed = {"email": "eve@example.org", "password": password}
+        assert (await browser.post("/login", data=typed)).status_code == 303
+        cookie = f"statuswire={browser.cookies['statuswire']}"
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(
+                outcome(f"ws://127.0.0.1:{web.port}/ws", within=20, additional_headers={"Cookie": cookie})
+            )
+            await asyncio.to_thread(at_the_console, web, "user", "reset", "eve@example.org")
+        assert watching.result() == 4401
+        assert (await browser.get("/account")).status_code == 401

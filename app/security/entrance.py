@@ -58,7 +58,7 @@ class Entrance:
     @staticmethod
     def _may(caller: Caller | None, page: Page) -> bool:
         """Whoever is signed in, or has a token, unless it is bound to other pages."""
-        return caller is not None and (caller.pages is None or page.slug in caller.pages)
+        return caller is not None and caller.may_see(page.slug)
 
     def _is_open(self, page: Page, scope: Scope) -> bool:
         given = cookie(scope, cookie_name(page), self._callers.visitor(scope).tls)

@@ -54,6 +54,8 @@ class Guard:
         caller = await self._recognised(scope, method)
         if not caller.may(needed):
             raise PermissionDeniedException(f"This takes the scope {needed}, and yours are: {_held(caller)}.")
+        if caller.pages is not None and not handler.opt.get("of_pages"):
+            raise PermissionDeniedException("This token is for some pages alone, and this is of the whole.")
         if caller.session is not None and method not in _SAFE:
             await _refuse_other_forms(connection, caller)
         connection.state.caller = caller

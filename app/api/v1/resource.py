@@ -69,6 +69,9 @@ class Resource(Generic[S, G]):
     given: ClassVar[type[Struct]]
     issued: ClassVar[type[Struct] | None] = None
     parent: ClassVar[str] = ""
+    of_pages: ClassVar[bool] = (
+        False  # each is of a page, and its methods look whether the caller may see that
+    )
     reads: ClassVar[str] = ""  # the scope; `<name>:read` unless said
     writes: ClassVar[str] = ""
 
@@ -272,7 +275,7 @@ def _route(
     does = doing.get(verb, "remove")
     return verb(  # type: ignore[no-any-return]
         f"{base}/{resource.name}{path}",
-        opt={"scope": scope},
+        opt={"scope": scope, "of_pages": resource.of_pages},
         status_code=status,
         tags=[resource.name],
         operation_id=".".join(filter(None, (resource.parent, resource.name, does))),
