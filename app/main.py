@@ -36,6 +36,7 @@ from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
 from app.security.guard import Guard, refuse_unscoped
+from app.security.headers import HEADERS
 from app.security.oidc import OpenId
 from app.security.passwords import Passwords
 from app.security.secrets import read_secrets
@@ -46,15 +47,6 @@ log = structlog.get_logger("server")
 
 BODY_AT_MOST = 256 * 1024
 BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
-
-# For whatever does not say more for itself: errors, health, streams.
-HEADERS = {
-    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 class Server:
