@@ -109,8 +109,39 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
 
 
 def count(board: Board, audience: Audience) -> Tally:
+    audience = audience.at(board)
     rows = ((component.slug, component.name, shown.status) for component, shown in visible(board, audience))
-    return Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    tally = Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    for incident in board.operations.incidents.values():
+        _tell(tally, incident, audience)
+    return tally
+
+
+def advance(tally: Tally, patch: Patch, audience: Audience) -> None:
+    for change in patch.changes:
+        tally.move(change.slug, change.status)
+    for story in patch.incidents:
+        _turn(tally, story.was, story.became, audience)
+
+
+def retreat(tally: Tally, patch: Patch, audience: Audience) -> None:
+    """To what it was before the patch."""
+    for change in reversed(patch.changes):
+        tally.move(change.slug, change.was)
+    for story in reversed(patch.incidents):
+        _turn(tally, story.became, story.was, audience)
+
+
+def _turn(tally: Tally, one: Incident | None, other: Incident | None, audience: Audience) -> None:
+    if one is not None:
+        tally.forget(one.id)
+    if other is not None:
+        _tell(tally, other, audience)
+
+
+def _tell(tally: Tally, incident: Incident, audience: Audience) -> None:
+    if incident.is_open and _seen(_slugs(incident), audience) is not None:
+        tally.tell(incident.id, incident.title, incident.impact)
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:

@@ -26,6 +26,24 @@ export function worst(components) {
   return statuses.reduce((one, other) => (rank(other) > rank(one) ? other : one), statuses[0] ?? 'unknown');
 }
 
+// As FELT and `weigh` of app/domain/status.py: how all of it stands, and the open incidents if they say so rather than
+// the components. What is open is what is drawn.
+const FELT = { none: 'operational', minor: 'degraded_performance', major: 'partial_outage', critical: 'major_outage' };
+export function openIncidents() {
+  return [...document.querySelectorAll('.story[data-kind="incident"]')].map((element) => {
+    const { impact, starts } = element.dataset;
+    const title = element.querySelector('.title').textContent;
+    return { title, status: FELT[impact], since: Date.parse(starts) };
+  });
+}
+
+export function weigh(components, incidents) {
+  const stands = worst(components);
+  const status = worst([{ status: stands }, ...incidents]);
+  const silent = !components.length || stands === 'operational';
+  return { status, incidents: status !== stands || silent ? incidents : [] };
+}
+
 export class Board {
   components = new Map();
   sentence;
