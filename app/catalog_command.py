@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.config import Config
+from app.db.backfill import backfill
 from app.db.catalog import read_catalog
 from app.db.change import Changes
 from app.db.engine import connect
+from app.db.incidents import Incidents
 from app.domain.actor import Actor
 from app.domain.instant import from_seconds
 from app.domain.merge import beside, merged, ruled_by_file, with_all_of
@@ -63,10 +65,13 @@ def take_over(config: Config, harvest: Harvest, actor: Actor) -> str:
     """What an importer brought, into the database. Raises Refused where the file that runs rules it."""
 
     async def go(model: Model, running: Catalog) -> str:
-        given = harvest.catalog()
+        given, changes, at = harvest.catalog(), model.changes, from_seconds(time.time())
         edit = with_all_of(beside(given, ruled_by_file(running, model.defined)), False)
-        found = await model.change(actor, from_seconds(time.time()), edit)
-        return f"{len(found)} taken over into the database"
+        found = await model.change(actor, at, edit)
+        incidents = await Incidents(changes).take_over(actor, at, harvest.incidents)
+        async with changes.database.writing() as transaction:
+            spans = await backfill(transaction, harvest.history)
+        return f"into the database: {len(found)} things, {incidents} incidents, {spans} stretches of history"
 
     return _with_model(config, go)
 
@@ -101,4 +106,4 @@ def _shown(found: list[Step], as_json: bool) -> str:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode() + "\n"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from app.commands import clone, export, file, imports, processes, questions
+from app.commands import clone, export, file, imports, people, processes, questions
 from app.commands.checks import Mistakes
 from app.commands.words import Commands, Run
 from app.config import ConfigError
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "clone, `./statuswire test` runs the tests.",
     )
     commands = Commands(parser)
-    for family in (processes, questions, file, imports, export, clone):
+    for family in (processes, questions, file, imports, people, export, clone):
         family.add(commands)
     return parser
 

@@ -1,5 +1,5 @@
 """What comes due by itself, done by whichever server is there: maintenances begin and end, acknowledgements
-lapse, rules open incidents and close them.
+lapse, rules open incidents and close them, and what the feed has lost of all that is told again.
 
 The domain says what is due on the board. Each server asks it, and may be a moment behind another: so what is
 done is decided once more within the transaction, where changes come one after the other.
@@ -16,18 +16,23 @@ from app.db.engine import DatabaseDown
 from app.db.incidents import Incidents
 from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
+from app.db.operations import untold
 from app.domain import due
+from app.domain.events import Operation
 from app.domain.refused import Refused
 from app.live.hub import Hub
 
 log = structlog.get_logger("due")
 
 LOOK_EVERY: Final = 0.5
+# Longer than an event takes to be told and folded, whatever else there is to do.
+SETTLE_EVERY: Final = 5.0
 
 
 class Attendance:
     def __init__(self, changes: Changes, hub: Hub) -> None:
         self._hub = hub
+        self._changes = changes
         self._incidents = Incidents(changes)
         self._maintenances = Maintenances(changes)
         self._interventions = Interventions(changes)
@@ -35,18 +40,19 @@ class Attendance:
 
     async def attend(self) -> None:
         """Do what has come due, for ever."""
-        down = False
+        said = ""
         while True:
             await asyncio.sleep(LOOK_EVERY)
+            why = ""
             try:
                 await self.do(self._hub.now())
-                down = False
             except DatabaseDown as error:
-                if not down:
-                    log.warning("what is due cannot be done yet, will be", why=error.what)
-                down = True
+                why = error.what
             except Refused as error:
-                log.error("what is due cannot be done", why=str(error))
+                why = str(error)
+            if why and why != said:
+                log.warning("what is due cannot be done yet, will be", why=why)
+            said = why
 
     async def do(self, now: datetime) -> None:
         """All that is due at `now`."""
@@ -60,6 +66,27 @@ class Attendance:
         # An outage on a board that hears nothing may be over long since.
         if self._hub.feed_state == "ok":
             await self._follow_rules(now)
+
+    async def settle(self) -> None:
+        """Tell again what a power cut or a failover took from the log, for ever."""
+        before: dict[str, Operation] = {}
+        while True:
+            await asyncio.sleep(SETTLE_EVERY)
+            try:
+                before = await self.compare(before)
+            except DatabaseDown:
+                before = {}  # the recorder says so already
+
+    async def compare(self, before: dict[str, Operation]) -> dict[str, Operation]:
+        """What the board lacks of what is stored. What it lacked `before`, too, is told again."""
+        if self._hub.feed_state == "down":
+            return {}
+        lacking = await untold(self._changes, self._hub.board.operations.said())
+        lost = [event for key, event in lacking.items() if before.get(key) == event]
+        if lost:
+            log.warning("the feed had lost what operators said, it is told again", events=len(lost))
+            await self._changes.tell_again(lost)
+        return lacking
 
     async def _follow_rules(self, now: datetime) -> None:
         board = self._hub.board

@@ -11,6 +11,7 @@ from typing import Final
 
 from app.config import Config
 from app.db.engine import connect
+from app.db.heartbeats import kept_logs
 from app.db.recorder import Recorder
 from app.domain.board import Board
 from app.domain.events import Beat, Samples, order
@@ -31,12 +32,13 @@ async def explain_monitor(config: Config, redis_url: str, key: str) -> str:
     database = await connect(config)
     try:
         board = await Recorder(database).load()
+        logs = await kept_logs(database, key)
     finally:
         await database.close()
     found, beats = await _catch_up(Feed(redis_url, beat=config.beat), board)
     if (monitor := board.monitor(key)) is None:
         raise Unexplained(_no_such(board, key))
-    return "\n".join(explain(board, monitor, from_seconds(time.time()), found, beats))
+    return "\n".join(explain(board, monitor, from_seconds(time.time()), found, beats, logs))
 
 
 async def _catch_up(feed: Feed, board: Board) -> tuple[list[Found], list[Beat]]:

@@ -13,7 +13,8 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
-from app.api import health, schema
+from app.api import health, heartbeats, schema
+from app.api.heartbeats import Heartbeats
 from app.api.v1 import routes as v1
 from app.api.v1.problem import answer_error
 from app.assignment import Assignment
@@ -30,15 +31,17 @@ from app.live.crowd import Crowd
 from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
-from app.pages import account, login, public, static, wall
+from app.pages import account, door, login, public, static, wall
 from app.pages.drawing import EDITION
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
+from app.security.entrance import Entrance
 from app.security.guard import Guard, refuse_unscoped
 from app.security.oidc import OpenId
 from app.security.passwords import Passwords
 from app.security.secrets import read_secrets
 from app.security.signin import SignIn, set_up_token
+from app.security.throttling import Requests
 
 log = structlog.get_logger("server")
 
@@ -74,8 +77,11 @@ class Server:
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
+        self.heartbeats = Heartbeats(self.feed, database, lambda: self.hub.board.catalog)
         self.secrets = read_secrets(config)
         self.callers = Callers(database, self.proxies, self.hub.now)
+        self.entrance = Entrance(self.secrets, self.callers)
+        self.requests = Requests()
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
         # Whom an operator has named may well be in their own network.
         self.egress = Egress(Policy(private=True, own=own_parts(config)))
@@ -125,14 +131,16 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 
 
 def create_app(server: Server) -> Litestar:
-    guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url)
+    guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     guarded = Router(
         "/",
         guards=[guard.admit],
         route_handlers=[
+            *heartbeats.routes(server.heartbeats, server.callers),
             *health.routes(server.report),
-            *public.routes(server.hub, server.config, server.history),
-            *wall.routes(server.hub, server.config, server.callers),
+            *public.routes(server.hub, server.config, server.history, server.entrance),
+            *door.routes(server.hub, server.entrance, server.callers, Passwords()),
+            *wall.routes(server.hub, server.config, server.callers, server.entrance),
             *static.routes(),
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
@@ -142,7 +150,10 @@ def create_app(server: Server) -> Litestar:
     )
     app = Litestar(
         # The streams are public, and look by themselves at who says more: they come by the thousand.
-        route_handlers=[*streams.routes(server.hub, server.proxies, HEADERS, server.callers), guarded],
+        route_handlers=[
+            *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance),
+            guarded,
+        ],
         before_send=[_harden],
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_AT_MOST,
@@ -163,6 +174,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("watch", watch.watch(server.feed, server.hub)),
         ("record", server.recorder.run(server.log)),
         ("attend", server.attendance.attend()),
+        ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),
         ("read", server.assignment.read()),
         ("settle", server.assignment.settle()),
@@ -170,6 +182,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
 
 
 async def _load(server: Server) -> None:
+    await server.heartbeats.open()
     board = await server.recorder.load()
     await server.model.read()
     complete_since, past = await server.history.recent(RESUME_PATCHES)

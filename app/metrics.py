@@ -31,6 +31,11 @@ RECORDER_LAG = Gauge(
     "statuswire_recorder_lag_seconds", "How far the database is behind the feed.", registry=REGISTRY
 )
 RECORDER_UP = Gauge("statuswire_recorder_up", "1 while the recorder can write.", registry=REGISTRY)
+UNTOLD = Gauge(
+    "statuswire_untold",
+    "Changes of operators that are stored and not yet told, up to 100.",
+    registry=REGISTRY,
+)
 VIEWERS = Gauge("statuswire_viewers", "Open streams.", ["kind"], registry=REGISTRY)
 FRAMES = Counter("statuswire_frames_total", "Frames encoded for an audience.", ["type"], registry=REGISTRY)
 RESUMES = Counter(

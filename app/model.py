@@ -35,7 +35,7 @@ class Model:
     `changed` is set when something was changed here."""
 
     def __init__(self, changes: Changes, name: str = "statuswire.yaml") -> None:
-        self._changes = changes
+        self.changes = changes
         self._name = name
         self.file: Said | None = None
         self.lines: Mapping[tuple[str, str], int] = {}
@@ -44,7 +44,7 @@ class Model:
 
     async def read(self) -> bool:
         """Look what the database defines. True if that has become something else."""
-        async with self._changes.database.reading() as transaction:
+        async with self.changes.database.reading() as transaction:
             before, self.defined = self.defined, await read_definitions(transaction)
         return before != self.defined
 
@@ -68,7 +68,7 @@ class Model:
     async def change(self, actor: Actor, at: datetime, edit: Edit) -> list[Difference]:
         """Make something else of the database's part: stored, noted and told as one. What has changed is
         returned. Raises Refused, with one sentence, and then nothing has."""
-        async with self._changes.by(actor, at) as change:
+        async with self.changes.by(actor, at) as change:
             old = await read_definitions(change.transaction)
             new = edit(old)
             found = differences(old, new)

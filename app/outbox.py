@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from app import metrics
 from app.db.change import Changes
 from app.db.engine import DatabaseDown
 from app.feed import Feed, FeedDown
@@ -45,5 +46,7 @@ async def tell(changes: Changes, feed: Feed) -> None:
 async def empty(changes: Changes, feed: Feed) -> None:
     """Tell all that is in the outbox now."""
     while untold := await changes.untold(AT_A_TIME):
+        metrics.UNTOLD.set(len(untold))
         await feed.announce([(each.key, each.event) for each in untold])
         await changes.forget(untold)
+    metrics.UNTOLD.set(0)

@@ -39,11 +39,11 @@ def on(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def prefer(pid: int) -> bool:
-    """A process comes before all others on its core from now on, so that how late it is is its own doing.
-    False where that is not allowed."""
+def go_first() -> bool:
+    """This process, and what it starts from now on, come before all others of the machine, so that how late
+    they are is their own doing. False where that is not allowed."""
     try:
-        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except (OSError, AttributeError):
         return False
     return True

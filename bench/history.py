@@ -25,24 +25,25 @@ from app.db.history import History
 from app.db.latency import LEVELS, Fresh, Level, roll_up
 from app.db.recorder import Recorder
 from app.domain.events import CatalogChange, Logged, Sample, Samples, StateChange
-from app.domain.histogram import bucket_of
+from app.domain.histogram import LARGEST, Histogram, bucket_of
 from app.domain.instant import to_ms
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Monitor
 from app.domain.result import Outcome
-from app.domain.sheet import Sheet
+from app.domain.sheet import Sheet, add_stretch
 from app.domain.standing import Standing, State
 from app.feed import Heard
 from bench import cores, report
-from tests.rows import a_database
+from tests.rows import a_database, rows
 from tests.services import Postgres
 
 ENGINES = ("sqlite", "postgres")
 COMPONENTS, DAYS = 500, 90
 SPANS = 20  # of each component in that time
 READS = 15  # of which the median counts
-MONITORS, QUICK_MONITORS = 60, 15  # in the week that is measured
+MONITORS, QUICK_MONITORS = 60, 6  # in the week that is recorded
+TIMES, QUICK_TIMES = 10, 100  # that what they left is there in the end, or pages would weigh more than rows
 EVERY = 30
-OUTAGES = 2  # of each monitor in that week
+OUTAGES_EVERY = 4 * 7 * 24  # hours, of a monitor
 NOW = datetime(2026, 6, 15, 15, 23, tzinfo=UTC)
 QUICK_SECONDS, SECONDS = 44, 300
 
@@ -161,7 +162,7 @@ class Week:
     def _hour(self, hour: int, at: datetime) -> Iterator[Logged]:
         for n, key in enumerate(self._keys):
             # Down for the last ten seconds before a sample that is well again.
-            if (hour + n) % (7 * 24 // OUTAGES) == 0:
+            if (hour + 111 * n) % OUTAGES_EVERY == 0:
                 down = at - timedelta(seconds=10)
                 standing = Standing(monitor=key, region=DEFAULT_REGION, state=State.DOWN, since=down)
                 yield StateChange(trace="0" * 16, at=down, worker="w", was=State.UP, standing=standing)
@@ -175,9 +176,10 @@ class Week:
 
 
 class Bench:
-    def __init__(self, monitors: int) -> None:
+    def __init__(self, monitors: int, times: int) -> None:
         self.figures: dict[str, float] = {}
         self._monitors = monitors
+        self._times = times
 
     async def run(self) -> None:
         core, others = cores.split()
@@ -186,18 +188,19 @@ class Bench:
                 postgres = stack.enter_context(Postgres()).start()
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             cores.pin(core)
+            past = Past()
             for engine in ENGINES:
                 urls = [f"sqlite:///{folder / name}.db" for name in ("past", "week")]
                 if engine == "postgres":
                     urls = [await postgres.create_database() for _ in urls]
                 async with a_database(urls[0]) as database:
-                    await self._read(engine, database)
+                    await self._read(engine, database, past)
                 async with a_database(urls[1]) as database:
                     await self._grow(engine, database, urls[1])
 
-    async def _read(self, engine: str, database: Database) -> None:
+    async def _read(self, engine: str, database: Database, past: Past) -> None:
         async with database.writing() as transaction:
-            await transaction.execute_all(Past().statements())
+            await transaction.execute_all(past.statements())
             await transaction.execute("ANALYZE")
         history, slugs = History(database), [f"c{n}" for n in range(COMPONENTS)]
         await self._time(f"bars_ms_{engine}", lambda: history.days(slugs, NOW, DAYS, UTC))
@@ -225,18 +228,61 @@ class Bench:
         empty = await weigh(url)
         week = Week(self._monitors)
         await week.record(database)
+        await fill_the_month(database)
+        await multiply(database, self._times)
         sizes = []
         for days in 0, 3, 100:
             await roll_up(database, week.begin + timedelta(days=7 + days))
             sizes.append(await weigh(url))
-        per_thousand = 1000 / self._monitors / 1e6
-        at_rest = (sizes[0] - sizes[1]) * per_thousand, (sizes[1] - sizes[2]) / 7 * 90 * per_thousand
-        year = (sizes[2] - empty) / 7 * 365 * per_thousand
+        [spans] = await rows(database, "SELECT count(*) AS n FROM spans")
+        async with database.writing() as transaction:
+            await transaction.execute("DELETE FROM spans")
+        sizes.append(await weigh(url))
+        monitors = self._monitors * self._times
+        per_thousand = 1000 / monitors / 1e6
+        # The first span of each is there from its beginning.
+        changes = (sizes[2] - sizes[3]) * (1 - monitors / spans["n"]) / 7 * 365 * per_thousand
+        days = (sizes[3] - empty) / LEVELS[-1].pieces * 365 * per_thousand
         self.figures |= {
-            f"mb_per_1000_monitors_and_year_{engine}": year,
-            f"mb_of_minutes_per_1000_monitors_{engine}": at_rest[0],
-            f"mb_of_hours_per_1000_monitors_{engine}": at_rest[1],
+            f"mb_per_1000_monitors_and_year_{engine}": days + changes,
+            f"mb_of_spans_in_that_{engine}": changes,
+            f"mb_of_minutes_at_any_time_{engine}": (sizes[0] - sizes[1]) * per_thousand,
+            f"mb_of_hours_at_any_time_{engine}": (sizes[1] - sizes[2]) / 7 * 90 * per_thousand,
         }
+
+
+async def fill_the_month(database: Database) -> None:
+    """The week's days again and again, until each of their sheets is full: one with seven days in it weighs
+    more for each."""
+    full = []
+    for row in await rows(database, "SELECT id, start, totals FROM latency_sheets WHERE length = 86400"):
+        sheet = Sheet()
+        first = (to_ms(NOW) - row["start"]) // 86_400_000 - 7
+        for piece in range(LEVELS[-1].pieces):
+            counts, like = [0] * (LARGEST + 1), first + (piece - first) % 7
+            add_stretch(row["totals"], like, like + 1, counts)
+            sheet.add(piece, Histogram.of(counts).counts)
+        full.append((sum(sheet.total.values()), sheet.encode(), row["id"]))
+    async with database.writing() as transaction:
+        await transaction.execute_many(
+            "UPDATE latency_sheets SET samples = {}, totals = {} WHERE id = {}", full
+        )
+
+
+async def multiply(database: Database, times: int) -> None:
+    """As if there were so many times as many monitors."""
+    columns = {
+        "latency_sheets": "length, start, sealed, samples, totals",
+        "latency_fresh": "start, samples, said",
+        "spans": "status, was, since, until, event, n, at, monitor, reason, trace",
+    }
+    async with database.writing() as transaction:
+        for table, others in columns.items():
+            for n in range(1, times):
+                await transaction.execute(
+                    f"INSERT INTO {table} (component, {others})"
+                    f" SELECT component || '-{n}', {others} FROM {table} WHERE component LIKE '%-____'"
+                )
 
 
 async def weigh(url: str) -> int:
@@ -261,7 +307,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="statuswire bench history", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer monitors in the week, within 45 s")
     quick = parser.parse_args().quick
-    bench = Bench(QUICK_MONITORS if quick else MONITORS)
+    bench = Bench(QUICK_MONITORS, QUICK_TIMES) if quick else Bench(MONITORS, TIMES)
     print(f"{COMPONENTS} components, {DAYS} days, {SPANS} spans each; load average {cores.load()}")
     if not report.ran(bench.run(), QUICK_SECONDS if quick else SECONDS):
         return 1

@@ -1,11 +1,14 @@
 """A whole server in this process, without its jobs: real routes, a real database, and people in it."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
 from app.config import Config
 from app.db.change import Change
@@ -52,3 +55,17 @@ class House:
         typed = {"email": email, "password": PASSWORD}
         answer = await client.post("/login", data=typed, headers={"origin": HOME})
         assert answer.status_code == 303, answer.text
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """By a real server on a port of its own; the URL."""
+        settings = uvicorn.Config(self.server.app, port=0, lifespan="off", log_config=None, ws="none")
+        server = uvicorn.Server(settings)
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            serving = asyncio.create_task(server.serve([listening]))
+            try:
+                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                await serving

@@ -424,6 +424,49 @@ def _postgres_binaries() -> Path | None:
     return installed[-1] if installed else None
 
 
+class MariaDb(Process):
+    """A private server on a port, if this machine has one: no package of Python brings it. `root` has no
+    password."""
+
+    def __init__(self) -> None:
+        super().__init__("maria")
+        self.port = free_port()
+        programs = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd", "mariadb")]
+        if not all(programs):
+            # Not a hole in the proof: the probe's own server in the tests speaks the same protocol.
+            pytest.skip("MariaDB is missing: apt-get install mariadb-server-core mariadb-client-core")
+        self._install, self._server, self._client = [program or "" for program in programs]
+        self._socket = self.folder / "s"
+        self._user = "--user=root" if os.geteuid() == 0 else ""
+
+    def start(self) -> Self:
+        words = filter(None, ["--no-defaults", self._user, f"--datadir={self.folder}/data"])
+        common = list(words)
+        install = [self._install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        made = subprocess.run(install, capture_output=True, text=True)
+        assert made.returncode == 0, made.stdout + made.stderr
+        settings = [f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self._socket}"]
+        settings += [
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=16M",
+            "--skip-log-bin",
+            "--innodb-flush-log-at-trx-commit=0",
+        ]
+        self.launch([self._server, *common, *settings])
+        wait_until(
+            lambda: self._asked("SELECT 1") == 0, 20.0, lambda: f"no answer from MariaDB:\n{self.logs}"
+        )
+        return self
+
+    def ask(self, sql: str) -> None:
+        assert self._asked(sql) == 0, sql
+
+    def _asked(self, sql: str) -> int:
+        assert self.running, f"MariaDB ended:\n{self.logs}"
+        words = [self._client, "--no-defaults", "-uroot", f"--socket={self._socket}", "-e", sql]
+        return subprocess.run(words, capture_output=True).returncode
+
+
 class Statuswire(Process):
     """`python -m app.cli COMMAND`, as the Procfile runs it, in a folder of its own."""
 

@@ -214,11 +214,15 @@ def closed_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
+Names = dict[str, list[str] | tuple[list[str], ...] | str | None]
+
+
 class Zone(asyncio.DatagramProtocol):
     """A DNS server for what it is given: name -> records as text ("A 127.0.0.1"), or an rcode, or None for
-    silence. A name it does not know does not exist."""
+    silence, or a tuple of such, one for each time that it is asked. A name it does not know does not
+    exist."""
 
-    def __init__(self, names: dict[str, list[str] | str | None]) -> None:
+    def __init__(self, names: "Names") -> None:
         self.names = names
         self.asked: list[str] = []
         self.vouches = False  # as a server that checks DNSSEC does, where it was asked to
@@ -239,6 +243,8 @@ class Zone(asyncio.DatagramProtocol):
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{name} {kind}")
         known = self.names.get(name, "NXDOMAIN")
+        if isinstance(known, tuple):
+            known = known[min(self.asked.count(self.asked[-1]), len(known)) - 1]
         if known is None:
             return
         answer = dns.message.make_response(query)
@@ -255,7 +261,7 @@ class Zone(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving_names(names: dict[str, list[str] | str | None]) -> AsyncIterator[Zone]:
+async def serving_names(names: Names) -> AsyncIterator[Zone]:
     loop = asyncio.get_running_loop()
     transport, zone = await loop.create_datagram_endpoint(lambda: Zone(names), ("127.0.0.1", 0))
     try:

@@ -95,7 +95,7 @@ def sent(board: Board, log: list[tuple[str, Logged]], audience: Audience) -> lis
         patch = board.fold(id, event)
         status = sum_up(board, audience)
         if patch is not None:
-            bodies.append(narrow(patch, audience, None if status == before else status))
+            bodies.append(narrow(patch, audience.at(board), None if status == before else status))
         bodies.append(snapshot(board, audience, event.at, "first"))
     return [msgspec.json.encode(body) for body in bodies if body is not None]
 
@@ -145,7 +145,7 @@ def test_a_worker_with_another_clock_does_not_change_how_times_look() -> None:
     board = a_board("api")
     patch = board.fold("1-0", a_change(State.UP, after(0.5).astimezone(berlin)))
     assert patch is not None
-    body = narrow(patch, PUBLIC, None)
+    body = narrow(patch, PUBLIC.at(board), None)
     assert body is not None and body.at == "2026-01-31T12:00:00.500Z"
     assert body.components is not msgspec.UNSET and body.components[0].since == "2026-01-31T12:00:00.500Z"
 
@@ -177,7 +177,7 @@ def test_what_they_did_not_ask_for_does_not_colour_their_page() -> None:
     board = a_full_board()
     patch = board.fold("4-0", a_change(State.DOWN, after(1), monitor="shop/http"))
     assert patch is not None
-    assert narrow(patch, SOME, None) is None
+    assert narrow(patch, SOME.at(board), None) is None
     assert sum_up(board, SOME).description == "All systems operational"
     assert sum_up(board, PUBLIC).description == "Major outage: Shop"
 
@@ -192,7 +192,7 @@ def test_they_are_sent_their_part_of_a_patch() -> None:
     fall = [a_standing(State.DOWN, after(1), f"{slug}/http") for slug in ("api", "shop")]
     patch = board.fold("4-0", a_retelling(*fall, at=after(1)))
     assert patch is not None
-    body = narrow(patch, SOME, sum_up(board, SOME))
+    body = narrow(patch, SOME.at(board), sum_up(board, SOME))
     assert msgspec.to_builtins(body) == {
         "id": "4-0",
         "at": "2026-01-31T12:00:01.000Z",
@@ -202,10 +202,11 @@ def test_they_are_sent_their_part_of_a_patch() -> None:
 
 
 def test_a_speed_is_sent_only_to_those_who_see_the_component() -> None:
+    board = a_full_board()
     patch = Patch(id="1-0", at=NOON, latency={"api": 1.5, "shop": 2.5})
-    body = narrow(patch, SOME, None)
+    body = narrow(patch, SOME.at(board), None)
     assert body is not None and body.latency == {"api": 1.5}
-    assert narrow(patch, Audience(frozenset({"mail"})), None) is None
+    assert narrow(patch, Audience(frozenset({"mail"})).at(board), None) is None
 
 
 def test_a_page_whose_sentence_alone_has_changed_is_told_so() -> None:
@@ -219,7 +220,7 @@ def test_of_two_changes_of_one_component_the_screen_is_sent_the_later() -> None:
     board.fold("1-0", a_change(State.UP))
     patch = board.fold("2-0", a_change(State.DOWN, after(600)))
     assert patch is not None and len(patch.changes) == 2
-    body = narrow(patch, PUBLIC, None)
+    body = narrow(patch, PUBLIC.at(board), None)
     assert body is not None and body.components is not msgspec.UNSET
     assert [(c.status, c.since) for c in body.components] == [("major_outage", "2026-01-31T12:10:00.000Z")]
 
@@ -256,8 +257,8 @@ def test_what_a_component_lies_behind_is_named_to_those_alone_who_see_it() -> No
     assert patch is not None
     everybody, few = PUBLIC, Audience(frozenset({"shop"}))
     for audience, note in ((everybody, "affected by Router, flapping"), (few, "flapping")):
-        body = narrow(patch, audience, None)
+        body = narrow(patch, audience.at(board), None)
         assert body is not None and body.notes == {"shop": note}
         [*_, shown] = snapshot(board, audience, NOON, "first").components
         assert (shown.slug, shown.note) == ("shop", note)
-    assert narrow(patch, Audience(frozenset({"router"})), None) is None
+    assert narrow(patch, Audience(frozenset({"router"})).at(board), None) is None

@@ -7,11 +7,13 @@ import pytest
 
 from app.db.change import Changes
 from app.db.engine import Database, connect
+from app.db.history import History
 from app.db.incidents import Incidents
 from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
 from app.domain.actor import Actor
+from app.domain.audience import PUBLIC
 from app.domain.events import Logged
 from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
 from app.domain.maintenance import NewMaintenance
@@ -21,6 +23,7 @@ from app.domain.standing import State
 from app.domain.status import Status
 from app.due import Attendance
 from app.feed import Heard
+from app.live.frames import Line
 from app.live.hub import Hub
 from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, after
 from tests.rows import config_for, record_all, rows
@@ -197,6 +200,36 @@ async def test_an_acknowledgement_goes_when_its_time_is_over_or_the_trouble_is(d
     assert incident.acknowledged == ""
 
 
+async def test_what_the_feed_has_lost_of_what_operators_said_is_told_again(database: Database) -> None:
+    server = await a_server(database)
+    changes, attendance = server.changes, server.attendance
+    incidents, interventions = Incidents(changes), Interventions(changes)
+    over = await incidents.post(MEI, NOON, NewIncident(title="Over", words="W"))
+    await interventions.override(MEI, NOON, "shop", Status.MAJOR)
+    await server.catch_up()
+    assert await attendance.compare({}) == {}
+    # Told, and in no log.
+    await incidents.resolve(MEI, after(1), over.id, "Over.")
+    await incidents.post(MEI, after(2), NewIncident(title="New", words="W", components=(Affected("api"),)))
+    await incidents.post(MEI, after(2), NewIncident(title="Draft", words="W", draft=True))
+    await interventions.release(MEI, after(3), "shop")
+    await interventions.acknowledge(MEI, after(4), "api")
+    work = NewMaintenance(title="Move", starts=after(60), ends=after(900), components=("mail",))
+    await Maintenances(changes).schedule(MEI, after(5), work)
+    assert await attendance.compare({}) == {}  # it waits in the outbox
+    await changes.forget(await changes.untold(100))
+    lacking = await attendance.compare({})
+    assert len(lacking) == 5
+    assert await changes.untold(100) == []  # it may be on its way
+    await attendance.compare(lacking)
+    await server.catch_up()
+    assert await attendance.compare(lacking) == {}
+    told = server.hub.board.operations
+    assert [incident.title for incident in server.incidents] == ["New"]
+    assert (list(told.overrides), list(told.acknowledgements), len(told.maintenances)) == ([], ["api"], 1)
+    assert (await rows(database, "SELECT COUNT(*) AS n FROM audit_log"))[0]["n"] == 8
+
+
 @pytest.mark.parametrize("text", ["", "$", "{x}", "{components!r}", "{components.__class__}"])
 async def test_the_words_of_a_rule_are_no_programme(text: str, sqlite_database: Database) -> None:
     rule = Rule(name="R", after=1, title=f"{text}{{components}}", words=f"{text}{{status}}")
@@ -205,6 +238,55 @@ async def test_the_words_of_a_rule_are_no_programme(text: str, sqlite_database: 
     await server.do(70)
     [incident] = server.incidents
     assert (incident.title, incident.updates[0].words) == (f"{text}Api", f"{text}major outage")
+
+
+class Viewer:
+    """Writes down its frames."""
+
+    line = Line.WEBSOCKET
+    wall = False
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, object]] = []
+
+    def write(self, data: bytes) -> None:
+        self.frames.append(msgspec.json.decode(data))
+
+    def end(self, last: bytes, code: int) -> None:
+        pass
+
+
+async def test_who_comes_back_is_told_what_was_said_of_incidents_meanwhile(
+    sqlite_database: Database,
+) -> None:
+    server = await a_server(sqlite_database)
+    since = server.hub.board.id
+    incidents = Incidents(server.changes)
+    posted = await incidents.post(MEI, after(1), NewIncident(title="T", words="W"))
+    await incidents.resolve(MEI, after(2), posted.id, "Over.")
+    await server.catch_up()
+    # The audience stands since before, or only now.
+    for _ in range(2):
+        viewer = Viewer()
+        server.hub.join(viewer, PUBLIC, since)
+        kinds = [frame["type"] for frame in viewer.frames]
+        assert kinds == ["patch", "patch", "beat"]
+        told = [frame["incidents"] for frame in viewer.frames[:2]]
+        assert [story["status"] for [story] in told] == ["investigating", "resolved"]  # type: ignore[attr-defined]
+
+
+async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_cannot_tell(
+    sqlite_database: Database,
+) -> None:
+    """Spans tell of statuses alone."""
+    recorder, changes = Recorder(sqlite_database), Changes(sqlite_database)
+    log = [("1-0", a_catalog_change(CATALOG)), ("2-0", a_change(State.UP, monitor="api/http"))]
+    await record_all(recorder, log)
+    await Incidents(changes).post(MEI, after(1), NewIncident(title="T", words="W"))
+    [untold] = await changes.untold(1)
+    await record_all(recorder, [("3-0", untold.event), ("4-0", a_change(State.DOWN, after(5), "api/http"))])
+    complete_since, past = await History(sqlite_database).recent(10)
+    assert (complete_since, [patch.id for patch in past]) == ("3-0", ["4-0"])
 
 
 async def test_rules_are_kept_with_the_catalog(database: Database) -> None:

@@ -39,6 +39,13 @@ ADDRESSES = {
     "fd00:ec2::254": NOBODY,
     "fd20:ce::254": NOBODY,
     "fd00:42::42": NOBODY,
+    "fd00:c1::a9fe:a9fe": NOBODY,
+    "fd00:ec2::23": NOBODY,
+    "fe80::a9fe:a9fe%eth0": NOBODY,
+    "::ffff:169.254.169.254%1": NOBODY,
+    "169.254.0.23": NOBODY,
+    "224.0.0.251": NOBODY,
+    "ff02::fb%eth0": NOBODY,
     "::ffff:169.254.169.254": NOBODY,
     "::ffff:0.0.0.0": NOBODY,
     "::ffff:224.0.0.1": NOBODY,
@@ -47,9 +54,15 @@ ADDRESSES = {
     "64:ff9b::169.254.169.254": NOBODY,
     "64:ff9b::a9fe:a9fe": NOBODY,
     "64:ff9b:1::a9fe:a9fe": NOBODY,
+    "64:ff9b:1:a9fe:a9:fe00::": NOBODY,  # a prefix of 48 bits, as RFC 6052 has it
+    "64:ff9b:1:ffa9:fe:a9fe::": NOBODY,  # of 56
+    "64:ff9b:1:ffff:a9:fea9:fe00:0": NOBODY,  # of 64
     "2002:a9fe:a9fe::": NOBODY,
     "2002:a9fe:a9fe::1": NOBODY,
     "2001:0:a9fe:a9fe::1": NOBODY,
+    "fe80::5efe:a9fe:a9fe": NOBODY,
+    "2400:cb00::5efe:169.254.169.254": NOBODY,  # ISATAP
+    "2400:cb00::200:5efe:a9fe:a9fe": NOBODY,
     "2001::5601:5601": NOBODY,  # Teredo: the client 169.254.169.254, inverted
     # Workers, who watch the LAN
     "127.0.0.1": WORKERS,
@@ -62,6 +75,11 @@ ADDRESSES = {
     "100.64.0.1": WORKERS,
     "100.127.255.254": WORKERS,
     "192.0.0.1": WORKERS,
+    "192.0.0.8": WORKERS,
+    "192.0.0.170": WORKERS,
+    "192.88.99.1": WORKERS,
+    "255.255.255.254": WORKERS,
+    "2400:cb00::5efe:10.0.0.1": WORKERS,
     "192.0.2.1": WORKERS,
     "198.18.0.1": WORKERS,
     "198.51.100.1": WORKERS,
@@ -80,6 +98,8 @@ ADDRESSES = {
     "64:ff9b::7f00:1": WORKERS,
     "64:ff9b:1::7f00:1": WORKERS,
     "64:ff9b:1::8.8.8.8": WORKERS,
+    "64:ff9b:1:a00:0:100::": WORKERS,
+    "64:ff9b:1:808:8:800::": WORKERS,
     "2002:7f00:1::": WORKERS,
     "2002:c0a8:101::1": WORKERS,
     "2001:0:808:808::1": WORKERS,
@@ -102,6 +122,7 @@ ADDRESSES = {
     "::ffff:8.8.8.8": EVERYBODY,
     "64:ff9b::8.8.8.8": EVERYBODY,
     "2002:808:808::1": EVERYBODY,
+    "2400:cb00::5efe:8.8.8.8": EVERYBODY,
 }
 
 
@@ -138,10 +159,20 @@ def test_an_address_that_is_refused_is_refused_in_every_wrapping(inner: object) 
     wrapped = (
         (0xFFFF << 32) | v4,
         (0x64FF9B << 96) | v4,
-        (0x64FF9B0001 << 80) | v4,
+        (0x2400CB00 << 96) | (0x5EFE << 32) | v4,
         (0x2002 << 112) | v4 << 80,
         (0x20010000 << 96) | (~v4 & 0xFFFFFFFF),
     )
+    # A translator's own prefix may be read in four ways. What begins with 0 in one of them is nobody's
+    # address, and counts only if it does in all.
+    translated = (
+        (0x64FF9B0001 << 80) | v4,
+        (0x64FF9B0001 << 80) | (v4 >> 16) << 64 | (v4 & 0xFFFF) << 40,
+        (0x64FF9B0001 << 80) | (v4 >> 24) << 64 | (v4 & 0xFFFFFF) << 32,
+        (0x64FF9B0001 << 80) | v4 << 24,
+    )
+    if v4 >> 24:
+        wrapped += translated
     if refuses(egress, str(inner)):
         assert all(refuses(egress, str(ip_address(address))) for address in wrapped)
 

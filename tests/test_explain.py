@@ -41,7 +41,10 @@ ROUTER = a_component("router", a_monitor("router/icmp", kind="icmp", target="192
 def explained(board: Board, key: str = API, now: float = 10.0, *found: Found) -> str:
     monitor = board.monitor(key)
     assert monitor is not None
-    beats = [a_beat("w-1", after(now - 3)), a_beat("w-2", after(now), trouble="it lost its network")]
+    beats = [
+        a_beat("w-1", after(now - 3)),
+        a_beat("w-2", after(now), trouble="it lost its network", missed=2, late=7, lag=0.31),
+    ]
     return "\n".join(explain(board, monitor, after(now), found, beats))
 
 
@@ -101,6 +104,13 @@ def test_a_worker_that_is_not_fit_to_judge_is_named() -> None:
     text = explained(a_board_of())
     assert "w-1                      heard 3 s ago, fit to judge" in text
     assert "w-2                      heard 0 s ago, no verdicts now: it lost its network" in text
+
+
+def test_a_worker_that_is_slow_itself_says_so() -> None:
+    text = explained(a_board_of())
+    assert text.count("it is slow itself") == 1
+    assert "since it started 2 slots were missed and 7 results say nothing of speed" in text
+    assert "the last began up to 310 ms late" in text
 
 
 def test_a_group_is_explained_by_its_members() -> None:

@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar
 
 from app.api import health
+from app.domain.events import STARTED_WITHIN
 from app.metrics import WorkersHeard
 from tests.conftest import eventually
 from tests.make import a_beat
@@ -160,6 +161,21 @@ async def test_a_proxy_beside_us_does_not_bring_the_public_near(
     async with asking("127.0.0.1") as asked:
         answer = await asked.get("/metrics", headers=headers)
     assert answer.status_code == (200 if seen else 404)
+
+
+def test_how_late_a_worker_is_and_what_it_missed_is_in_the_metrics() -> None:
+    heard = WorkersHeard()
+    starts = (5, 2, *[0] * (len(STARTED_WITHIN) - 2), 1)
+    heard.beats = lambda: [a_beat("slow", starts=starts, missed=3, late=4, lag=1.5), a_beat("new")]
+    found = {
+        (sample.name.removeprefix("statuswire_worker_"), sample.labels.get("le", "")): sample.value
+        for metric in heard.collect()
+        for sample in metric.samples
+        if sample.labels["worker"] == "slow"
+    }
+    assert [found[name, ""] for name in ("lag", "missed", "late")] == [1.5, 3, 4]
+    lag = "start_lag_seconds_bucket"
+    assert [found[lag, le] for le in ("0.001", "0.002", "1.0", "+Inf")] == [5, 7, 7, 8]
 
 
 def test_a_worker_that_is_not_fit_to_judge_is_in_the_metrics() -> None:

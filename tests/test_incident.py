@@ -146,6 +146,8 @@ def test_instants_are_cut_to_whole_milliseconds_in_utc() -> None:
         ({"words": "a" * 5_001}, "words", "at most 5,000"),
         ({"words": "a\0"}, "words", "U+0000"),
         ({"since": after(1)}, "since", "lies in the future"),
+        ({"since": after(-3700 * 86400)}, "since", "ten years"),
+        ({"next_update_by": after(1900 * 86400)}, "next_update_by", "five years"),
         ({"next_update_by": after(-1)}, "next_update_by", "must be later than now"),
         ({"components": (Affected("api", Status.UNKNOWN),)}, "components", "cannot be unknown"),
         ({"components": (Affected("api", Status.MAINTENANCE),)}, "components", "cannot be under_maintenance"),

@@ -60,7 +60,7 @@ class Desk:
             id = f"{len(self.log) + 1}-0"
             self.log.append((id, untold.event))
             patch = self.board.fold(id, untold.event)
-            if patch is not None and (body := narrow(patch, PUBLIC, None)) is not None:
+            if patch is not None and (body := narrow(patch, PUBLIC.at(self.board), None)) is not None:
                 frames.append(msgspec.json.decode(patch_frame(body)._body))
             await self.changes.forget([untold])
         return frames
@@ -160,9 +160,9 @@ async def test_who_sees_none_of_its_components_does_not_learn_of_an_incident(des
     assert desk.seen(other)["incidents"] == []
     await desk.incidents.edit(MEI, after(1), posted.id, Edit(components=(Affected("api"),)))
     [patch] = await fold_outbox(desk.changes, desk.board)
-    body = narrow(patch, shop, None)
+    body = narrow(patch, shop.at(desk.board), None)
     assert body is not None and msgspec.to_builtins(body.incidents) == [{"id": posted.id, "removed": True}]
-    assert narrow(patch, other, None) is None
+    assert narrow(patch, other.at(desk.board), None) is None
 
 
 async def test_a_status_by_hand_overrides_probes_until_it_is_released_and_says_so(desk: Desk) -> None:
@@ -259,7 +259,8 @@ async def test_a_board_that_is_loaded_knows_what_operators_had_said_up_to_its_cu
     await record_all(desk.recorder, desk.log[known:])
     assert (await desk.recorder.load()).operations.incidents == {}
     assert [
-        row["status"] for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL")
+        row["status"]
+        for row in await rows(desk.database, "SELECT * FROM spans WHERE until IS NULL ORDER BY component")
     ] == [*("operational", "major_outage")]
 
 
@@ -280,6 +281,13 @@ async def test_what_is_unknown_or_was_changed_meanwhile_is_refused(desk: Desk) -
     with pytest.raises(Refused, match="name it by its slug") as refusal:
         await desk.interventions.acknowledge(MEI, NOON, "x")
     assert refusal.value.field == "component"
+    for odd in ("a\0b", "", "' OR 1=1", "\ud800", "x" * 1000):
+        with pytest.raises(Refused, match="There is no incident"):
+            await desk.incidents.find(odd)
+        with pytest.raises(Refused, match="There is no maintenance"):
+            await desk.maintenances.begin(MEI, NOON, odd)
+        with pytest.raises(Refused, match="has no status by hand"):
+            await desk.interventions.release(MEI, NOON, odd)
     posted = await desk.incidents.post(MEI, NOON, an_incident())
     await desk.incidents.edit(MEI, NOON, posted.id, Edit(impact=Impact.MINOR), version=1)
     with pytest.raises(Refused, match="changed this meanwhile") as refusal:

@@ -131,6 +131,18 @@ async def test_within_two_days_any_window_of_minutes_is_exact(
         found = await history.latencies(SLUGS, start, end)
         for slug in SLUGS:
             assert found[slug].counts == expected(samples, slug, start, end)
+    chart = await history.speed("api", after(-DAY), after(3 * DAY), 4 * 24 * 3)
+    for point in chart:
+        its = expected(samples, "api", point.at, point.at + timedelta(minutes=20))
+        assert point.samples == its.total()
+
+
+async def test_a_chart_goes_over_midnight(watched: Database, history: History) -> None:
+    """Parts that end before today's sheet begins ask nothing of it."""
+    await measure(watched, [("api", after(10 * HOUR + minute * 60), 50.0) for minute in range(180)])
+    await roll_up(watched, after(13 * HOUR + 600))
+    chart = await history.speed("api", after(10 * HOUR), after(14 * HOUR), 12)
+    assert [point.samples for point in chart] == [20] * 9 + [0] * 3
 
 
 async def test_where_only_hours_or_days_are_kept_whole_ones_count_for_when_they_begin(

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/db": (*SERVER, "app.piccolo_conf"),
     "app/markdown.py": (),
     "app/live": (*SERVER, "app.db", "app.security", "app.markdown"),
-    "app/outbox.py": ("app.db", "app.feed"),
+    "app/outbox.py": ("app.db", "app.feed", "app.metrics"),
     "app/due.py": ("app.db", "app.domain", "app.live"),
     "app/model.py": ("app.domain", "app.db", "app.statusfile"),
     "app/importing": ("app.domain", "app.statusfile"),
@@ -47,7 +47,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
         *("app.api", "app.pages", "app.model"),
     ),
+    "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
+    "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
     "app/commands": ("app", "workers"),
     "app/cli.py": ("app.commands", "app.config", "app.reach"),
@@ -66,10 +68,13 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "uvicorn": ("app/server.py", "app/live/handover.py"),
     "uvloop": ("app/server.py", "workers/main.py"),
     "jinja2": ("app/pages/",),
+    "babel": ("app/pages/language.py",),
+    "brotli": ("app/pages/answer.py",),
     "markdown_it": ("app/markdown.py",),
     "nh3": ("app/markdown.py",),
     "dateutil": ("app/domain/recurrence.py",),
     "yaml": ("app/statusfile/",),
+    "cronsim": ("app/domain/heartbeat.py",),
     "prometheus_client": ("app/metrics.py", "app/api/"),
     "httpx": (PROBES,),
     "h11": ("app/security/fetch.py",),
@@ -87,7 +92,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 
 DOMAIN_KNOWS = {
     *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
-    *("dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
+    *("cronsim", "dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {
     "judge": "app/domain/standing.py",

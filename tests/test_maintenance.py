@@ -1,9 +1,12 @@
 """Planned work begins and ends when it should, also when the clocks change in between."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.maintenance import (
     Maintenance,
@@ -126,6 +129,40 @@ def test_an_update_may_move_it_and_a_private_one_says_nothing() -> None:
         edited(over, MaintenanceEdit(title="Other"), after(91))
 
 
+@st.composite
+def rules(draw: st.DrawFn) -> str:
+    pick = st.sampled_from
+    words = [f"FREQ={draw(pick(['DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']))}"]
+    several = st.lists(pick(["MO", "SU", "1TU", "-4WE", "2SA"]), min_size=1, max_size=3).map(",".join)
+    offers = {
+        "INTERVAL": st.integers(1, 99),
+        "COUNT": st.integers(1, 50),
+        "BYDAY": several,
+        "BYMONTHDAY": pick([1, 28, -1, "1,15"]),
+        "BYMONTH": pick([1, 2, 12, "2,3"]),
+        "BYSETPOS": pick([1, 4, -4]),
+    }
+    for name in draw(st.lists(pick(sorted(offers)), unique=True)):
+        words.append(f"{name}={draw(offers[name])}")
+    return ";".join(words)
+
+
+@given(rules(), st.integers(0, 800))
+def test_whatever_rule_is_taken_the_next_is_found_at_once_and_later(rule: str, day: int) -> None:
+    starts = after(day * 86400)
+    try:
+        work = a_maintenance(
+            starts=starts, ends=starts + timedelta(hours=3), recurrence=rule, time_zone="Europe/Berlin"
+        )
+    except Refused:
+        return
+    began = time.process_time()
+    found = series(work, 4)
+    assert time.process_time() - began < 0.5
+    assert [each.starts for each in found] == sorted({each.starts for each in found})
+    assert len(found) == 4 or "COUNT" in rule
+
+
 @pytest.mark.parametrize(
     ("given", "field", "sentence"),
     [
@@ -134,12 +171,21 @@ def test_an_update_may_move_it_and_a_private_one_says_nothing() -> None:
         ({"ends": after(91 * 86400)}, "ends", "90 days"),
         ({"components": ()}, "components", "is empty"),
         ({"time_zone": "Mars/Olympus"}, "time_zone", "no time zone"),
+        ({"starts": after(1900 * 86400), "ends": after(1901 * 86400)}, "ends", "five years"),
         ({"recurrence": "FREQ=SECONDLY"}, "recurrence", "DAILY, WEEKLY, MONTHLY or YEARLY"),
-        ({"recurrence": "every day"}, "recurrence", "may not have EVERY DAY"),
-        ({"recurrence": "FREQ=DAILY;BYHOUR=3"}, "recurrence", "may not have BYHOUR"),
-        ({"recurrence": "FREQ=DAILY;INTERVAL=x"}, "recurrence", "no RRULE"),
-        ({"recurrence": "FREQ=DAILY;UNTIL=20270101T000000Z"}, "recurrence", "leave out the Z"),
-        ({"recurrence": "FREQ=DAILY;BYMONTHDAY=31"}, "recurrence", "go with FREQ=MONTHLY"),
+        ({"recurrence": "every day"}, "recurrence", "DAILY, WEEKLY, MONTHLY or YEARLY"),
+        ({"recurrence": "FREQ=DAILY;BYHOUR=3"}, "recurrence", "may not have BYHOUR with DAILY"),
+        ({"recurrence": "FREQ=DAILY;BYMONTH=13"}, "recurrence", "may not have BYMONTH with DAILY"),
+        ({"recurrence": "FREQ=DAILY;INTERVAL=0"}, "recurrence", "1 to 99"),
+        ({"recurrence": "FREQ=DAILY;UNTIL=20270101T000000Z"}, "recurrence", "without Z"),
+        ({"recurrence": "FREQ=DAILY;UNTIL=20271399"}, "recurrence", "is no RRULE"),
+        ({"recurrence": "FREQ=MONTHLY;BYMONTHDAY=31"}, "recurrence", "-1 for the last day"),
+        ({"recurrence": "FREQ=MONTHLY;BYMONTHDAY=1;BYDAY=1MO"}, "recurrence", "not both"),
+        ({"recurrence": "FREQ=MONTHLY;BYSETPOS=4;BYDAY=1MO"}, "recurrence", "without a number"),
+        ({"recurrence": "FREQ=MONTHLY;BYDAY=1MO,TU"}, "recurrence", "all have a number, or none"),
+        ({"recurrence": "FREQ=MONTHLY;BYSETPOS=1"}, "recurrence", "with BYDAY only"),
+        ({"recurrence": "FREQ=YEARLY;BYMONTH=2"}, "recurrence", "with BYDAY or BYMONTHDAY only"),
+        ({"recurrence": "FREQ=YEARLY;BYDAY=60MO"}, "recurrence", "1SA"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_name_of_the_field(

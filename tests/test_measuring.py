@@ -3,6 +3,8 @@ time our own loop has taken."""
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +14,13 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.instant import EPOCH
 from app.domain.monitor import Monitor
 from app.domain.result import Outcome, Phases, Result
 from app.security.egress import Egress, Trail
+from tests.services import ROOT
 from tests.targets import OK, asking, certified, closed_port, listening, redirect, response, saying
+from workers.patrol import is_late
 from workers.probes import Probes
 from workers.probes.run import Run
 
@@ -187,3 +192,25 @@ def test_what_no_answer_came_to_has_no_total() -> None:
     assert run.ended_badly(TimeoutError(), Monitor(key="m", kind="http", target="x")).phases == Phases(
         dns=0.1, connect=0.2
     )
+
+
+def test_what_has_outlived_a_full_collection_is_spared_until_another_catalog_comes() -> None:
+    told = """
+import gc
+from workers.lag import look_at_all, spare_what_stays
+
+spare_what_stays()
+gc.collect(1)
+assert gc.get_freeze_count() == 0
+gc.collect()
+assert gc.get_freeze_count() > 10_000
+look_at_all()
+assert gc.get_freeze_count() == 0
+"""
+    subprocess.run([sys.executable, "-c", told], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(("held", "late"), [(None, False), (0.001, False), (0.0021, True)])
+def test_what_the_kernel_held_for_us_says_nothing_of_a_fast_target(held: float | None, late: bool) -> None:
+    phases = Phases(total=0.004, held=held)
+    assert is_late(Result(at=EPOCH, outcome=Outcome.OK, phases=phases), 0.0, 0.0) is late

@@ -17,10 +17,12 @@ from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
 from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
 
-from app.db.engine import APP, MIGRATIONS, connect, known_migrations
+from app.db.engine import APP, MIGRATIONS, Transaction, connect, known_migrations
+from app.db.history import History
 from app.db.migrate import bring_up_to_date, migrate
 from app.db.piccolo_app import APP_CONFIG
 from app.db.tables import TABLES
+from app.domain.instant import from_ms
 from tests.rows import a_database, config_for, rows
 from tests.services import ROOT, Statuswire, free_port
 
@@ -212,3 +214,37 @@ def test_the_piccolo_command_knows_our_migrations(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     ran = [line.split()[-1] for line in told.stdout.splitlines() if line.startswith("statuswire ")]
     assert ran == ["True"] * len(known_migrations())
+
+
+async def test_latencies_of_before_they_were_in_sheets_are_taken_along(database_url: str) -> None:
+    """A minute, an hour and a day as the first version wrote them."""
+    async with a_database(database_url) as database, database.writing() as transaction:
+        await as_first_version(transaction)
+        await transaction.execute_many(
+            "INSERT INTO latency_rollups (id, component, length, start, samples, counts)"
+            " VALUES ({}, 'api', {}, {}, {}, {})",
+            [
+                (1, 60, 3_660_000, 3, '{"40":2,"41":1}'),
+                (2, 3600, 3_600_000, 4, '{"40":4}'),
+                (3, 86400, 0, 5, '{"0":5}'),
+            ],
+        )
+    async with a_database(database_url) as database:
+        found = await History(database).latency("api", from_ms(0), from_ms(7_200_000))
+        assert found.counts == {0: 5, 40: 6, 41: 1}
+        minute = await History(database).latency("api", from_ms(3_660_000), from_ms(3_720_000))
+        assert minute.counts == {40: 2, 41: 1}
+    assert "latency_rollups" not in await tables_of(database_url)
+
+
+async def as_first_version(transaction: Transaction) -> None:
+    """Of what the last step but one made nothing is taken back: it is only the step itself that is to run
+    again."""
+    sheets = ("latency_sheets_once", "latency_sheets_open", "latency_sheets_by_start")
+    for index in ("latency_fresh_once", *sheets, "notes_once"):
+        await transaction.execute(f"DROP INDEX {index}")
+    await transaction.execute(
+        "CREATE TABLE latency_rollups (id BIGINT PRIMARY KEY, component TEXT, length INTEGER,"
+        " start BIGINT, samples INTEGER, counts TEXT)"
+    )
+    await transaction.execute("DELETE FROM migration WHERE name = 'statuswire_0006_history_2'")

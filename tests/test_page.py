@@ -708,3 +708,78 @@ async def test_hostile_names_are_text_and_nothing_else(browser: Browser, site: S
             assert visit.complaints == wall.complaints == []
     finally:
         await site.become(ACME)
+
+
+# Who looks, in which language.
+
+
+@pytest.mark.parametrize("path", ["/?lang=ar", "/?lang=ja", "/components/payments-api", "/history?lang=de"])
+async def test_axe_finds_nothing_on_any_page_in_a_sample_of_languages(
+    browser: Browser, calm: Site, path: str
+) -> None:
+    await calm.say({"payments-api": Status.MAJOR})
+    live = not path.startswith("/history")
+    async with screen(browser, calm.web.url + path, live=live, reduced_motion="reduce") as visit:
+        for scheme in ("light", "dark"):
+            await visit.page.emulate_media(color_scheme=scheme)
+            results = await Axe().run(visit.page)
+            assert results.response["violations"] == [], (path, scheme, results.generate_report())
+        for width in (320, 390):
+            await visit.page.set_viewport_size({"width": width, "height": 844})
+            assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert visit.complaints == []
+
+
+async def test_a_page_stays_in_its_language_while_it_is_live(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/?lang=de") as visit:
+        assert await visit.reads("h1") == "Alle Systeme in Betrieb"
+        await calm.say({"payments-api": Status.MAJOR, "search-api": Status.MAJOR, "webhooks": Status.MAJOR})
+        await visit.shows("webhooks", Status.MAJOR)
+        assert await visit.reads("h1") == "Schwerer Ausfall: 3 Komponenten"
+        assert await visit.reads(".tally") == "3 von 18 Komponenten betroffen"
+        assert await visit.reads(".freshness") == "Live \u2013 Neuladen ist nicht nötig"
+        assert await visit.page.inner_text('[data-slug="webhooks"] .word') == "Schwerer Ausfall"
+        drawn = await visit.page.content()
+        await visit.page.reload()
+        assert (await visit.reads("h1"), await visit.reads(".tally")) == (
+            "Schwerer Ausfall: 3 Komponenten",
+            "3 von 18 Komponenten betroffen",
+        )
+        assert 'lang="de"' in drawn
+
+
+async def test_the_page_of_a_component_is_live(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/components/payments-api") as visit:
+        await visit.page.evaluate("document.documentElement.dataset.same = 'page'")
+        assert await visit.reads("h1") == "Payments API: Operational"
+        await calm.say({"search-api": Status.MAJOR, "payments-api": Status.PARTIAL})
+        await visit.shows("payments-api", Status.PARTIAL)
+        assert await visit.reads("h1") == "Payments API: Partial outage"
+        assert await visit.page.title() == "◆ Payments API: Partial outage · Acme Status"
+        assert await visit.page.get_attribute(".hero", "data-status") == "partial_outage"
+        # It shows one of all that a snapshot names, and that is no reason to load it anew.
+        await visit.page.context.set_offline(True)
+        await visit.page.context.set_offline(False)
+        await visit.until("live", 10)
+        assert await visit.page.evaluate("document.documentElement.dataset.same") == "page"
+        assert visit.complaints == []
+
+
+async def test_what_a_visitor_loads_is_little(browser: Browser, calm: Site) -> None:
+    """As it comes over the wire, headers and all: the page in one answer, then its script and its icon."""
+    loaded: dict[str, float] = {}
+    async with screen(browser, "about:blank", live=False) as visit:
+        spy = await visit.page.context.new_cdp_session(visit.page)
+        await spy.send("Network.enable")
+        names: dict[str, str] = {}
+        spy.on("Network.responseReceived", lambda it: names.update({it["requestId"]: it["response"]["url"]}))
+        spy.on(
+            "Network.loadingFinished",
+            lambda it: loaded.update({names.get(it["requestId"], ""): it["encodedDataLength"]}),
+        )
+        await visit.page.goto(calm.web.url)
+        await visit.until("live")
+        await eventually(lambda: len(loaded) >= 2)
+    assert loaded[f"{calm.web.url}/"] <= 12_000
+    assert len(loaded) <= 5
+    assert sum(loaded.values()) <= 17_000, loaded

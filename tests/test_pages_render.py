@@ -23,7 +23,8 @@ from app.db.engine import Database, connect
 from app.db.history import History
 from app.db.migrate import bring_up_to_date
 from app.db.recorder import Recorder
-from app.domain.events import Logged
+from app.domain.events import IncidentChange, Logged
+from app.domain.incident import Affected, Impact, Incident, IncidentStatus, Update
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog, Link, Page
 from app.domain.standing import State
@@ -31,7 +32,7 @@ from app.domain.status import Status, overall
 from app.domain.uptime import Uptime
 from app.feed import Heard
 from app.live.hub import Hub
-from app.pages import public, static, wall
+from app.pages import door, public, static, wall
 from app.pages.bars import component_bar, group_bar, uptime_text
 from app.pages.branding import contrast, shades
 from app.pages.charts import DAY as DAY_CHART
@@ -42,6 +43,10 @@ from app.pages.rows import SIGN, WORD, Group, Row, Sight, began
 from app.pages.sentences import headline, summary, tally
 from app.pages.stale import WHY
 from app.security.callers import Callers
+from app.security.entrance import Entrance
+from app.security.passwords import Passwords
+from app.security.secrets import Secrets
+from app.security.visitor import LOOPBACK
 from tests.make import (
     NOON,
     a_batch,
@@ -96,10 +101,13 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
     clock = [NOON.timestamp()]
     hub = Hub(config.beat, wall_clock=lambda: clock[0], monotonic=lambda: clock[0])
     hub.link(True)
+    callers = Callers(database, LOOPBACK, hub.now)
+    entrance = Entrance(Secrets(["a key of a test"]), callers)
     app = Litestar(
         [
-            *public.routes(hub, config, History(database)),
-            *wall.routes(hub, config, Callers(database, (), hub.now)),
+            *public.routes(hub, config, History(database), entrance),
+            *door.routes(hub, entrance, callers, Passwords()),
+            *wall.routes(hub, config, callers, entrance),
             *static.routes(),
         ],
         openapi_config=None,
@@ -142,6 +150,27 @@ async def test_a_page_is_whole_and_says_how_things_stand(server: Server) -> None
     assert html.index('data-group="Payments"') < html.index('data-slug="mail"')
     assert re.search(r'data-group="Payments" open>', html)
     assert "As of 31 Jan, 13:00 CET" in html
+
+
+async def test_what_operators_tell_is_drawn_as_html_on_the_page_and_named_on_the_wall(
+    server: Server,
+) -> None:
+    said = Update(n=1, at=NOON, status="investigating", words="We **look**. <b>")
+    incident = Incident(
+        id="i",
+        title="Cards <fail>",
+        status=IncidentStatus.INVESTIGATING,
+        impact=Impact.MINOR,
+        since=NOON,
+        updated=NOON,
+        updates=(said,),
+    )
+    server.hear(IncidentChange(at=NOON, incident=incident))
+    page, wall = [await server.client.get(path) for path in ("/", "/wall")]
+    assert "<p>We <strong>look</strong>. &lt;b&gt;</p>" in page.text
+    for drawn in (page, wall):
+        assert drawn.status_code == 200
+        assert "Cards &lt;fail&gt;" in drawn.text
 
 
 async def test_what_the_public_may_not_see_is_on_no_page(server: Server) -> None:
@@ -679,3 +708,28 @@ def test_any_accent_can_be_read_on_either_ground(colour: int) -> None:
 def test_an_accent_that_can_be_read_stays_as_it_is() -> None:
     assert shades("#0b5bb0")[0] == "#0b5bb0"
     assert shades("#9db6ff")[1] == "#9db6ff"
+
+
+async def test_an_incident_is_told_in_the_language_of_the_page_and_in_its_markdown(server: Server) -> None:
+    said = Update(
+        n=1, at=after(-60), status="identified", words="A **disk** is full. <script>alert(1)</script>"
+    )
+    incident = Incident(
+        id="inc_1",
+        title="Payments <fail>",
+        status=IncidentStatus.IDENTIFIED,
+        impact=Impact.CRITICAL,
+        since=after(-600),
+        updated=after(-60),
+        next_update_by=after(600),
+        components=(Affected("api"),),
+        updates=(said,),
+    )
+    server.hear(IncidentChange(at=NOON, incident=incident))
+    html = (await server.client.get("/?lang=de")).text
+    assert 'data-id="inc_1" data-kind="incident" data-status="identified" data-impact="critical"' in html
+    assert '<h3 class="title" dir="auto">Payments &lt;fail&gt;</h3>' in html
+    assert '<b class="stage">Ursache gefunden</b>' in html
+    assert 'data-label="nächste Meldung bis"' in html
+    assert "A <strong>disk</strong> is full." in html
+    assert "alert(1)</script>" not in html

@@ -35,10 +35,11 @@ from tests.targets import (
     verdict,
 )
 from workers.probes import Probes
+from workers.probes.answer import Answer
 from workers.probes.equipment import Equipment
 from workers.probes.run import REASONS, Failed, Run
 from workers.probes.stream import Certificates, Stream
-from workers.probes.transport import Answer, Transport, _receive
+from workers.probes.transport import Transport, _Reading
 
 ENVIRON = {"TOKEN": "s3cret-t0ken", "BROKEN": "a\r\nX-Evil: 1", "FOREIGN": "ü"}
 
@@ -533,7 +534,8 @@ async def test_a_body_in_tiny_chunks_lets_others_have_their_turn() -> None:
 
         counting = asyncio.create_task(count())
         with pytest.raises(Failed, match="The body broke off"):
-            await _receive(Stream(ours), "GET", Run(), time.perf_counter())
+            stream = Stream(ours)
+            await _Reading(stream, Answer("GET", keep=False), 0.0).take(await stream.read(), Run())
         counting.cancel()
         # Its own first turn only takes it to where it counts.
         assert turns >= sent // 65536 - 1

@@ -1,4 +1,4 @@
-"""mysql: against a server written after MySQL's own description; there is no real one to be had here."""
+"""mysql: against a genuine MariaDB where there is one, and a server written after MySQL's own description."""
 
 import asyncio
 import socket
@@ -15,6 +15,7 @@ import trustme
 
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
+from tests.services import MariaDb
 from tests.targets import Behaviour, certified, farewell, listening, silent, verdict
 from workers.probes import Probes
 
@@ -26,9 +27,14 @@ OK = b"\x00\x00\x00\x02\x00\x00\x00"
 
 
 async def look(
-    probes: Probes, place: str, timeout: float = 1.0, body: str | None = None, **words: object
+    probes: Probes,
+    place: str,
+    timeout: float = 1.0,
+    body: str | None = None,
+    answer: tuple[str, ...] = (),
+    **words: object,
 ) -> Result:
-    expect = Expect(body=body)
+    expect = Expect(body=body, answer=answer)
     return await probes.probe(
         Monitor(key="m", kind="mysql", target=place, timeout=timeout, options=words, expect=expect)
     )
@@ -173,6 +179,54 @@ async def test_the_password_itself_is_said_only_under_tls(
     assert any(b"correct horse" in each for each in server.heard) == secure
 
 
+@pytest.fixture(scope="module")
+def maria() -> Iterator[MariaDb]:
+    with MariaDb() as server:
+        server.start()
+        server.ask(
+            "CREATE DATABASE shop; CREATE TABLE shop.jobs (id INT, name LONGTEXT);"
+            "INSERT INTO shop.jobs VALUES (1, 'one'), (2, NULL), (3, REPEAT('x', 70000));"
+            "CREATE USER probe@'127.0.0.1' IDENTIFIED BY 'correct horse';"
+            "GRANT ALL ON shop.* TO probe@'127.0.0.1'"
+        )
+        yield server
+
+
+QUERIES = {
+    "SELECT 1": ("ok", "", ("1",)),
+    "SELECT count(*) < 100 FROM jobs": ("ok", "", ("1",)),
+    "SELECT id, name FROM jobs ORDER BY id": ("ok", "", ("1", "2", "3")),
+    "SELECT name FROM jobs WHERE id = 2": ("ok", "", ()),
+    "SELECT length(name), name FROM jobs WHERE id = 3": ("ok", "", ("70000",)),
+    "SELECT id FROM jobs WHERE id > 9": ("fail", "answer", ("1",)),
+    "SET @a = 1": ("ok", "", ()),
+    "INSERT INTO jobs VALUES (9, 'no')": ("fail", "answer", ()),
+    "SELECT nothing FROM nowhere": ("fail", "answer", ()),
+    "SELECT seq FROM seq_1_to_5000": ("fail", "too large", ()),
+    "SELECT 1; SELECT 2": ("fail", "answer", ()),
+    "SELECT * FROM mysql.user": ("fail", "answer", ()),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_genuine_server_answers_a_query_and_nothing_comes_of_it(
+    probes: Probes, maria: MariaDb, query: str
+) -> None:
+    outcome, reason, answer = QUERIES[query]
+    words = {"user": "probe", "password": "${PASSWORD}", "database": "shop", "query": query}
+    result = await look(probes, f"127.0.0.1:{maria.port}", answer=answer, timeout=5.0, **words)
+    assert verdict(result) == (outcome, reason), result.detail
+
+
+async def test_a_genuine_server_lets_in_who_has_the_password(probes: Probes, maria: MariaDb) -> None:
+    place = f"127.0.0.1:{maria.port}"
+    assert verdict(await look(probes, place, user="probe", password="${PASSWORD}")) == ("ok", "")
+    assert verdict(await look(probes, place, user="probe", password="${WRONG}")) == ("fail", "auth")
+    assert verdict(await look(probes, place, body="MariaDB")) == ("ok", "")
+    gone = await look(probes, place, user="probe", password="${PASSWORD}", database="gone", query="SELECT 1")
+    assert verdict(gone) == ("fail", "auth"), gone.detail
+
+
 def saying(*packets: bytes) -> Behaviour:
     """The first at once, and each other after something was heard."""
 
@@ -209,6 +263,10 @@ GREETED = packet(0, greeting())
         ([GREETED, packet(2, b"\xfeauth_socket\0")], "auth"),
         ([GREETED, packet(2, b"\xfemysql_clear_password\0")], "auth"),
         ([GREETED, packet(2, b"\x01\x03") * 50], "protocol"),
+        ([GREETED, packet(2, OK), packet(1, b"\xfb/etc/passwd")], "protocol"),
+        ([GREETED, packet(2, OK), packet(1, OK), packet(1, b"\xfb/etc/passwd")], "protocol"),
+        ([GREETED, packet(2, OK), packet(1, b"\xfc\x01")], "protocol"),
+        ([GREETED, packet(2, OK), packet(1, b"\x01") + packet(2, b"\x03") * 3000], "too large"),
         ([GREETED, packet(2, b"\xff\x28\x04Unknown database correct horse")], "answer"),
     ],
 )
@@ -216,7 +274,8 @@ async def test_what_is_no_mysql_or_does_not_let_us_in_fails(
     probes: Probes, packets: list[bytes], reason: str
 ) -> None:
     async with listening(saying(*packets)) as target:
-        result = await look(probes, target.place, user="probe", password="${PASSWORD}")
+        words = {"user": "probe", "password": "${PASSWORD}", "query": "SELECT 1"}
+        result = await look(probes, target.place, **words)
     assert verdict(result) == ("fail", reason), result.detail
     assert "horse" not in repr(result) and result.detail.isprintable()
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from app.domain.monitor import Expect, Monitor
 from app.domain.result import Result
+from tests.conftest import eventually
 from tests.targets import certified, listening, silent
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
@@ -39,6 +40,13 @@ async def test_a_valid_certificate_is_ok_and_tells_when_it_ends(probes: Probes, 
     assert (result.outcome, result.reason) == ("ok", "")
     assert result.certificate_until == until
     assert result.phases.tls is not None and result.phases.total is not None
+
+
+async def test_who_is_looked_at_sees_a_whole_handshake(probes: Probes, ca: trustme.CA) -> None:
+    """Its last word waits for what is said next, and here nothing is."""
+    async with listening(silent, tls=serving(ca.issue_cert("localhost"))) as target:
+        await look(probes, f"localhost:{target.port}")
+        await eventually(lambda: len(target.visits) == 1, within=2.0)
 
 
 async def test_an_address_may_be_what_a_certificate_is_for(probes: Probes, ca: trustme.CA) -> None:

@@ -12,7 +12,13 @@ from app.statusfile.schema import schema, schema_text
 from tests.services import ROOT
 
 FILE = ROOT / "docs/statuswire.schema.json"
-DEFINED = {"a page": "page", "a link": "link", "a group": "group", "a component": "component"}
+DEFINED = {
+    "a rule": "rule",
+    "a page": "page",
+    "a link": "link",
+    "a group": "group",
+    "a component": "component",
+}
 
 
 def test_the_one_in_the_docs_is_that_of_today() -> None:

@@ -225,6 +225,21 @@ async def test_a_killed_worker_s_monitors_are_looked_at_by_the_others_within_two
         assert counted.longest(killed_at, until) <= EVERY + 2 * BEAT + 0.3
 
 
+async def test_a_worker_that_is_started_again_after_a_kill_does_not_share_with_its_ghost(
+    redis_url: str,
+) -> None:
+    async with a_region(redis_url, workers=1) as (_, [worker]):
+        await until_shared(redis_url, 1)
+        ghost = name(worker)
+        worker.kill()
+        worker.start()
+        await eventually(lambda: worker.logs.count('"monitors to watch"') == 2)
+        watching = json.loads([line for line in worker.logs.splitlines() if "monitors to watch" in line][-1])
+        assert (watching["monitors"], watching["workers"]) == (PARTS, 1)
+        found = await eventually(lambda: until_shared(redis_url, 1))
+        assert ghost not in found
+
+
 async def test_who_comes_and_who_leaves_in_peace_is_heeded_at_once(redis_url: str) -> None:
     async with a_region(redis_url, workers=2) as (counted, _):
         await until_shared(redis_url, 2)

@@ -15,6 +15,7 @@ import structlog
 from app.config import Config, own_parts, places
 from app.feed import Feed, FeedDown
 from app.security.egress import Egress, Policy
+from workers.lag import spare_what_stays
 from workers.outbox import Outbox
 from workers.own_health import OwnHealth
 from workers.patrol import Patrol
@@ -59,18 +60,24 @@ async def _work_until(stop: asyncio.Event, config: Config, redis_url: str) -> in
     feed = Feed(redis_url, beat=config.beat)
     probes = Probes(Equipment(Egress(Policy(own=own_parts(config)))))
     spools = config.data / "spool"
+    left = list(left_behind(spools))
     outbox = Outbox(
         feed,
         worker,
         on_new_log=lambda: patrol.retell(),
         spool=Spool.create(spools, worker),
-        left_behind=left_behind(spools),
+        left_behind=left,
     )
     looks = SecondLooks(feed)
     health = OwnHealth(canaries(config))
     patrol = Patrol(probes, outbox, worker, config.region, looks.call, health)
-    share = Share(feed, patrol, worker, config.region, config.beat, outbox.begins, sign=config.sign_of_life)
+    share = Share(
+        *(feed, patrol, worker, config.region, config.beat, outbox.begins),
+        sign=config.sign_of_life,
+        ghosts=[spool.worker for spool in left],
+    )
     await probes.warm_up()
+    spare_what_stays()
     log.info("the worker begins", worker=worker, region=config.region)
 
     delivering = asyncio.create_task(outbox.deliver())

@@ -37,7 +37,7 @@ from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome, Result
 from app.domain.share import place
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
-from workers.lag import NOT_WORTH_MENTIONING, Lag
+from workers.lag import NOT_WORTH_MENTIONING, Lag, look_at_all
 from workers.outbox import Outbox
 from workers.own_health import OwnHealth
 from workers.probes import UNPROBED, Probes
@@ -140,6 +140,7 @@ class Patrol:
         """Watch what this catalog names, or as much of it as is in `ours`, and say how much that is. A
         monitor that stays keeps its standing, and its beat unless `every` is another; one that is another now
         is looked at soon. One that others have looked at until now goes on from what is `known` of it."""
+        look_at_all()
         now, at = time.monotonic(), from_seconds(time.time())
         monitors = {
             monitor.key: monitor

@@ -7,7 +7,7 @@ at twice, and none begins from nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from app.domain.events import Beat, Known
+from app.domain.instant import from_seconds
 from app.domain.monitor import Catalog
 from app.domain.share import share_of
 from app.feed import Feed, FeedDown
@@ -65,7 +66,8 @@ class Members:
 
 
 class Share:
-    """It begins when `begins` is set: what a worker before us had left to say is with the feed by then."""
+    """It begins when `begins` is set: what a worker before us had left to say is with the feed by then. The
+    `ghosts` are workers who are known to be gone, whatever their last beats say."""
 
     def __init__(
         self,
@@ -78,9 +80,11 @@ class Share:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         sign: Path | None = None,
+        ghosts: Collection[str] = (),
     ) -> None:
         self._begins = begins
         self._sign = sign
+        self._ghosts = ghosts
         self._feed = feed
         self._patrol = patrol
         self._worker = worker
@@ -97,6 +101,7 @@ class Share:
     async def hear_catalogs(self) -> None:
         """For ever."""
         await self._begins.wait()
+        await self._bury()
         async for catalog in self._feed.catalogs():
             self._catalog = catalog
             self._joining.set()
@@ -162,6 +167,17 @@ class Share:
     async def farewell(self) -> None:
         """What is ours is the others' from now on."""
         await self._feed.farewell(self._patrol.beat(self._every))
+
+    async def _bury(self) -> None:
+        """Say the farewell of those who could not: else each of the region would leave them their part for a
+        beat and a half, and we too, though we know."""
+        with suppress(*FeedDown):
+            for ghost in self._ghosts:
+                beat = Beat(
+                    at=from_seconds(time.time()), worker=ghost, region=self._region, every=self._every
+                )
+                await self._feed.farewell(beat)
+        self._members.remove(self._ghosts)
 
     def _link(self, up: bool) -> None:
         self._is_linked = up

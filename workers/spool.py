@@ -64,6 +64,11 @@ class Spool:
         return cls(path, file)
 
     @property
+    def worker(self) -> str:
+        """Whose it is, or was."""
+        return self.path.stem
+
+    @property
     def is_empty(self) -> bool:
         return not self._size
 

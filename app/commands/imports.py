@@ -37,7 +37,10 @@ def _import(arguments: argparse.Namespace) -> int:
     from app.statusfile.problem import cut
 
     try:
-        harvest = harvest_of(arguments.source, arguments.file)
+        if arguments.source == "statuspage" and arguments.file.startswith(("http://", "https://")):
+            harvest = _fetched(arguments)
+        else:
+            harvest = harvest_of(arguments.source, arguments.file)
     except NotReadable as error:
         raise Refused(f"{cut(arguments.file, 200)} cannot be taken over. {error}") from None
     output, report = shown(harvest, arguments.json)
@@ -46,6 +49,31 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.apply:
         _take_over(arguments, harvest)
     return 0
+
+
+def _fetched(arguments: argparse.Namespace) -> "Harvest":
+    """By the page's own public API, which shows its last fifty incidents."""
+    import asyncio
+
+    from app.config import own_parts
+    from app.importing.command import harvest_of_page
+    from app.importing.harvest import NotReadable
+    from app.security.egress import Egress, Policy
+    from app.security.fetch import NotFetched, fetch
+
+    config, page = read_config(arguments), arguments.file.rstrip("/")
+
+    async def ask() -> list[bytes]:
+        egress = Egress(Policy(private=True, own=own_parts(config)))
+        found = [await fetch(egress, f"{page}/api/v2/{name}.json") for name in ("summary", "incidents")]
+        if any(answer.status != 200 for answer in found):
+            raise NotReadable("It has no /api/v2/summary.json: give the address of a page of Statuspage.")
+        return [answer.body for answer in found]
+
+    try:
+        return harvest_of_page(*asyncio.run(ask()))
+    except NotFetched as error:
+        raise NotReadable(str(error)) from None
 
 
 def _take_over(arguments: argparse.Namespace, harvest: "Harvest") -> None:

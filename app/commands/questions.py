@@ -1,4 +1,5 @@
-"""probe and explain: what one target answers, and why one monitor stands as it does."""
+"""probe, explain and heartbeats: what one target answers, why one monitor stands as it does, and where jobs
+speak to."""
 
 import argparse
 import asyncio
@@ -20,6 +21,10 @@ def add(commands: Commands) -> None:
     )
     explain.add_argument("monitor", metavar="MONITOR", help="its key, such as payments-api/http")
     add_places(explain)
+    heartbeats = commands.add(
+        "heartbeats", _heartbeats, "show where each push monitor is sent its heartbeats"
+    )
+    add_places(heartbeats)
 
 
 def _probe(arguments: argparse.Namespace) -> int:
@@ -45,5 +50,17 @@ def _explain(arguments: argparse.Namespace) -> int:
     try:
         print(asyncio.run(explain_monitor(config, redis_url, arguments.monitor)))
     except (DatabaseDown, Unexplained) as error:
+        raise Refused(str(error)) from None
+    return 0
+
+
+def _heartbeats(arguments: argparse.Namespace) -> int:
+    config = read_config(arguments)
+    from app.db.engine import DatabaseDown
+    from app.heartbeats import addresses
+
+    try:
+        print("\n".join(asyncio.run(addresses(config))))
+    except DatabaseDown as error:
         raise Refused(str(error)) from None
     return 0

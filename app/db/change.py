@@ -63,9 +63,7 @@ class Change:
     async def tell(self, event: Logged) -> None:
         """Say it on the feed once this is stored, behind all that was stored before."""
         self.is_told = True
-        await self.transaction.execute(
-            "INSERT INTO outbox (key, event) VALUES ({}, {})", f"outbox/{token_hex(8)}:1", _text(event)
-        )
+        await _put(self.transaction, event)
 
 
 class Changes:
@@ -89,6 +87,13 @@ class Changes:
                 raise RuntimeError("a change is told that is not in the audit log")
         self.stored.set()
 
+    async def tell_again(self, events: Sequence[Logged]) -> None:
+        """What the feed has lost, and was noted when it was changed."""
+        async with self.database.writing() as transaction:
+            for event in events:
+                await _put(transaction, event)
+        self.stored.set()
+
     async def untold(self, limit: int) -> list[Untold]:
         """What is in the outbox, oldest first."""
         async with self.database.reading() as transaction:
@@ -102,6 +107,12 @@ class Changes:
             await transaction.execute_many(
                 "DELETE FROM outbox WHERE id = {} AND key = {}", [(each.row, each.key) for each in told]
             )
+
+
+async def _put(transaction: Transaction, event: Logged) -> None:
+    await transaction.execute(
+        "INSERT INTO outbox (key, event) VALUES ({}, {})", f"outbox/{token_hex(8)}:1", _text(event)
+    )
 
 
 def difference(before: Struct, after: Struct) -> tuple[dict[str, Any], dict[str, Any]]:

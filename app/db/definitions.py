@@ -9,6 +9,7 @@ from app.db.engine import Transaction
 from app.db.tables import DefinitionRow
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.pages import MAIN
+from app.domain.rule import Rule
 
 _decode_component: Final = msgspec.json.Decoder(Component).decode
 _decode_page: Final = msgspec.json.Decoder(Page).decode
@@ -25,6 +26,7 @@ async def read_definitions(transaction: Transaction) -> Catalog:
         groups=tuple(msgspec.json.decode(text, type=str) for text in said.get("group", ())),
         components=tuple(_decode_component(text) for text in said.get("component", ())),
         pages=tuple(page for page in pages if page.slug != MAIN),
+        rules=tuple(msgspec.json.decode(text, type=Rule) for text in said.get("rule", ())),
     )
 
 
@@ -44,6 +46,7 @@ def _rows(catalog: Catalog) -> dict[str, tuple[str, int, str]]:
     pages = ([catalog.page] if catalog.page != Page() else []) + list(catalog.pages)
     things: list[tuple[str, str, object]] = [
         *(("page", page.slug, page) for page in pages),
+        *(("rule", rule.name, rule) for rule in catalog.rules),
         *(("group", group, group) for group in catalog.groups),
         *(("component", component.slug, component) for component in catalog.components),
     ]

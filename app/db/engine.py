@@ -30,6 +30,11 @@ os.environ.setdefault("PICCOLO_CONF", "app.piccolo_conf")
 
 T = TypeVar("T")
 
+# What a value becomes on its way out of SQLite. Piccolo's own do the same in Python, and took half of the
+# time in which thousands of rows were read.
+sqlite3.register_converter("INTEGER", int)
+sqlite3.register_converter("BOOLEAN", b"1".__eq__)
+
 APP: Final = "statuswire"
 MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -77,7 +82,7 @@ class Transaction:
             compiled = query.querystrings[0].compile_string("sqlite" if self.sqlite else "postgres")
             sql, arguments = compiled
         if self.sqlite:
-            return list(await self.connection.execute_fetchall(sql, arguments))
+            return await self._in_thread(partial(_fetch_all, sql, arguments))
         return [dict(row) for row in await self.connection.fetch(sql, *arguments)]
 
     async def execute(self, sql: str, *values: object) -> int:
@@ -112,6 +117,14 @@ class Transaction:
 
     def _placed(self, sql: str) -> str:
         return sql.format(*("?" if self.sqlite else f"${n}" for n in range(1, sql.count("{}") + 1)))
+
+
+def _fetch_all(sql: str, values: Sequence[object], connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    cursor = connection.execute(sql, values)
+    # Piccolo's own asks for the names of the columns again with each row, which took most of the time.
+    cursor.row_factory = None
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _in_slices(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

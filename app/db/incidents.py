@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
-from app.db.updates import read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
 from app.domain import incident as domain
 from app.domain import refused
 from app.domain.actor import Actor
@@ -98,6 +98,18 @@ class Incidents:
             await change.note("incident.remove", f"incident/{id}", incident, None)
             if not incident.draft:
                 await change.tell(IncidentChange(at=at, incident=incident.public(), removed=True))
+
+    async def take_over(self, actor: Actor, at: datetime, incidents: Sequence[Incident]) -> int:
+        """Those that are not here yet, as another status page told them. How many these are."""
+        taken = 0
+        async with self._changes.by(actor, at) as change:
+            for incident in incidents:
+                if await _find(change.transaction, incident.id) is None:
+                    if incident.is_open:
+                        await _refuse_too_many(change.transaction)
+                    await _open(change, incident)
+                    taken += 1
+        return taken
 
     # By rule
 
@@ -198,6 +210,12 @@ class Incidents:
             before = await _need(change.transaction, id)
             refuse_stale(before.version, version)
             return await _keep(change, verb, before, become(before))
+
+
+async def read_open(transaction: Transaction) -> list[Incident]:
+    """Those that are open and public."""
+    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.resolved.is_null()))
+    return [incident for incident in await _whole(transaction, rows) if not incident.draft]
 
 
 def acknowledgement(actor: Actor, words: str) -> str:
@@ -303,6 +321,8 @@ async def _need(transaction: Transaction, id: str) -> Incident:
 
 
 async def _find(transaction: Transaction, id: str) -> Incident | None:
+    if not may_be_id(id):
+        return None
     rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
     return (await _whole(transaction, rows))[0] if rows else None
 

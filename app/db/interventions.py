@@ -8,7 +8,7 @@ from typing import Any
 from app.db.change import Changes
 from app.db.engine import Transaction
 from app.db.incidents import acknowledgement
-from app.db.updates import refuse_unknown
+from app.db.updates import may_be_id, refuse_unknown
 from app.domain import refused
 from app.domain.actor import Actor
 from app.domain.events import Acknowledgement, Override
@@ -90,5 +90,7 @@ class Interventions:
 
 
 async def _find(transaction: Transaction, table: str, component: str) -> dict[str, Any] | None:
+    if not may_be_id(component):
+        return None
     rows = await transaction.fetch(f"SELECT * FROM {table} WHERE component = {{}}", component)
     return rows[0] if rows else None

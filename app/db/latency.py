@@ -17,7 +17,7 @@ from msgspec import Struct
 from app.db.engine import Database, Statement, Transaction
 from app.domain.histogram import LARGEST, Histogram, bucket_of
 from app.domain.instant import to_ms
-from app.domain.sheet import Counts, Sheet, add_stretch
+from app.domain.sheet import Counts, Sheet, add_stretch, samples_of
 
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -283,31 +283,36 @@ class Measured:
         return Histogram.of(counts)
 
     def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: list[int]) -> None:
-        length = LEVELS[n].length * 1000
+        length, begin, totals = _LENGTHS[n], row["start"], row["totals"]
+        if end <= begin or start >= begin + LEVELS[n].pieces * length:
+            return
         # In pieces of the sheet, and how far into them.
-        first, into_first = divmod(max(start - row["start"], 0), length)
-        last, into_last = divmod(min(end - row["start"], LEVELS[n].pieces * length), length)
-        add_stretch(row["totals"], first + bool(into_first), last, into)
-        cut = {piece for piece, how_far in ((first, into_first), (last, into_last)) if how_far}
-        for piece in cut if first <= last else ():
-            self._take_part(n, row, piece, start, end, into)
+        first, into_first = divmod(start - begin, length) if start > begin else (0, 0)
+        last, into_last = divmod(end - begin, length)
+        if into_first:
+            self._take_part(n, row, first, start, end, into)
+            if first >= last:
+                return
+            first += 1
+        add_stretch(totals, first, last, into)
+        if into_last and last < LEVELS[n].pieces:
+            self._take_part(n, row, last, start, end, into)
 
     def _take_part(
         self, n: int, row: dict[str, Any], piece: int, start: int, end: int, into: list[int]
     ) -> None:
         """Of a piece that is not wholly within the window. Where its own minutes, or hours, are no longer
         kept, or not all of them, it counts for when it begins."""
-        whole = [0] * (LARGEST + 1)
-        add_stretch(row["totals"], piece, piece + 1, whole)
-        begin = row["start"] + piece * LEVELS[n].length * 1000
+        begin = row["start"] + piece * _LENGTHS[n]
         finer = self._finer.get((row["component"], n - 1, begin))
-        if finer is not None and finer["samples"] == sum(whole):
+        if finer is not None and finer["samples"] == samples_of(row["totals"], piece):
             self._take(n - 1, finer, start, end, into)
         elif start <= begin < end:
             add_stretch(row["totals"], piece, piece + 1, into)
 
 
 _LEVEL_OF: Final = {level.length: n for n, level in enumerate(LEVELS)}
+_LENGTHS: Final = tuple(level.length * 1000 for level in LEVELS)
 
 
 async def read(transaction: Transaction, components: Sequence[str], edges: Sequence[int]) -> Measured:

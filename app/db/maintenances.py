@@ -11,7 +11,7 @@ from typing import Any, Final
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import MaintenanceComponentRow, MaintenanceRow
-from app.db.updates import read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
 from app.domain import maintenance as domain
 from app.domain.actor import Actor
 from app.domain.events import MaintenanceChange
@@ -123,6 +123,13 @@ class Maintenances:
             return await _keep(change, verb, before, become(before))
 
 
+async def read_ahead(transaction: Transaction) -> list[Maintenance]:
+    """Those that are not over."""
+    over = MaintenanceStatus.COMPLETED.value
+    rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.status != over))
+    return await _whole(transaction, rows)
+
+
 async def _keep(change: Change, verb: str, before: Maintenance, after: Maintenance) -> Maintenance:
     transaction, subject = change.transaction, f"maintenance/{after.id}"
     if after.components != before.components:
@@ -197,6 +204,8 @@ async def _need(transaction: Transaction, id: str) -> Maintenance:
 
 
 async def _find(transaction: Transaction, id: str) -> Maintenance | None:
+    if not may_be_id(id):
+        return None
     rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.id == id))
     return (await _whole(transaction, rows))[0] if rows else None
 

@@ -33,6 +33,7 @@ from app.domain.board import START, Board, Change, Note, Patch, Shown
 from app.domain.events import (
     Beat,
     CatalogChange,
+    Heartbeat,
     Logged,
     Operation,
     Retelling,
@@ -43,7 +44,7 @@ from app.domain.events import (
     order,
 )
 from app.domain.instant import from_ms, from_seconds, to_ms
-from app.domain.monitor import Catalog
+from app.domain.monitor import DEFAULT_REGION, Catalog
 from app.domain.operations import ends, key_of
 from app.domain.standing import Standing, State
 from app.domain.status import Status
@@ -308,6 +309,8 @@ class _Work:
                 self._remember((s.monitor, s.region) for s in event.standings)
             case Silence():
                 self._remember([(event.monitor, event.region)])
+            case Heartbeat():
+                self._remember([(event.monitor, DEFAULT_REGION)])
             case Samples():
                 self._remember((s.monitor, event.region) for s in event.samples)
                 self._measure(event)
@@ -370,11 +373,11 @@ class _Work:
         yield "DELETE FROM monitor_regions WHERE key = {}", gone
         yield (
             "INSERT INTO monitor_regions"
-            " (key, monitor, region, state, since, reason, detail, heard_at, flapping)"
-            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})"
+            " (key, monitor, region, state, since, reason, detail, heard_at, flapping, seen, running)"
+            " VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})"
             " ON CONFLICT (key) DO UPDATE SET state = excluded.state, since = excluded.since,"
             " reason = excluded.reason, detail = excluded.detail, heard_at = excluded.heard_at,"
-            " flapping = excluded.flapping",
+            " flapping = excluded.flapping, seen = excluded.seen, running = excluded.running",
             changed,
         )
         yield "UPDATE monitor_regions SET heard_at = {} WHERE key = {}", heard
@@ -521,7 +524,17 @@ def _standing(row: dict[str, Any]) -> Standing:
         reason=row["reason"],
         detail=row["detail"],
         flapping=bool(row["flapping"]),
+        seen=_instant(row["seen"]),
+        running=_instant(row["running"]),
     )
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)
 
 
 def _note_row(patch: Patch, slug: str, note: Note) -> tuple[object, ...]:
@@ -544,6 +557,8 @@ def _standing_row(standing: Standing, heard: datetime) -> tuple[object, ...]:
         _text(standing.detail),
         to_ms(heard),
         standing.flapping,
+        _ms(standing.seen),
+        _ms(standing.running),
     )
 
 

@@ -39,7 +39,8 @@ class MonitorRow(Table, tablename="monitors"):
 
 
 class MonitorRegionRow(Table, tablename="monitor_regions"):
-    """The standing of one monitor in one region. `key` is `monitor@region`."""
+    """The standing of one monitor in one region. `key` is `monitor@region`. `seen` and `running` are what a
+    job has said by itself last: when it ended, and when it began if it has not."""
 
     key = Text(primary_key=True)
     monitor = ForeignKey(references=MonitorRow, null=False, on_delete=OnDelete.cascade)
@@ -50,6 +51,19 @@ class MonitorRegionRow(Table, tablename="monitor_regions"):
     detail = Text()
     heard_at = BigInt()
     flapping = Boolean()
+    seen = BigInt(null=True, default=None)
+    running = BigInt(null=True, default=None)
+
+
+class HeartbeatLogRow(Table, tablename="heartbeat_logs"):
+    """What a job told with its heartbeat; the last few of each monitor."""
+
+    id = BigSerial(primary_key=True)
+    monitor = Text(index=True)
+    at = BigInt()
+    word = Text()
+    code = Integer(null=True, default=None)
+    log = Text()
 
 
 class SpanRow(Table, tablename="spans"):
@@ -343,6 +357,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     ComponentRow,
     MonitorRow,
     MonitorRegionRow,
+    HeartbeatLogRow,
     SpanRow,
     LatencyFreshRow,
     LatencySheetRow,

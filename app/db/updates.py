@@ -3,6 +3,7 @@ they are about.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 from app.db.engine import Transaction
@@ -63,6 +64,11 @@ async def refuse_unknown(transaction: Transaction, slugs: Iterable[str], field: 
             close = difflib.get_close_matches(slug, known, n=1)
             hint = f"did you mean `{close[0]}`?" if close else "name it by its slug."
             raise Refused(field, f"No component is called `{slug[:64]}`: {hint}")
+
+
+def may_be_id(given: str) -> bool:
+    """False for what names nothing of ours, and what Postgres would not even compare."""
+    return re.fullmatch("[a-z0-9-]{1,64}", given) is not None
 
 
 def refuse_stale(known: int, given: int | None) -> None:

@@ -18,18 +18,29 @@ from app.domain.instant import rfc3339
 from app.domain.maintenance import Maintenance
 from app.domain.monitor import Component
 from app.domain.operations import Story
+from app.domain.pages import MAIN, NOTHING
 from app.domain.status import Overall, Tally
 from app.domain.told import PublicIncident, PublicMaintenance, Removed, tell_incident, tell_maintenance
 
 
 class Audience(Struct, frozen=True):
-    """Who is looking: everybody at every component, or at those alone that they asked for. Equal audiences
-    are sent the same bytes, so a frame is encoded once for each."""
+    """Who is looking: at which page, and at all that is on it or at those components alone that they asked
+    for. Equal audiences are sent the same bytes, so a frame is encoded once for each.
+
+    What is on a page is the catalog's matter and changes with it: `at` fills it in, and before that an
+    audience sees nothing.
+    """
 
     components: frozenset[str] | None = None
+    page: str = MAIN
+    on_page: frozenset[str] = frozenset()
+
+    def at(self, board: Board) -> "Audience":
+        found = board.page(self.page) or NOTHING
+        return self if self.on_page == found.slugs else Audience(self.components, self.page, found.slugs)
 
     def sees(self, slug: str) -> bool:
-        return self.components is None or slug in self.components
+        return slug in self.on_page and (self.components is None or slug in self.components)
 
 
 PUBLIC = Audience()
@@ -93,8 +104,9 @@ class PublicPatch(Struct, frozen=True, kw_only=True):
 
 
 def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown]]:
-    """The components an audience may see, in the order of the catalog."""
-    for component in board.catalog.components:
+    """The components an audience may see, in the order of its page."""
+    audience = audience.at(board)
+    for component in (board.page(audience.page) or NOTHING).components:
         if audience.sees(component.slug):
             yield component, board.shown[component.slug]
 
@@ -110,11 +122,13 @@ def sum_up(board: Board, audience: Audience) -> Overall:
 
 def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str = "") -> Snapshot:
     """`id` is the last event that changed what this audience sees; the board's own, unless given."""
+    audience = audience.at(board)
+    page = (board.page(audience.page) or NOTHING).page
     return Snapshot(
         id=id or board.id,
         now=rfc3339(now),
         why=why,
-        page=PublicPage(board.catalog.page.name, board.catalog.page.url),
+        page=PublicPage(page.name, page.url),
         status=public_status(sum_up(board, audience)),
         components=[
             PublicComponent(
@@ -135,6 +149,7 @@ def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str 
 
 def incidents(board: Board, audience: Audience) -> Iterator[PublicIncident]:
     """The open ones, the newest first."""
+    audience = audience.at(board)
     found = board.operations.incidents.values()
     for incident in sorted(found, key=lambda each: (each.since, each.id), reverse=True):
         if (seen := _seen(_slugs(incident), audience)) is not None:
@@ -143,6 +158,7 @@ def incidents(board: Board, audience: Audience) -> Iterator[PublicIncident]:
 
 def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance]:
     """Those that are not over, the next first."""
+    audience = audience.at(board)
     found = board.operations.maintenances.values()
     for maintenance in sorted(found, key=lambda each: (each.starts, each.id)):
         if (seen := _seen(maintenance.components, audience)) is not None:
@@ -151,7 +167,7 @@ def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance
 
 def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPatch | None:
     """The part of a patch that an audience may see, with the new `status` if the whole page's has changed.
-    None if that is nothing."""
+    None if that is nothing. What is on its page, the audience must know already."""
     # Two changes of one component in one patch are its history. A screen shows now, which is the later of
     # them.
     last = {change.slug: change for change in patch.changes if audience.sees(change.slug)}

@@ -6,15 +6,17 @@ becomes unknown even if no server was alive to notice it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.domain import heartbeat
 from app.domain.dependencies import Dependencies, Parent, members_of
 from app.domain.events import (
     CatalogChange,
+    Heartbeat,
     Logged,
     Operation,
     Retelling,
@@ -27,10 +29,11 @@ from app.domain.events import (
 from app.domain.incident import Incident
 from app.domain.kinds.group import needed_of
 from app.domain.maintenance import Maintenance
-from app.domain.monitor import Catalog, Component, Monitor
+from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Monitor
 from app.domain.operations import Operations, Story
+from app.domain.pages import OnPage, on_pages
 from app.domain.result import Outcome
-from app.domain.standing import Standing, State
+from app.domain.standing import Standing, State, unseen
 from app.domain.status import OUT, Status, worst
 
 START: Final = "0-0"  # the id before every event
@@ -40,6 +43,7 @@ SAID_AGAIN: Final = timedelta(minutes=1)
 # After the best before of one region's word, until another region's word finds it too old to be weighed with:
 # their clocks may differ, and after an outage their words come one region after the other.
 BETWEEN_REGIONS: Final = timedelta(minutes=1)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -112,6 +116,7 @@ class Board:
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
+        self._pages = on_pages(self.catalog)
         self._dependencies = Dependencies(self.catalog)
         if catalog is not None:
             if at is None:
@@ -133,8 +138,13 @@ class Board:
             case Samples():
                 return self._measure(id, event)
             case Silence():
-                told = self._fall_silent(event.monitor, event.region, event.since)
+                if (monitor := self._monitors.get(event.monitor)) and _is_pushed(monitor):
+                    told = self._miss(monitor, event.since)
+                else:
+                    told = self._fall_silent(event.monitor, event.region, event.since)
                 return self._patch(id, event.at, [event.monitor], told)
+            case Heartbeat():
+                return self._patch(id, event.at, [event.monitor], self._hear_heartbeat(event))
             case CatalogChange():
                 if event.revision == self.catalog.revision:
                     return None
@@ -145,15 +155,24 @@ class Board:
             case _:
                 return self._operate(id, event)
 
+    def page(self, slug: str) -> OnPage | None:
+        return self._pages.get(slug)
+
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)
 
     def monitor(self, key: str) -> Monitor | None:
         return self._monitors.get(key)
 
-    def best_before(self, monitor: str) -> float:
-        """Seconds that a word on it is good for."""
-        return self._monitors[monitor].best_before
+    def patience(self, monitor: str, region: str) -> tuple[float, float]:
+        """Seconds that the last word on it is good for, and for how many more whoever was away waits for the
+        next one."""
+        known = self._monitors[monitor]
+        if not _is_pushed(known):
+            return known.best_before, 0.0
+        due = self._due(known)
+        good = 0.0 if due is None else (due.at - due.since).total_seconds()
+        return good, heartbeat.respite(known)
 
     def verdict(self, monitor: Monitor) -> State:
         """What is held of it: what its regions say together, and unknown for what is down behind something
@@ -193,12 +212,12 @@ class Board:
         return self._owner[monitor]
 
     def past_best_before(self, now: datetime) -> Iterator[tuple[str, str, datetime]]:
-        """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown."""
+        """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown, or
+        late."""
         for (monitor, region), standing in self.standings.items():
-            if (
-                standing.state is not State.UNKNOWN
-                and (best_before := self._best_before(monitor, region)) < now
-            ):
+            if standing.state is State.UNKNOWN and not _is_pushed(self._monitors[monitor]):
+                continue
+            if (best_before := self._best_before(monitor, region)) < now:
                 yield monitor, region, best_before
 
     def restore(
@@ -300,16 +319,51 @@ class Board:
         if old is None or old.state is State.UNKNOWN or since < self._best_before(monitor, region):
             return []  # a word came in meanwhile
         since = max(since, old.since)
+        # What a job has said stays: by that it is known when it should have spoken.
+        seen, running = (old.seen, old.running) if _is_pushed(self._monitors[monitor]) else (None, None)
         self.standings[monitor, region] = Standing(
-            monitor=monitor, region=region, state=State.UNKNOWN, since=since, reason="silent"
+            monitor=monitor,
+            region=region,
+            state=State.UNKNOWN,
+            since=since,
+            reason="silent",
+            seen=seen,
+            running=running,
         )
         return self._show(monitor, since, "silent")
+
+    def _hear_heartbeat(self, event: Heartbeat) -> list[Change]:
+        monitor = self._monitors.get(event.monitor)
+        if monitor is None or not _is_pushed(monitor):
+            return []
+        key = (monitor.key, DEFAULT_REGION)
+        if (heard := self.heard.get(key)) is not None and timedelta(0) < heard - event.at < SAID_AGAIN:
+            return []  # another server's word on a later one has overtaken it
+        changes = self._hear(key, event.at)
+        before = self.standings.get(key) or unseen(monitor, DEFAULT_REGION, event.at)
+        after = self.standings[key] = heartbeat.after(before, event)
+        return changes + self._show(monitor.key, after.since, after.reason)
+
+    def _miss(self, monitor: Monitor, since: datetime) -> list[Change]:
+        due = self._due(monitor)
+        if due is None or since < due.at:
+            return []  # a word came meanwhile
+        key = (monitor.key, DEFAULT_REGION)
+        after = self.standings[key] = heartbeat.missed(self.standings[key], due)
+        return self._show(monitor.key, after.since, after.reason)
+
+    def _due(self, monitor: Monitor) -> heartbeat.Due | None:
+        standing = self.standings.get((monitor.key, DEFAULT_REGION))
+        return None if standing is None else heartbeat.due(monitor, standing)
 
     def _is_assigned(self, monitor: str, region: str) -> bool:
         return (known := self._monitors.get(monitor)) is not None and region in known.regions
 
     def _best_before(self, monitor: str, region: str) -> datetime:
         key = (monitor, region)
+        if _is_pushed(self._monitors[monitor]):
+            due = self._due(self._monitors[monitor])
+            return _NEVER if due is None else due.at
         heard = self.heard.get(key) or self.standings[key].since
         return heard + timedelta(seconds=self._monitors[monitor].best_before)
 
@@ -468,23 +522,31 @@ class Board:
     def _adopt(self, catalog: Catalog, at: datetime) -> list[Change]:
         """Take over a catalog and keep every standing that is still about something in it."""
         before = {key: monitor.best_before for key, monitor in self._monitors.items()}
+        rhythms = {key: _rhythm(each) for key, each in self._monitors.items() if _is_pushed(each)}
         self.catalog = catalog
         self._components = {component.slug: component for component in catalog.components}
         self._monitors = {monitor.key: monitor for monitor in catalog.monitors()}
         self._owner = {
             monitor.key: component for component in catalog.components for monitor in component.monitors
         }
+        self._pages = on_pages(catalog)
         self._dependencies = Dependencies(catalog)
         self.standings = {
             (key, region): standing
             for (key, region), standing in self.standings.items()
             if key in self._monitors and region in self._monitors[key].regions
+            # Of what others have seen no job has said a word.
+            if key in rhythms or not _is_pushed(self._monitors[key])
         }
         self.heard = {key: at for key, at in self.heard.items() if key in self.standings}
         for (key, region), heard in self.heard.items():
             if self._monitors[key].best_before < before[key]:
                 # Until now the old rhythm was kept, and nobody was silent.
                 self.heard[key, region] = max(heard, at)
+        for key, rhythm in rhythms.items():
+            standing = self.standings.get((key, DEFAULT_REGION))
+            if standing is not None and standing.seen is not None and rhythm != _rhythm(self._monitors[key]):
+                self.standings[key, DEFAULT_REGION] = replace(standing, seen=max(standing.seen, at))
         shown = self.shown
         self.shown = {slug: shown.get(slug) or Shown(Status.UNKNOWN, at) for slug in self._components}
         changes = [
@@ -505,6 +567,14 @@ _AS_STATUS = {
 
 
 _WELL = (State.UP, State.DEGRADED)
+
+
+def _is_pushed(monitor: Monitor) -> bool:
+    return monitor.kind == heartbeat.KIND
+
+
+def _rhythm(monitor: Monitor) -> tuple[object, ...]:
+    return monitor.every, sorted(monitor.options.items())
 
 
 def quorum_of(monitor: Monitor) -> int:

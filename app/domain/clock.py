@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from app.domain.events import Logged, Retelling, Sample, Samples, StateChange
+from app.domain.events import Heartbeat, Logged, Retelling, Sample, Samples, StateChange
 from app.domain.standing import Standing, State
 
 # Clocks that are kept by NTP are nearer to each other than this.
@@ -26,6 +26,8 @@ def dated(event: Logged, latest: datetime) -> Logged:
             return replace(event, at=latest, standings=standings)
         case Samples() if any(sample.at > latest + AHEAD for sample in event.samples):
             return replace(event, at=latest, samples=_at_once(event.samples, latest))
+        case Heartbeat() if event.at > latest + AHEAD:
+            return replace(event, at=latest)
         case _:
             return event
 

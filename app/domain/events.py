@@ -4,6 +4,7 @@ hearing one twice is harmless; only its order matters, and the feed keeps that.
 All but Beat are written to the log. A Beat only rings: the next one says all that a missed one said.
 """
 
+from enum import StrEnum
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -37,7 +38,7 @@ class Retelling(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="rete
     standings: tuple[Standing, ...]
 
 
-class Sample(Struct, frozen=True, array_like=True):
+class Sample(Struct, frozen=True, array_like=True, gc=False):
     """One probe's measurement. `took` is milliseconds, None if nothing came back; `late` marks one taken
     while the worker itself was lagging, which therefore says nothing of the target's speed. `state` is the
     standing after it: a board that lost the change itself is right again after one probe."""
@@ -61,12 +62,29 @@ class Samples(Struct, frozen=True, kw_only=True, tag="samples"):
 
 
 class Silence(Struct, frozen=True, kw_only=True, tag="silence"):
-    """The last word of a region on a monitor is past its best-before date: since then nobody knows."""
+    """The last word of a region on a monitor is past its best-before date: since then nobody knows. Of what
+    was to speak by itself, a `push`, it means that it is late."""
 
     at: Instant
     monitor: str
     region: str
     since: Instant
+
+
+class Word(StrEnum):
+    START = "start"
+    SUCCESS = "success"
+    FAIL = "fail"
+
+
+class Heartbeat(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="heartbeat"):
+    """A job has said how it is. What it makes of the monitor, fold works out: two servers that each judged by
+    what they know would tell two stories. `code` is the job's exit code, if it gave one."""
+
+    at: Instant
+    monitor: str
+    word: Word
+    code: int | None = None
 
 
 class CatalogChange(Struct, frozen=True, kw_only=True, tag="catalog"):
@@ -165,7 +183,9 @@ class Known(Struct, frozen=True):
 
 
 Operation: TypeAlias = IncidentChange | MaintenanceChange | Override | Acknowledgement
-Logged: TypeAlias = StateChange | Retelling | Samples | Silence | CatalogChange | Operation | Revoked
+Logged: TypeAlias = (
+    StateChange | Retelling | Samples | Silence | Heartbeat | CatalogChange | Operation | Revoked
+)
 Event: TypeAlias = Logged | Beat
 
 

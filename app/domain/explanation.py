@@ -8,15 +8,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.domain import heartbeat
 from app.domain.board import Board, quorum_of
 from app.domain.dependencies import Parent, members_of
 from app.domain.events import LATE, Beat, Sample
 from app.domain.instant import rfc3339
-from app.domain.monitor import Component, Monitor
+from app.domain.monitor import DEFAULT_REGION, Component, Monitor
 from app.domain.result import Outcome
 from app.domain.standing import FLAPS, FLAPS_WITHIN, Standing, State
 
 RESULTS_AT_MOST: Final = 12
+LOGS_AT_MOST: Final = 5
+LOG_SHOWN: Final = 1000  # characters, the last
 
 _MEANS: Final = {
     State.UP: "up",
@@ -34,17 +37,26 @@ class Found(Struct, frozen=True):
 
 
 def explain(
-    board: Board, monitor: Monitor, now: datetime, found: Sequence[Found], beats: Sequence[Beat]
+    board: Board,
+    monitor: Monitor,
+    now: datetime,
+    found: Sequence[Found],
+    beats: Sequence[Beat],
+    logs: Sequence[heartbeat.Said] = (),
 ) -> Iterator[str]:
-    """Lines. Of `found` and `beats` those are shown that concern the monitor."""
+    """Lines. Of `found` and `beats` those are shown that concern the monitor; `logs` are its own."""
     yield from _head(board, monitor)
     if monitor.kind == "group":
         yield from _of_members(board, monitor)
+    elif monitor.kind == heartbeat.KIND:
+        yield from _of_heartbeats(board, monitor, now)
     else:
         yield from _of_votes(board, monitor, now)
     yield from _of_parents(board, monitor)
     yield from _of_rules(monitor)
-    if monitor.kind != "group":
+    if monitor.kind == heartbeat.KIND:
+        yield from _of_logs(logs)
+    elif monitor.kind != "group":
         yield from _of_results(monitor, found)
         yield from _of_workers(monitor, beats, now)
 
@@ -103,6 +115,33 @@ def _of_members(board: Board, group: Monitor) -> Iterator[str]:
         yield f"  {key:<24} {board.verdict(known[key]) if key in known else 'is gone from the file'}"
 
 
+def _of_heartbeats(board: Board, monitor: Monitor, now: datetime) -> Iterator[str]:
+    standing = board.standings.get((monitor.key, DEFAULT_REGION))
+    yield ""
+    if standing is None:
+        yield "Heartbeats: none yet, and until the first one nothing is late"
+        return
+    yield "Heartbeats"
+    if standing.seen is not None:
+        yield f"  the last run ended {rfc3339(standing.seen)}, {_span(now - standing.seen)} ago"
+    if standing.running is not None:
+        yield f"  one is running since {rfc3339(standing.running)}, {_span(now - standing.running)}"
+    if standing.state is not State.UP:
+        yield f"  {standing.state} since {rfc3339(standing.since)}: {standing.reason}"
+    if (due := heartbeat.due(monitor, standing)) is not None:
+        yield f"  the next word is due by {rfc3339(due.at)}, else: {due.reason}"
+
+
+def _of_logs(logs: Sequence[heartbeat.Said]) -> Iterator[str]:
+    yield ""
+    yield "What the job told, the newest last" if logs else "What the job told: nothing yet"
+    for each in logs[-LOGS_AT_MOST:]:
+        said = each.heartbeat
+        yield f"  {rfc3339(said.at)}  {heartbeat.reason_of(said) or said.word}"
+        lines = each.log[-LOG_SHOWN:].splitlines()
+        yield from ("    " + "".join(c if c.isprintable() else " " for c in line) for line in lines)
+
+
 def _of_parents(board: Board, monitor: Monitor) -> Iterator[str]:
     parents = board.parents(monitor)
     if not parents:
@@ -126,6 +165,9 @@ def _of_rules(monitor: Monitor) -> Iterator[str]:
     if monitor.kind == "group":
         yield "  unknown as long as the members of whom nobody knows could decide it"
         return
+    if monitor.kind == heartbeat.KIND:
+        yield from _of_rhythm(monitor)
+        return
     yield f"  every {monitor.every:g} s, given up after {monitor.timeout:g} s"
     yield f"  down after {monitor.retries + 1} bad results in a row, up after {monitor.recoveries} good"
     yield f"  a result is good for {monitor.best_before:g} s; then, in silence, it is unknown"
@@ -133,6 +175,16 @@ def _of_rules(monitor: Monitor) -> Iterator[str]:
         yield f"  degraded if it takes longer than {monitor.expect.slower_than:g} s"
     if monitor.expect.certificate_days is not None:
         yield f"  degraded if the certificate ends within {monitor.expect.certificate_days:g} days"
+
+
+def _of_rhythm(monitor: Monitor) -> Iterator[str]:
+    options = monitor.options
+    zone = options.get("time_zone", "UTC")
+    rhythm = f"at {options['cron']} ({zone})" if "cron" in options else f"every {monitor.every:g} s"
+    grace = f"{options.get('grace', 0):g} s later at the latest"
+    yield f"  a run ends well {rhythm}, or {grace}; else it is late"
+    if longest := options.get("max_runtime"):
+        yield f"  a run that began ends within {longest:g} s"
 
 
 def _of_results(monitor: Monitor, found: Sequence[Found]) -> Iterator[str]:
@@ -158,10 +210,9 @@ def _of_workers(monitor: Monitor, beats: Sequence[Beat], now: datetime) -> Itera
         health = f"no verdicts now: {beat.trouble}" if beat.trouble else "fit to judge"
         yield f"  {beat.worker:<24} heard {_span(now - beat.at)} ago, {health}"
         if beat.missed or beat.late or beat.lag > LATE:
-            yield (
-                f"  {'':<24} it is slow itself: {beat.missed} slots missed, {beat.late} results too late to "
-                f"count for speed, {beat.lag * 1000:.0f} ms late of late"
-            )
+            slow = f"{beat.missed} slots were missed and {beat.late} results say nothing of speed"
+            begun = f"the last began up to {beat.lag * 1000:.0f} ms late"
+            yield f"  {'':<24} it is slow itself: since it started {slow}; {begun}"
 
 
 def _span(span: timedelta) -> str:

@@ -191,8 +191,8 @@ def edited(maintenance: Maintenance, edit: MaintenanceEdit, now: datetime) -> Ma
 
 
 def _window(starts: datetime, ends: datetime, now: datetime) -> tuple[datetime, datetime]:
-    refused.later(ends, starts, "ends", "`starts`")
     refused.later(ends, now, "ends", "now")
+    refused.later(ends, starts, "ends", "`starts`")
     if ends - starts > LONGEST:
         raise Refused("ends", f"A maintenance lasts {LONGEST.days} days at the most.")
     return refused.cut(starts), refused.cut(ends)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.domain.dependencies import Dependencies
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.pages import MAIN
+from app.domain.rule import Rule
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ def merged(file: Catalog, database: Catalog) -> Catalog:
     keys = {monitor.key for monitor in file.monitors()}
     added = tuple(_without(each, keys) for each in database.components if each.slug not in named)
     slugs = {page.slug for page in file.pages}
+    rules = {rule.name for rule in file.rules}
     named_by_added = (each.group for each in added if each.group is not None)
     groups = tuple(dict.fromkeys((*file.groups, *database.groups, *named_by_added)))
     whole = Catalog(
@@ -50,6 +52,7 @@ def merged(file: Catalog, database: Catalog) -> Catalog:
         groups=groups,
         components=_by_group((*file.components, *added), groups),
         pages=(*file.pages, *(page for page in database.pages if page.slug not in slugs)),
+        rules=(*file.rules, *(rule for rule in database.rules if rule.name not in rules)),
     )
     if Dependencies(whole).loop() is None:
         return whole
@@ -69,6 +72,7 @@ def ruled_by_file(running: Catalog, database: Catalog) -> Catalog:
         groups=tuple(name for name in running.groups if name not in database.groups or name in of_them),
         components=components,
         pages=tuple(page for page in running.pages if pages.get(page.slug) != page),
+        rules=tuple(rule for rule in running.rules if rule not in database.rules),
     )
 
 
@@ -82,6 +86,7 @@ def beside(given: Catalog, file: Catalog) -> Catalog:
         groups=tuple(group for group in given.groups if group not in file.groups),
         components=tuple(each for each in given.components if same.get(each.slug) != each),
         pages=tuple(page for page in given.pages if pages.get(page.slug) != page),
+        rules=tuple(rule for rule in given.rules if rule not in file.rules),
     )
 
 
@@ -90,6 +95,7 @@ def names(catalog: Catalog) -> Iterator[tuple[str, str]]:
     if catalog.page != Page():
         yield "page", MAIN
     yield from (("page", page.slug) for page in catalog.pages)
+    yield from (("rule", rule.name) for rule in catalog.rules)
     yield from (("group", group) for group in catalog.groups)
     for component in catalog.components:
         yield "component", component.slug
@@ -106,17 +112,10 @@ def differences(old: Catalog, new: Catalog) -> list[Difference]:
 
 
 def with_component(component: Component) -> Edit:
-    """Its group is made if there is none of that name."""
-
-    def edit(catalog: Catalog) -> Catalog:
-        group = (component.group,) if component.group is not None else ()
-        return replace(
-            catalog,
-            groups=tuple(dict.fromkeys((*catalog.groups, *group))),
-            components=_put(catalog.components, component, component.slug, lambda each: each.slug),
-        )
-
-    return edit
+    """Its group need not be there: what a component names is one."""
+    return lambda catalog: replace(
+        catalog, components=_put(catalog.components, component, component.slug, lambda each: each.slug)
+    )
 
 
 def without_component(slug: str) -> Edit:
@@ -158,6 +157,16 @@ def without_page(slug: str) -> Edit:
     return edit
 
 
+def with_rule(rule: Rule) -> Edit:
+    return lambda catalog: replace(
+        catalog, rules=_put(catalog.rules, rule, rule.name, lambda each: each.name)
+    )
+
+
+def without_rule(name: str) -> Edit:
+    return lambda catalog: replace(catalog, rules=tuple(each for each in catalog.rules if each.name != name))
+
+
 def with_all_of(given: Catalog, prune: bool) -> Edit:
     """What a file says. With `prune` it says all there is."""
 
@@ -169,6 +178,7 @@ def with_all_of(given: Catalog, prune: bool) -> Edit:
             *(with_group(group) for group in given.groups),
             *(with_component(component) for component in given.components),
             *(with_page(page) for page in given.pages),
+            *(with_rule(rule) for rule in given.rules),
         ):
             result = step(result)
         return result
@@ -180,6 +190,7 @@ def _things(catalog: Catalog) -> Iterator[tuple[tuple[str, str], object]]:
     if catalog.page != Page():
         yield ("page", MAIN), catalog.page
     yield from ((("page", page.slug), page) for page in catalog.pages)
+    yield from ((("rule", rule.name), rule) for rule in catalog.rules)
     yield from ((("group", group), group) for group in catalog.groups)
     yield from ((("component", component.slug), component) for component in catalog.components)
 

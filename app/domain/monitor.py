@@ -17,7 +17,7 @@ from app.domain.rule import Rule
 DEFAULT_REGION = "local"
 
 
-class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What a good answer looks like. Every assertion that is given must hold; without any, the protocol's
     own idea of success does (http: 200-399)."""
 
@@ -32,7 +32,9 @@ class Expect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     answer: tuple[str, ...] = ()  # dns: each of these is among the answers
 
 
-class Monitor(Struct, frozen=True, kw_only=True):
+# Without `gc`, as all values are of which a worker has tens of thousands: nothing in them can lead back to
+# them, and whoever looks for garbage need not look here.
+class Monitor(Struct, frozen=True, kw_only=True, gc=False):
     """`key` survives restarts and renames of the file. `target` is what the kind makes of it: a URL for http,
     host:port for tcp, a name for dns. Times are seconds."""
 

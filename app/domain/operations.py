@@ -33,6 +33,11 @@ class Story(Struct, Generic[T], frozen=True):
     became: T | None
     was: T | None
 
+    @property
+    def is_news(self) -> bool:
+        """False for what was said before, and for the end of what nobody saw."""
+        return self.became != self.was
+
 
 class Taken(Struct, frozen=True, kw_only=True):
     """What an event has touched: the slugs of components, and the stories that it tells."""
@@ -56,17 +61,27 @@ class Operations:
                 _keep(self.incidents, incident.id, None if ends(event) else incident)
                 told = (story.was, incident)
                 slugs = {each.slug for one in told if one is not None for each in one.components}
-                return Taken(slugs=slugs, incidents=(story,))
+                return Taken(slugs=slugs, incidents=(story,) if story.is_news else ())
             case MaintenanceChange(maintenance=work):
                 tale = Story(None if event.removed else work, self.maintenances.get(work.id))
                 _keep(self.maintenances, work.id, None if ends(event) else work)
                 touched = {slug for one in (tale.was, work) if one is not None for slug in one.components}
-                return Taken(slugs=touched, maintenances=(tale,))
+                return Taken(slugs=touched, maintenances=(tale,) if tale.is_news else ())
             case Override():
                 _keep(self.overrides, event.component, None if ends(event) else event)
             case Acknowledgement():
                 _keep(self.acknowledgements, event.component, None if ends(event) else event)
         return Taken(slugs={event.component})
+
+    def said(self) -> dict[str, Operation]:
+        """All that is on the board, by the key of each, as the events that would say it."""
+        events: list[Operation] = [
+            *(IncidentChange(at=each.updated, incident=each) for each in self.incidents.values()),
+            *(MaintenanceChange(at=each.starts, maintenance=each) for each in self.maintenances.values()),
+            *self.overrides.values(),
+            *self.acknowledgements.values(),
+        ]
+        return {key_of(event): event for event in events}
 
     def status(self, slug: str) -> tuple[Status, str] | None:
         """What a component is whatever its probes say, and why. None if these have the word."""

@@ -7,15 +7,32 @@ on a page by being put into a group.
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec import Struct
+
 from app.domain.monitor import Catalog, Component, Page
 
+
+class OnPage(Struct, frozen=True):
+    """A page, and what of a catalog is on it."""
+
+    page: Page
+    groups: tuple[str, ...]
+    components: tuple[Component, ...]
+    slugs: frozenset[str]
+
+
+NOTHING: Final = OnPage(Page(), (), (), frozenset())
 MAIN: Final = ""  # the slug of the page at `/`
 
 
-def find(catalog: Catalog, slug: str) -> Page | None:
-    if slug == MAIN:
-        return catalog.page
-    return next((page for page in catalog.pages if page.slug == slug), None)
+def on_pages(catalog: Catalog) -> dict[str, OnPage]:
+    """By slug."""
+    found = {}
+    for page in (catalog.page, *catalog.pages):
+        components = components_of(catalog, page)
+        slugs = frozenset(component.slug for component in components)
+        found[page.slug] = OnPage(page, groups_of(catalog, page), components, slugs)
+    return found
 
 
 def of_host(catalog: Catalog, host: str) -> str:

@@ -4,6 +4,7 @@ A window of 22:00 to 02:00 stays one of 22:00 to 02:00 when the clocks change, h
 hour that is skipped is taken an hour later, and of one that comes twice the first is meant.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,10 +13,33 @@ from dateutil.rrule import rrulestr
 
 from app.domain.refused import Refused
 
-_WORDS: Final = frozenset(
-    {"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS", "WKST"}
-)
-_OFTEN: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+_DAYS: Final = "(MO|TU|WE|TH|FR|SA|SU)"
+# Only what is sure to come again soon: of BYMONTH=13 or the thirtieth of February, the search for the next
+# one would take dateutil to the year 9999, and half a minute; and INTERVAL=0 would take it for ever.
+_VALUE: Final = {
+    "FREQ": "DAILY|WEEKLY|MONTHLY|YEARLY",
+    "INTERVAL": "[1-9][0-9]?",
+    "COUNT": "[1-9][0-9]{0,3}",
+    "UNTIL": "[0-9]{8}(T[0-9]{6})?",
+    "WKST": _DAYS,
+    "BYDAY": f"(-?[1-4])?{_DAYS}",
+    "BYMONTHDAY": "-1|[1-9]|1[0-9]|2[0-8]",
+    "BYMONTH": "[1-9]|1[0-2]",
+    "BYSETPOS": "-?[1-4]",
+}
+_EXAMPLES: Final = {
+    "INTERVAL": "1 to 99",
+    "UNTIL": "a local time such as 20271231T235959, without Z",
+    "BYDAY": "MO,TU or 1SA or -1FR",
+    "BYMONTHDAY": "1 to 28, or -1 for the last day",
+}
+_ALWAYS: Final = ("FREQ", "INTERVAL", "COUNT", "UNTIL")
+_FITS: Final = {
+    "DAILY": _ALWAYS,
+    "WEEKLY": (*_ALWAYS, "BYDAY", "WKST"),
+    "MONTHLY": (*_ALWAYS, "BYDAY", "BYMONTHDAY", "BYSETPOS"),
+    "YEARLY": (*_ALWAYS, "BYDAY", "BYMONTHDAY", "BYMONTH"),
+}
 
 
 def zone(name: str) -> ZoneInfo:
@@ -29,21 +53,43 @@ def zone(name: str) -> ZoneInfo:
 
 def check(rule: str, time_zone: str, first: datetime) -> str:
     """The rule as it is to be kept."""
-    parts = dict(part.partition("=")[::2] for part in rule.strip().removeprefix("RRULE:").upper().split(";"))
-    if odd := sorted(parts.keys() - _WORDS):
-        raise Refused("recurrence", f"`recurrence` may not have {odd[0][:20]}: it takes {_listed()}.")
-    if parts.get("FREQ") not in _OFTEN:
-        raise Refused("recurrence", "`recurrence` begins with FREQ=DAILY, WEEKLY, MONTHLY or YEARLY.")
-    if parts["FREQ"] in ("DAILY", "WEEKLY") and parts.keys() & {"BYMONTHDAY", "BYSETPOS"}:
-        raise Refused("recurrence", "BYMONTHDAY and BYSETPOS go with FREQ=MONTHLY or YEARLY.")
-    if parts.get("UNTIL", "").endswith("Z"):
-        raise Refused("recurrence", "UNTIL is a local time here: leave out the Z.")
+    said = rule.strip().upper().removeprefix("RRULE:").split(";")
+    parts = dict(part.partition("=")[::2] for part in said)
+    fits = _FITS.get(parts.get("FREQ", ""))
+    if fits is None:
+        raise _refused("begins with FREQ=DAILY, WEEKLY, MONTHLY or YEARLY")
+    for name, value in parts.items():
+        if name not in fits:
+            raise _refused(f"may not have {name[:20]} with {parts['FREQ']}: it takes {', '.join(fits)}")
+        if not all(re.fullmatch(_VALUE[name], one) for one in value.split(",")):
+            raise _refused(f"has a {name} that is not understood: {_EXAMPLES.get(name, 'see the reference')}")
+    _refuse_clash(parts)
     text = ";".join(f"{name}={value}" for name, value in parts.items())
     try:
         after(text, time_zone, first, first)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise Refused("recurrence", f"`recurrence` is no RRULE: {str(error)[:100]}.") from None
+    except (ValueError, TypeError, OverflowError, IndexError) as error:
+        raise _refused(f"is no RRULE: {str(error)[:100]}") from None
     return text
+
+
+def _refuse_clash(parts: dict[str, str]) -> None:
+    """What cannot, or need not, come to pass together."""
+    days = parts.get("BYDAY", "")
+    if "BYDAY" in parts and "BYMONTHDAY" in parts:
+        raise _refused("takes BYDAY or BYMONTHDAY, not both")
+    if re.search("[0-9]", days) and (parts["FREQ"] == "WEEKLY" or "BYSETPOS" in parts):
+        raise _refused("takes days without a number here, such as BYDAY=MO,TU")
+    if len({len(day) > 2 for day in days.split(",")}) > 1:
+        # dateutil takes days that are both, which none is.
+        raise _refused("takes days that all have a number, or none: BYDAY=1MO,1TU or BYDAY=MO,TU")
+    if "BYSETPOS" in parts and not days:
+        raise _refused("takes BYSETPOS with BYDAY only")
+    if "BYMONTH" in parts and not (days or "BYMONTHDAY" in parts):
+        raise _refused("takes BYMONTH with BYDAY or BYMONTHDAY only")
+
+
+def _refused(what: str) -> Refused:
+    return Refused("recurrence", f"`recurrence` {what}.")
 
 
 def after(rule: str, time_zone: str, first: datetime, at: datetime) -> datetime | None:
@@ -65,7 +111,3 @@ def ends(starts: datetime, lasts: timedelta, time_zone: str) -> datetime:
 def lasts(starts: datetime, ends: datetime, time_zone: str) -> timedelta:
     there = zone(time_zone)
     return ends.astimezone(there).replace(tzinfo=None) - starts.astimezone(there).replace(tzinfo=None)
-
-
-def _listed() -> str:
-    return ", ".join(sorted(_WORDS))

@@ -1,13 +1,16 @@
 """What an operator may not do or write, said in one sentence, and the readings of what people write."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from app.domain.instant import from_ms, to_ms
 
 MOST_TITLE: Final = 200
 MOST_WORDS: Final = 5_000
+# Beyond these lie typing errors, and years that no time zone can be reckoned in.
+FARTHEST_BACK: Final = timedelta(days=3653)
+FARTHEST_AHEAD: Final = timedelta(days=1826)
 
 # Control characters, line and paragraph separators, surrogates, and signs that turn the direction of what
 # follows: a title that holds one would write over what stands beside it.
@@ -47,12 +50,16 @@ def not_later(given: datetime, now: datetime, field: str) -> datetime:
     """What is dated back lies back."""
     if given > now:
         raise Refused(field, f"`{field}` lies in the future: it may be now or earlier.")
+    if given < now - FARTHEST_BACK:
+        raise Refused(field, f"`{field}` lies too far back: at most ten years.")
     return cut(given)
 
 
 def later(given: datetime, than: datetime, field: str, what: str) -> datetime:
     if given <= than:
         raise Refused(field, f"`{field}` must be later than {what}.")
+    if given > than + FARTHEST_AHEAD:
+        raise Refused(field, f"`{field}` lies too far ahead: at most five years.")
     return cut(given)
 
 

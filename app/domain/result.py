@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Phases(Struct, frozen=True, omit_defaults=True):
+class Phases(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where the time went, in seconds. None where the protocol has no such phase or it was not reached.
 
     They add up to the total. `held` is what our own loop came late to: the kernel knows since when an answer
@@ -33,7 +33,7 @@ class Phases(Struct, frozen=True, omit_defaults=True):
     total: float | None = None
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Result(Struct, frozen=True, kw_only=True, gc=False):
     """`at` is the instant the answer was had. `reason` is a class such as "timeout", fit to be shown to
     people with a wall token; `detail` is for operators only: it may name addresses, and may quote what the
     target said."""

@@ -66,24 +66,33 @@ def add_stretch(raw: bytes, first: int, end: int, into: list[int]) -> None:
     """Add the histogram of the pieces from `first` up to, and without, `end`; `into` has a place for each
     bucket. Five hundred components are asked for at once, so this makes no Sheet of the bytes."""
     buckets, row, start, pieces = _head(raw)
-    end = min(end, pieces)
+    if end > pieces:
+        end = pieces
     if first >= end:
         return
     totals = row.unpack_from(raw, start + (end - 1) * row.size)
     if first == 0:
         for bucket, now in zip(buckets, totals, strict=True):
             into[bucket] += now
-        return
-    before = row.unpack_from(raw, start + (first - 1) * row.size)
-    for bucket, now, then in zip(buckets, totals, before, strict=True):
-        into[bucket] += now - then
+    else:
+        before = row.unpack_from(raw, start + (first - 1) * row.size)
+        for bucket, now, then in zip(buckets, totals, before, strict=True):
+            into[bucket] += now - then
+
+
+def samples_of(raw: bytes, piece: int) -> int:
+    _, row, start, pieces = _head(raw)
+    if piece >= pieces:
+        return 0
+    before = sum(row.unpack_from(raw, start + (piece - 1) * row.size)) if piece else 0
+    return int(sum(row.unpack_from(raw, start + piece * row.size)) - before)
 
 
 def _head(raw: bytes) -> tuple[bytes, struct.Struct, int, int]:
     """The buckets, the form of a row, where the first one begins, and how many there are."""
     width = raw[1]
     start, row = 2 + width, _row(width, raw[0])
-    return raw[2:start], row, start, (len(raw) - start) // row.size if row.size else 0
+    return raw[2:start], row, start, (len(raw) - start) // row.size if width else 0
 
 
 @lru_cache(maxsize=512)

@@ -29,13 +29,13 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """`since` is when the state began: for down, the first failure of the run that led to it, not its
     confirmation, and likewise for up. `bad` counts failures in a row and `bad_since` is when they began;
     `slow` and `slow_since` are the same for results that were slow or worse, `answered` for what is no
     failure, until it is known to be down no more, and `good` and `good_since` for those that were well, until
     it is up. `flips` are the last changes, as many as make a monitor a flapping one. `seen` is when the last
-    answer was had."""
+    answer was had, and `running`, of a push, when the run began that has not ended."""
 
     monitor: str
     region: str
@@ -53,6 +53,7 @@ class Standing(Struct, frozen=True, omit_defaults=True, kw_only=True):
     good_since: Instant | None = None
     flips: tuple[Instant, ...] = ()
     flapping: bool = False
+    running: Instant | None = None
 
 
 def unseen(monitor: Monitor, region: str, at: datetime) -> Standing:

@@ -68,6 +68,14 @@ class Span(Form, frozen=True):
     most: int
 
 
+class Cron(Form, frozen=True):
+    """Five fields, as in a crontab."""
+
+
+class Zone(Form, frozen=True):
+    """A time zone."""
+
+
 class Headers(Form, frozen=True):
     """Names and values, with variables in the values."""
 
@@ -118,7 +126,7 @@ EXPECTED: Final = _Expected()
 Family: TypeAlias = Annotated[str, Choice(("any", "4", "6", "both"))]
 
 
-class Words(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Words(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """`target` is the form of the value after the kind itself, `every` how often where nobody says so (None
     if the kind knows no pace), `expects` those words of Expect that fit. Nothing looks at what is not
     `probed`: it is pushed to us, or made of others."""

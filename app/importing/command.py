@@ -6,7 +6,7 @@ beside it to standard error.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +24,17 @@ SOURCES: Final[dict[str, Callable[[Path], Harvest]]] = {
 def harvest_of(source: str, file: str) -> Harvest:
     """Raises NotReadable."""
     return SOURCES[source](Path(file))
+
+
+def harvest_of_page(summary: bytes, incidents: bytes) -> Harvest:
+    """Of two answers of a page's public API. Raises NotReadable."""
+    try:
+        page = msgspec.json.decode(summary, type=dict[str, Any])
+        past = msgspec.json.decode(incidents, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotReadable("What it answers is no JSON: this is no page of Statuspage.") from None
+    told = past.get("incidents")
+    return statuspage.read(msgspec.json.encode({**page, "incidents": told or page.get("incidents")}))
 
 
 def shown(harvest: Harvest, as_json: bool) -> tuple[str, str]:
@@ -54,7 +65,7 @@ def _as_json(harvest: Harvest) -> dict[str, object]:
                 "component": each.component,
                 "status": each.status,
                 "since": rfc3339(each.since),
-                "until": rfc3339(each.until),
+                "until": None if each.until is None else rfc3339(each.until),
             }
             for each in harvest.history
         ],

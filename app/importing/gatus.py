@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -115,6 +115,7 @@ class _Endpoint:
         self._expect: Tree = {}
         self._statuses: set[int] | None = None
         self._more: list[Tree] = []
+        self._basic: Tree = {}
         self._timeout = min(_seconds(self._client.get("timeout")) or 10.0, _LONGEST_TIMEOUT)
 
     def take(self) -> None:
@@ -176,18 +177,16 @@ class _Endpoint:
         return kind, said
 
     def _without_user(self, url: str) -> str:
+        """A user in it goes into `auth`, and the password into a variable."""
         try:
             parts = urlsplit(url)
-            host = parts.netloc.rpartition("@")[2]
         except ValueError:
             return url
-        if host == parts.netloc:
+        if "@" not in parts.netloc:
             return url
-        self._more_auth = {"user": "statuswire", "password": self._secrets.variable(self._name, "PASSWORD")}
-        self._harvest.remark("to do", self._name, "its URL held a user: write the name into `auth`")
-        return parts._replace(netloc=host).geturl()
-
-    _more_auth: Tree | None = None
+        user = unquote(parts.netloc.rpartition("@")[0].partition(":")[0])
+        self._basic = {"user": user, "password": self._secrets.variable(self._name, "PASSWORD")}
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def _request(self, kind: str) -> Tree:
         said: Tree = {}
@@ -212,8 +211,8 @@ class _Endpoint:
 
     def _auth(self) -> Tree:
         oauth = _mapping(self._client.get("oauth2"))
-        if self._more_auth:
-            return {"auth": {"basic": self._more_auth}}
+        if self._basic:
+            return {"auth": {"basic": self._basic}}
         if not oauth:
             return {}
         said = {
@@ -357,7 +356,7 @@ def _take_announcement(n: int, given: dict[str, Any], harvest: Harvest) -> None:
         return harvest.remark("left out", "an announcement", "it says nothing")
     is_over = str(given.get("archived")).lower() == "true" or given.get("type") == "operational"
     status = IncidentStatus.RESOLVED if is_over else IncidentStatus.IDENTIFIED
-    harvest.incidents.append(
+    harvest.incident(
         Incident(
             id=f"gatus{n}",
             title=line(words, 100),

@@ -6,15 +6,15 @@ refuses is one line of the report and not the end of the import, and nothing abo
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.domain.incident import Incident
 from app.domain.monitor import Catalog, Page
-from app.domain.refused import CONTROL
-from app.domain.status import Status
+from app.domain.refused import CONTROL, CONTROL_BUT_LINES
+from app.domain.uptime import Span
 from app.statusfile.catalog import MOST_MONITORS, parse
 from app.statusfile.problem import StatusFileError, cut
 from app.statusfile.values import slug_of
@@ -42,22 +42,13 @@ class Remark(Struct, frozen=True):
         return f"{self.kind}: {self.what}: {self.why}"
 
 
-class Stretch(Struct, frozen=True):
-    """One status of one component, from when to when, as the source remembers it."""
-
-    component: str
-    status: Status
-    since: datetime
-    until: datetime
-
-
 class Harvest:
     """Filled by one importer, for one source."""
 
     def __init__(self) -> None:
         self.remarks: list[Remark] = []
         self.incidents: list[Incident] = []
-        self.history: list[Stretch] = []
+        self.history: list[Span] = []
         self.page: Tree = {}
         self.pages: list[Tree] = []
         self._components: dict[str, tuple[str | None, Tree]] = {}
@@ -111,6 +102,11 @@ class Harvest:
         self._components[slug][1]["hidden"] = True
         if monitors is not None:
             self._components[slug][1]["monitors"] = monitors
+
+    def incident(self, incident: Incident) -> None:
+        """Without what no words may hold here."""
+        updates = tuple(replace(each, words=_clean(each.words)) for each in incident.updates)
+        self.incidents.append(replace(incident, updates=updates))
 
     def text(self) -> str:
         """The config file. Raises NotReadable if there is nothing to put into it."""
@@ -200,6 +196,10 @@ class Secrets:
             else value
             for name, value in headers.items()
         }
+
+
+def _clean(words: str) -> str:
+    return CONTROL_BUT_LINES.sub(" ", words.replace("\r\n", "\n")).strip() or "…"
 
 
 def _free(slug: str, taken: Iterable[str]) -> str:

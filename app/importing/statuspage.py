@@ -127,7 +127,7 @@ def _take_incident(given: dict[str, Any], slugs: dict[str, str], harvest: Harves
     updates = tuple(msgspec.structs.replace(each, n=n) for n, each in enumerate(told, 1))
     status = IncidentStatus(updates[-1].status)
     is_over = status in (IncidentStatus.RESOLVED, IncidentStatus.POSTMORTEM)
-    harvest.incidents.append(
+    harvest.incident(
         Incident(
             id=id,
             title=title,

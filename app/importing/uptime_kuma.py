@@ -19,7 +19,8 @@ import msgspec
 from app.domain.incident import Impact, Incident, IncidentStatus, Update
 from app.domain.refused import MOST_TITLE, MOST_WORDS
 from app.domain.status import Status
-from app.importing.harvest import Harvest, NotReadable, Secrets, Stretch, line
+from app.domain.uptime import Span
+from app.importing.harvest import Harvest, NotReadable, Secrets, line
 from app.statusfile.values import slug_of
 from app.statusfile.writing import Bare, Tree, duration
 
@@ -185,7 +186,7 @@ class _Kuma:
             is_over = not _truth(row.get("active", 1))
             last = max(at, _instant(row.get("last_updated_date")) or at)
             status = IncidentStatus.RESOLVED if is_over else IncidentStatus.IDENTIFIED
-            self._harvest.incidents.append(
+            self._harvest.incident(
                 Incident(
                     id=f"kuma{row['id']}",
                     title=title,
@@ -221,11 +222,13 @@ class _Kuma:
             if was is not None and was[0] is status:
                 continue
             if was is not None and at > was[1]:
-                self._harvest.history.append(Stretch(slug, was[0], was[1], at))
+                self._harvest.history.append(Span(component=slug, status=was[0], since=was[1], until=at))
             open_since[row["monitor_id"]] = status, at
         for id, (status, since) in open_since.items():
             if (until := ends.get(id)) is not None and until > since:
-                self._harvest.history.append(Stretch(self._slugs[id], status, since, until))
+                self._harvest.history.append(
+                    Span(component=self._slugs[id], status=status, since=since, until=until)
+                )
         if "stat_daily" in self._tables and self._harvest.history:
             self._harvest.remark(
                 "left out",

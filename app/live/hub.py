@@ -19,8 +19,19 @@ from msgspec import UNSET, UnsetType
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
 from app.domain.board import Board, Patch
-from app.domain.events import Beat, Logged, Retelling, Revoked, Samples, StateChange, order
+from app.domain.events import (
+    Beat,
+    CatalogChange,
+    Heartbeat,
+    Logged,
+    Retelling,
+    Revoked,
+    Samples,
+    StateChange,
+    order,
+)
 from app.domain.instant import from_seconds, rfc3339, to_ms
+from app.domain.monitor import DEFAULT_REGION
 from app.feed import Gap, Heard
 from app.live import frames
 from app.live.cast import Caster
@@ -121,14 +132,28 @@ class Hub:
             self._note(item.event)
             if isinstance(item.event, Revoked):
                 self._end(self._named.of(item.event.owner))
+            doors = self._doors() if isinstance(item.event, CatalogChange) else {}
             patch = self.board.fold(item.id, item.event)
             if patch is None:
                 return
             if patch.catalog:
+                self._end(self._turned_out(doors))
                 self._probed = {key: at for key, at in self._probed.items() if key in self.board.standings}
                 self._reset("catalog", self.board.id)
             else:
                 self.push(patch)
+
+    def _doors(self) -> dict[str, object]:
+        """By which word one comes in to each page that somebody watches."""
+        pages = {stage.audience.page for stage in self._stages.values()}
+        found = ((slug, self.board.page(slug)) for slug in pages)
+        return {slug: at and (at.page.access, at.page.password_hash) for slug, at in found}
+
+    def _turned_out(self, doors: dict[str, object]) -> list[Viewer]:
+        """Those who watch a page that is none any more, or that one comes in to by another word now. They
+        come back, and are asked."""
+        other = {slug for slug, door in self._doors().items() if door != doors.get(slug)}
+        return [viewer for viewer, stage in self._stage_of.items() if stage.audience.page in other]
 
     def link(self, up: bool) -> None:
         """The follower has caught up with the feed, or has lost it."""
@@ -192,6 +217,8 @@ class Hub:
                 self._probed |= {(s.monitor, s.region): now for s in event.standings}
             case Samples():
                 self._probed |= {(sample.monitor, event.region): now for sample in event.samples}
+            case Heartbeat():
+                self._probed[event.monitor, DEFAULT_REGION] = now
 
     def silent_for(self, monitor: str, region: str, since: float) -> float:
         """Seconds since we heard of it, or since `since` if we have not at all."""
@@ -282,7 +309,8 @@ class Hub:
         audience."""
         try:
             self._crowd.admit(address)
-            if audience != PUBLIC and audience not in self._stages:
+            # A page is no filter: there are no more of them than an operator has made.
+            if audience.components is not None and audience not in self._stages:
                 if len(self._stages) >= AUDIENCES:
                     sentence = "There are too many different filters; try without `components`."
                     raise Crowded("filters", 1013, 503, 10, sentence)
@@ -313,7 +341,7 @@ class Hub:
         why = "first" if since is None else "resume"
         self._stage_of[viewer] = stage
         self._address_of[viewer] = address
-        self._crowd.enter(address, None if audience == PUBLIC else audience)
+        self._crowd.enter(address, None if audience.components is None else audience)
         _resumes(why if missed is None else "replayed").inc()
         _viewers(viewer.line.kind).inc()
         beat, now = self._beat_frame()
@@ -356,7 +384,9 @@ class Hub:
             return
         stage.leave(viewer)
         self._named.leave(viewer)
-        self._crowd.leave(self._address_of.pop(viewer), None if stage.audience == PUBLIC else stage.audience)
+        self._crowd.leave(
+            self._address_of.pop(viewer), None if stage.audience.components is None else stage.audience
+        )
         _viewers(viewer.line.kind).dec()
         if stage.audience != PUBLIC and stage.is_empty:
             self._stages.pop(stage.audience, None)

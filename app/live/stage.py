@@ -56,6 +56,7 @@ class Stage:
 
     def __init__(self, audience: Audience, board: Board, complete_since: str) -> None:
         self.audience = audience
+        self._audience = audience.at(board)
         self.complete_since = complete_since
         self._tally = views.count(board, audience)
         self._overall = self._tally.overall()
@@ -77,7 +78,7 @@ class Stage:
         for change in patch.changes:
             self._tally.move(change.slug, change.status)
         self._overall = self._tally.overall()
-        body = views.narrow(patch, self.audience, None if self._overall == before else self._overall)
+        body = views.narrow(patch, self._audience, None if self._overall == before else self._overall)
         if body is not None:
             _frames("patch").inc()
             frame = frames.patch(body)
@@ -91,14 +92,15 @@ class Stage:
         self._replay_bytes = 0
         self.complete_since = complete_since
         self._kept_since = order(board.id)
-        self._tally = views.count(board, self.audience)
+        self._audience = self.audience.at(board)
+        self._tally = views.count(board, self._audience)
         self._overall = self._tally.overall()
         self._last_id = board.id
         self._say(self._draw(board, now, why))
 
     def measure(self, patch: Patch, walls: bool, caster: Caster) -> None:
         """Latency alone, for walls or for pages. It is no news: who does not get it will get the next."""
-        if (body := views.narrow(patch, self.audience, None)) is not None:
+        if (body := views.narrow(patch, self._audience, None)) is not None:
             _frames("latency").inc()
             self._murmur(frames.patch(body), walls, caster)
 
@@ -230,8 +232,8 @@ class Stage:
 
     def _look_up(self, place: tuple[int, int], board: Board, past: Sequence[Patch]) -> None:
         """Keep also what was said between `place` and all that is kept already."""
-        for at, patch, status in _retrace(past, place, board, self.audience):
-            if at > self._kept_since or (body := views.narrow(patch, self.audience, status)) is None:
+        for at, patch, status in _retrace(past, place, board, self._audience):
+            if at > self._kept_since or (body := views.narrow(patch, self._audience, status)) is None:
                 continue
             frame = frames.patch(body)
             if len(self._replay) >= RESUME_PATCHES or self._replay_bytes + len(frame) > RESUME_BYTES:
@@ -247,7 +249,7 @@ class Stage:
         key = self._last_id, to_ms(now) // 1000
         if (drawn := self._snapshots.get(why)) is None or drawn[0] != key:
             _frames("snapshot").inc()
-            body = views.snapshot(board, self.audience, now, why, self._last_id)
+            body = views.snapshot(board, self._audience, now, why, self._last_id)
             drawn = self._snapshots[why] = key, frames.snapshot(body)
         return drawn[1]
 

@@ -19,10 +19,11 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from app.db.engine import DatabaseDown
-from app.domain.audience import PUBLIC, Audience
+from app.domain.audience import Audience
 from app.domain.board import START
 from app.domain.events import order
 from app.domain.instant import to_ms
+from app.domain.pages import MAIN
 from app.live.crowd import Crowded
 from app.live.frames import Line, chunk
 from app.live.handover import CUT, RELEASE, Release
@@ -30,6 +31,7 @@ from app.live.hub import Hub
 from app.live.peer import BAD_FRAME, SIGN_IN_AGAIN, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
 from app.security.callers import COOKIE, Caller, Callers, NotRecognised
+from app.security.entrance import Entrance, page_of
 from app.security.origin import is_from_elsewhere
 from app.security.visitor import LOOPBACK, Network, visitor
 
@@ -89,16 +91,18 @@ class Request:
         self.is_named = b"authorization" in headers or COOKIE in headers.get(b"cookie", "")
         self.is_program = b"authorization" in headers
         self.caller: Caller | None = None
-        self.audience = _audience(asked.get("components", []))
+        self._filters = asked.get("components", [])
+        self.page = asked.get("page", [None])[-1]
+        self.audience = _audience(self._filters)
         client = scope.get("client")
         forwarded = headers.get(b"x-forwarded-for", "")
         self.address = visitor(client[0] if client else "", forwarded, proxies)
         self._origin = headers.get(b"origin")
         self._host = headers.get(b"host", "")
-        if asked.get("page", [""])[-1]:
-            raise Refused(
-                404, NO_SUCH_PAGE, "There is no such page; leave `page` out for the only one there is."
-            )
+
+    def look_at(self, page: str) -> None:
+        """At the page of that slug, once it is known that this viewer may see it."""
+        self.audience = _audience(self._filters, page)
 
     def from_elsewhere(self, page_url: str | None) -> bool:
         """True if another web site's script opened this. Programs send no Origin and may see what is
@@ -115,17 +119,17 @@ def _asked(query: bytes) -> dict[str, list[str]]:
         raise Refused(400, BAD_FRAME, "The query of this address cannot be read.") from None
 
 
-def _audience(filters: Iterable[str]) -> Audience:
+def _audience(filters: Iterable[str], page: str = MAIN) -> Audience:
     slugs = {slug for given in filters for slug in given.split(",") if slug}
     if not slugs:
-        return PUBLIC
+        return Audience(page=page)
     if len(slugs) > FILTER_AT_MOST or not all(re.fullmatch(r"[a-z0-9-]{1,80}", slug) for slug in slugs):
         raise Refused(
             400,
             BAD_FRAME,
             f"`components` takes at most {FILTER_AT_MOST} slugs with commas between, such as api,website.",
         )
-    return Audience(frozenset(slugs))
+    return Audience(frozenset(slugs), page)
 
 
 def routes(
@@ -133,20 +137,21 @@ def routes(
     proxies: Sequence[Network] = LOOPBACK,
     headers: Mapping[str, str] | None = None,
     callers: Callers | None = None,
+    entrance: Entrance | None = None,
 ) -> list[ASGIRouteHandler]:
     """The two stream routes over one hub. `proxies` are those whose word on their visitors counts; `headers`
     stand in every answer of this server, also where a socket leaves before Litestar could add them;
-    `callers` knows those who say who they are."""
+    `callers` knows those who say who they are, `entrance` who may see which page."""
     ours = {name.encode(): value.encode() for name, value in (headers or {}).items()} | dict(SSE_HEADERS)
     lines = b"".join([b"%b: %b\r\n" % header for header in ours.items()])
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        await _open_events(scope, receive, send, hub, proxies, lines, callers)
+        await _open_events(scope, receive, send, hub, proxies, lines, callers, entrance)
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
-        await _open_socket(scope, receive, send, hub, proxies, callers)
+        await _open_socket(scope, receive, send, hub, proxies, callers, entrance)
 
     return [events, socket]
 
@@ -159,6 +164,7 @@ async def _open_events(
     proxies: Sequence[Network],
     lines: bytes,
     callers: Callers | None,
+    entrance: Entrance | None,
 ) -> None:
     if scope["type"] == ScopeType.WEBSOCKET:
         return await send({"type": "websocket.close", "code": NO_SUCH_PAGE, "reason": ""})
@@ -167,6 +173,7 @@ async def _open_events(
     try:
         request = Request(scope, proxies)
         await _recognise(scope, request, callers)
+        await _enter(scope, request, hub, entrance)
         await until_heard(hub, request.since)
         hub.admit(request.audience, request.address)
     except Refused as refused:
@@ -194,6 +201,7 @@ async def _open_socket(
     hub: Hub,
     proxies: Sequence[Network],
     callers: Callers | None,
+    entrance: Entrance | None,
 ) -> None:
     if scope["type"] == ScopeType.HTTP:
         return await _answer(send, 426, "This address is a WebSocket.", (b"upgrade", b"websocket"))
@@ -204,6 +212,7 @@ async def _open_socket(
             # Before the upgrade: a script of another site is to learn nothing, not even a close code.
             return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
         await _recognise(scope, request, callers)
+        await _enter(scope, request, hub, entrance)
         await until_heard(hub, request.since)
         hub.admit(request.audience, request.address)
     except (Refused, Crowded) as no:
@@ -235,6 +244,21 @@ async def _recognise(scope: Scope, request: Request, callers: Callers | None) ->
             raise Refused(401, code, str(no)) from None
     except DatabaseDown:
         raise Refused(503, NOT_NOW, "The database does not answer; try again.") from None
+
+
+async def _enter(scope: Scope, request: Request, hub: Hub, entrance: Entrance | None) -> None:
+    """To the page that is asked for, or to the one of the host name. Not to one that is closed."""
+    slug = page_of(hub.board.catalog, request.page, scope)
+    if (at := hub.board.page(slug)) is None:
+        raise Refused(404, NO_SUCH_PAGE, "There is no such page; leave `page` out for the one at `/`.")
+    try:
+        if at.page.access != "public" and not (
+            entrance is not None and await entrance.admits(at.page, scope, request.caller)
+        ):
+            raise Refused(401, SIGN_IN_AGAIN, "This page is not for everybody: open it in a browser first.")
+    except DatabaseDown:
+        raise Refused(503, NOT_NOW, "The database does not answer; try again.") from None
+    request.look_at(slug)
 
 
 async def until_heard(hub: Hub, since: str | None) -> None:

@@ -90,8 +90,8 @@ async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> bool:
     silences = []
     for monitor, region, since in hub.board.past_best_before(now):
         # Clocks may differ, and ours may have been set: so it must have been silent by our stopwatch too.
-        patience = hub.board.best_before(monitor)
-        if hub.silent_for(monitor, region, heard_since - patience) > patience:
+        patience, respite = hub.board.patience(monitor, region)
+        if hub.silent_for(monitor, region, heard_since + respite - patience) > patience:
             event = Silence(at=now, monitor=monitor, region=region, since=since)
             silences.append((f"silence/{monitor}/{region}:{to_ms(since)}", event))
     for start in range(0, len(silences), 500):

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from app.domain.status import SEVERITY, Status
 from app.domain.uptime import Span
+from app.pages.front import Fronts, paths
 from app.pages.past import Past
 from app.pages.rows import Row
-from app.pages.view import View, Views, title
+from app.pages.view import View, title
 
 LEAST: Final = timedelta(minutes=1)  # that something lasted, to be told
 _TOLD: Final = 300  # outages of a month
@@ -37,9 +38,12 @@ class Stretch(Struct, frozen=True):
     outages: Sequence[Outage]
 
 
-def routes(views: Views, past: Past) -> list[HTTPRouteHandler]:
-    @route("/history", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
-    async def history(request: Request[Any, Any, Any], month: FromQuery[str] = "") -> Response[bytes]:
+def routes(fronts: Fronts) -> list[HTTPRouteHandler]:
+    @route(paths("/history"), http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def history(request: Request[Any, Any, Any], month: FromQuery[str] = "") -> Response[Any]:
+        if isinstance(front := await fronts.open(request), Response):
+            return front
+        views, past = front.views, front.past
         view = views.view(request)
         today = view.now.astimezone(view.where).date()
         first = _first(month, today)

@@ -13,13 +13,13 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from app.domain.uptime import Span, uptime
-from app.live.hub import Hub
 from app.pages.bars import uptime_text
 from app.pages.charts import DAY, STRETCHES, Point, Stretch, chart
+from app.pages.front import Fronts, paths
 from app.pages.language import Language
 from app.pages.past import Days, Past
 from app.pages.rows import WORD, Row, Seen, began
-from app.pages.view import View, Views, hero
+from app.pages.view import View, hero
 
 WINDOWS: Final = {1: "24 hours", 7: "7 days", 30: "30 days", 90: "90 days", 365: "365 days"}
 _CHANGES: Final = 30  # the last ones, which are told
@@ -45,11 +45,17 @@ class Moment(Struct, frozen=True):
     point: Point | None
 
 
-def routes(views: Views, past: Past, hub: Hub) -> list[HTTPRouteHandler]:
-    @route("/components/{slug:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+def routes(fronts: Fronts) -> list[HTTPRouteHandler]:
+    hub = fronts.hub
+    here = paths("/components/{slug:str}")
+
+    @route(here, http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def component(
         request: Request[Any, Any, Any], slug: FromPath[str], range: FromQuery[str] = DAY.name
-    ) -> Response[bytes]:
+    ) -> Response[Any]:
+        if isinstance(front := await fronts.open(request), Response):
+            return front
+        views, past = front.views, front.past
         _find(views.seen(), slug)
         stretch, now = STRETCHES.get(range, DAY), hub.now()
         seen = views.seen()

@@ -92,5 +92,6 @@ _environment.filters |= {
     "clock": clock,
     "milliseconds": milliseconds,
     "json": as_json,
+    "prose": prose,
     "weave": weave,
 }

@@ -8,7 +8,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
-from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -81,12 +80,11 @@ class Past:
         edges = stretch.edges(now)
 
         async def read() -> list[Point | None]:
-            points: list[Point | None] = []
-            for start, end in pairwise(edges):
-                measured = await self._history.latency(slug, start, end)
-                median, high = measured.percentile(50), measured.percentile(95)
-                points.append(None if median is None or high is None else Point(median, high))
-            return points
+            parts = await self._history.speed(slug, edges[0], edges[-1], stretch.points)
+            return [
+                None if part.median is None or part.p95 is None else Point(part.median, part.p95)
+                for part in parts
+            ]
 
         return await self._get((slug, stretch.name), now, read, any)
 

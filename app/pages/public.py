@@ -20,10 +20,12 @@ from app.live.hub import Hub
 from app.pages import calendar, component
 from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
 from app.pages.drawing import zone
+from app.pages.front import Fronts, paths
 from app.pages.past import Days, Past
 from app.pages.rows import Row, Seen, began
 from app.pages.sentences import headline, summary, tally
-from app.pages.view import View, Views, hero
+from app.pages.view import View, hero
+from app.security.entrance import Entrance
 
 # From best to worst, and last what is none of it.
 LEGEND: Final = (
@@ -47,21 +49,23 @@ class Speed(Struct, frozen=True):
     chart: Chart
 
 
-def routes(hub: Hub, config: Config, history: History) -> list[HTTPRouteHandler]:
-    views, past = Views(hub, config), Past(history)
+def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> list[HTTPRouteHandler]:
+    fronts = Fronts(hub, config, history, entrance)
 
-    @route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
-    async def page(request: Request[Any, Any, Any], range: FromQuery[str] = DAY.name) -> Response[bytes]:
-        stretch = STRETCHES.get(range, DAY)
+    @route(paths("/"), http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def page(request: Request[Any, Any, Any], range: FromQuery[str] = DAY.name) -> Response[Any]:
+        if isinstance(front := await fronts.open(request), Response):
+            return front
+        views, past, stretch = front.views, front.past, STRETCHES.get(range, DAY)
         # What awaits comes first: after it, all is of one instant.
-        where = zone(hub.board.catalog.page.time_zone)
+        where = zone(views.seen().page.time_zone)
         days = await past.days(views.seen().groups, hub.now(), where)
         speeds = await measured(past, views.seen(), stretch, hub.now())
         view = views.view(request)
         key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds])
         return await views.answer(request, "page.html", view, key, lambda: shown(view, days, stretch, speeds))
 
-    return [page, *component.routes(views, past, hub), *calendar.routes(views, past)]
+    return [page, *component.routes(fronts), *calendar.routes(fronts)]
 
 
 async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:

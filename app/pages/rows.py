@@ -9,9 +9,10 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from app.domain.audience import PUBLIC, spell, visible
+from app.domain.audience import Audience, spell, visible
 from app.domain.board import Board
 from app.domain.monitor import Page
+from app.domain.pages import MAIN, NOTHING
 from app.domain.status import SEVERITY, Status, worst
 from app.pages.stories import Story, stories
 
@@ -85,8 +86,9 @@ class Sight:
     Without `speed` a measurement is no change, and its rows may hold an old one: they come each second.
     """
 
-    def __init__(self, *, speed: bool) -> None:
+    def __init__(self, *, speed: bool, page: str = MAIN) -> None:
         self._speed = speed
+        self._audience = Audience(page=page)
         self._board: Board | None = None
         self._id = ""
         self._states: list[object] = []
@@ -95,16 +97,16 @@ class Sight:
     def of(self, board: Board) -> Seen:
         if self._seen is not None and board is self._board and board.id == self._id:
             return self._seen
-        catalog = board.catalog
+        at = board.page(self._audience.page) or NOTHING
         told = board.operations
-        states: list[object] = [catalog.page, catalog.groups]
+        states: list[object] = [at.page, at.groups]
         states += (*told.incidents.values(), *told.maintenances.values())
-        for component, shown in visible(board, PUBLIC):
+        for component, shown in visible(board, self._audience):
             # The component itself: the next catalog has new ones, whether they have changed or not.
             speed = shown.latency if self._speed else None
             states += (component, shown.status, shown.since, shown.note, speed)
         if self._seen is None or not _same(states, self._states):
-            self._seen = _see(board, self._speed)
+            self._seen = _see(board, self._audience.at(board), self._speed)
         self._board, self._id, self._states = board, board.id, states
         return self._seen
 
@@ -117,7 +119,7 @@ def _same(states: Sequence[object], others: Sequence[object]) -> bool:
     )
 
 
-def _see(board: Board, speed: bool) -> Seen:
+def _see(board: Board, audience: Audience, speed: bool) -> Seen:
     rows = tuple(
         Row(
             slug=component.slug,
@@ -127,12 +129,12 @@ def _see(board: Board, speed: bool) -> Seen:
             status=shown.status,
             since=shown.since,
             latency=shown.latency,
-            note=spell(shown.note, PUBLIC),
+            note=spell(shown.note, audience),
             acknowledged=shown.note.acknowledged,
         )
-        for component, shown in visible(board, PUBLIC)
+        for component, shown in visible(board, audience)
     )
-    catalog = board.catalog
+    at = board.page(audience.page) or NOTHING
     shown = (
         rows
         if speed
@@ -140,14 +142,14 @@ def _see(board: Board, speed: bool) -> Seen:
             (row.group, row.slug, row.name, row.description, row.status, row.since, row.note) for row in rows
         ]
     )
-    told = stories(board)
-    mark = sha256(msgspec.msgpack.encode((catalog.page, catalog.groups, shown, told))).digest()
-    groups = _grouped(catalog.groups, rows)
-    return Seen(page=catalog.page, rows=rows, groups=groups, stories=told, mark=mark)
+    told = stories(board, audience)
+    mark = sha256(msgspec.msgpack.encode((at.page, at.groups, shown, told))).digest()
+    groups = _grouped(at.groups, rows)
+    return Seen(page=at.page, rows=rows, groups=groups, stories=told, mark=mark)
 
 
 def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:
-    """In the order of the catalog; those without a group come last."""
+    """In the order of the page; those without a group come last."""
     members: dict[str | None, list[Row]] = {name: [] for name in names}
     ungrouped: list[Row] = []
     for row in rows:

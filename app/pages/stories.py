@@ -1,4 +1,5 @@
-"""What is told on a screen beside the components: open incidents and planned work, as everybody sees them."""
+"""What is told on a screen beside the components: open incidents and planned work, as an audience sees
+them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,7 +7,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.audience import PUBLIC, incidents, maintenances
+from app.domain.audience import Audience, incidents, maintenances
 from app.domain.board import Board
 from app.domain.told import PublicAffected, PublicIncident, PublicMaintenance, PublicUpdate
 
@@ -49,11 +50,11 @@ class Story(Struct, frozen=True, kw_only=True):
     said: tuple[Said, ...]
 
 
-def stories(board: Board) -> tuple[Story, ...]:
+def stories(board: Board, audience: Audience) -> tuple[Story, ...]:
     """Incidents first, the newest before older ones, then what is planned, the next first."""
     return (
-        *(_of_incident(each, board) for each in incidents(board, PUBLIC)),
-        *(_of_maintenance(each, board) for each in maintenances(board, PUBLIC)),
+        *(_of_incident(each, board) for each in incidents(board, audience)),
+        *(_of_maintenance(each, board) for each in maintenances(board, audience)),
     )
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.config import Config
 from app.domain.monitor import Page
+from app.domain.pages import MAIN
 from app.domain.status import Status
 from app.live.hub import PAGE_BEATS, Hub
 from app.pages import stale
@@ -48,6 +49,7 @@ class View(Struct, frozen=True, kw_only=True):
     language: Language
     asked: str = ""
     root: str = "/"
+    base: str = ""  # what stands before the paths of a page that is not at `/`
     copy: bool = False
     until: datetime | None = None
 
@@ -63,13 +65,14 @@ class View(Struct, frozen=True, kw_only=True):
         """Equal for views of which the same is drawn. Minutes are the least that a page tells."""
         minute = self.now.replace(second=0, microsecond=0)
         said = (self.near and self.bad_file, self.language.code, self.asked)
-        return (self.feed, minute, self.seen.mark, self.near, *said)
+        return (self.feed, minute, self.seen.mark, self.near, self.base, *said)
 
     def link(self, path: str, **query: str) -> str:
         if self.copy:
             return f"{self.root}{path.strip('/')}/index.html".replace("//", "/").removeprefix("/")
         query = {name: value for name, value in {**query, "lang": self.asked}.items() if value}
-        return f"{path}?{urlencode(query)}" if query else path
+        whole = (self.base + path).rstrip("/") or "/"
+        return f"{whole}?{urlencode(query)}" if query else whole
 
 
 class Face:
@@ -88,13 +91,13 @@ class Face:
 
 
 class Views:
-    def __init__(self, hub: Hub, config: Config) -> None:
+    def __init__(self, hub: Hub, config: Config, page: str = MAIN) -> None:
         self._hub = hub
         self._pulse = config.beat
         self._beat = round(PAGE_BEATS * config.beat, 3)
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
-        self._sight = Sight(speed=False)
+        self._sight = Sight(speed=False, page=page)
         self._script = "".join(FILES[name].packed.plain.decode() for name in JOINED)
 
     def seen(self) -> Seen:
@@ -114,6 +117,7 @@ class Views:
             bad_file=hub.bad_file,
             language=choose(request, self.seen().page.language),
             asked=asked if asked in NAMES else "",
+            base=f"/p/{slug}" if (slug := request.path_params.get("page")) else "",
         )
 
     async def answer(

@@ -13,14 +13,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from app.config import Config
+from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status, worst
 from app.live.hub import Hub
 from app.pages import stale
 from app.pages.answer import Press
+from app.pages.door import knock
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.rows import SIGN, WORD, Row, Seen, Sight
 from app.pages.static import style
 from app.security.callers import Callers, NotRecognised
+from app.security.entrance import Entrance
 
 LARGE = 40  # tiles at the most for the kind that has room for milliseconds and a line: as in layout.js
 THEMES = {"dark": "dark", "light": "light", "auto": ""}
@@ -34,14 +37,20 @@ COUNTED = (
 )
 
 
-def routes(hub: Hub, config: Config, callers: Callers) -> list[HTTPRouteHandler]:
+def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> list[HTTPRouteHandler]:
     look = style("tokens.css", "wall.css", beat=config.beat)
     presses = {theme: Press(look) for theme in THEMES.values()}
-    sight = Sight(speed=True)
+    sights: dict[str, Sight] = {}
 
     @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
-    async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[bytes]:
-        return await drawn(request, theme)
+    async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[Any]:
+        return await show(request, None, theme)
+
+    @route("/p/{slug:str}/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def wall_of_page(
+        request: Request[Any, Any, Any], slug: FromPath[str], theme: FromQuery[str] = "dark"
+    ) -> Response[Any]:
+        return await show(request, slug, theme)
 
     @route("/wall/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def wall_by_token(
@@ -49,14 +58,21 @@ def routes(hub: Hub, config: Config, callers: Callers) -> list[HTTPRouteHandler]
     ) -> Response[bytes]:
         """For a screen on which nobody signs in. Its stream names the token too, and ends with it."""
         try:
-            await callers.recognise_wall(token, callers.visitor(request.scope))
+            its, _ = await callers.recognise_wall(token, callers.visitor(request.scope))
         except NotRecognised as no:
             raise NotFoundException(str(no)) from None
-        return await drawn(request, theme)
+        if (at := hub.board.page(its.page)) is None:
+            raise NotFoundException("The page of this wall is not there any more.")
+        return await drawn(request, at.page, theme)
 
-    async def drawn(request: Request[Any, Any, Any], theme: str) -> Response[bytes]:
+    async def show(request: Request[Any, Any, Any], slug: str | None, theme: str) -> Response[Any]:
+        door = await knock(request, slug, hub, entrance)
+        return door if isinstance(door, Response) else await drawn(request, door, theme)
+
+    async def drawn(request: Request[Any, Any, Any], page: Page, theme: str) -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
+        sight = sights.setdefault(page.slug, Sight(speed=True, page=page.slug))
         seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
         known, bad_file = stale.last_word(hub), hub.bad_file
         minute = now.replace(second=0, microsecond=0)
@@ -72,7 +88,7 @@ def routes(hub: Hub, config: Config, callers: Callers) -> list[HTTPRouteHandler]
             ),
         )
 
-    return [wall, wall_by_token]
+    return [wall, wall_of_page, wall_by_token]
 
 
 def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, Any]:

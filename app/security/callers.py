@@ -155,8 +155,10 @@ def cookie(scope: Scope, name: str, tls: bool) -> str:
         if header == b"cookie":
             for part in value.decode("latin-1").split(";"):
                 its_name, _, its_value = part.strip().partition("=")
-                if its_name == wanted and re.fullmatch(r"[A-Za-z0-9_=.-]{1,500}", its_value):
-                    return its_value
+                # Within quotes, if there is a sign in it that some would take for the end.
+                match = re.fullmatch(r'"?([A-Za-z0-9_=.-]{1,1000})"?', its_value)
+                if its_name == wanted and match is not None:
+                    return match[1]
     return ""
 
 

@@ -69,13 +69,15 @@ _ALWAYS: Final = [
         "ff00::/8": "a multicast address",
         "255.255.255.255/32": "the broadcast address",
         # Where clouds tell a machine its own secrets, besides the link-local 169.254.169.254: Alibaba,
-        # Oracle, Azure, AWS, Google, Scaleway.
+        # Oracle, Azure, AWS and its pods, Google, Scaleway, Oracle.
         "100.100.100.200/32": "a metadata address",
         "192.0.0.192/32": "a metadata address",
         "168.63.129.16/32": "a metadata address",
         "fd00:ec2::254/128": "a metadata address",
+        "fd00:ec2::23/128": "a metadata address",
         "fd20:ce::254/128": "a metadata address",
         "fd00:42::42/128": "a metadata address",
+        "fd00:c1::a9fe:a9fe/128": "a metadata address",
     }.items()
 ]
 
@@ -99,13 +101,21 @@ _TRANSPARENT: Final = [IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96")
 _WRAPPED: Final = [
     (IPv6Network("::/96"), 0),  # compatible
     (IPv6Network("::ffff:0:0:0/96"), 0),  # translated
-    (IPv6Network("64:ff9b:1::/48"), 0),  # NAT64 of a translator of one's own
     (IPv6Network("2002::/16"), 80),  # 6to4
     (IPv6Network("2001::/32"), 64),  # Teredo: its server
 ]
 _TEREDO: Final = IPv6Network("2001::/32")
+# NAT64 of a translator of one's own, who chooses how long his prefix is. But for the longest one the address
+# is parted by a byte of zeros (RFC 6052): so many bits before it, and so many of nothing behind it all.
+_OWN_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+_PARTED: Final = ((16, 40), (8, 32), (0, 24))
+# ISATAP: any prefix, one of these, and the IPv4 address.
+_ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
+# No name ends in a number; an address that is written so means another one to each who reads it: 0177.0.0.1
+# is 127.0.0.1 to the C library, and 177.0.0.1 to c-ares.
+_NUMBER: Final = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?")
 
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EINTR, errno.EWOULDBLOCK})
 NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT})
@@ -122,7 +132,23 @@ def unwrap(ip: IP) -> list[IP]:
     inner = [IPv4Address(int(ip) >> shift & 0xFFFFFFFF) for network, shift in _WRAPPED if ip in network]
     if ip in _TEREDO:
         inner.append(IPv4Address(~int(ip) & 0xFFFFFFFF))  # its client, written inverted
+    if ip in _OWN_NAT64:
+        inner += map(IPv4Address, _translated(int(ip)))
+    if int(ip) >> 32 & 0xFFFFFFFF in _ISATAP:
+        inner.append(IPv4Address(int(ip) & 0xFFFFFFFF))
     return [ip, *inner]
+
+
+def _translated(ip: int) -> list[int]:
+    """Every IPv4 address that a translator might find in it."""
+    found = [ip & 0xFFFFFFFF]
+    for before, nothing in _PARTED:
+        if not ip & (1 << nothing) - 1:
+            behind = 32 - before
+            high, low = ip >> 64 & (1 << before) - 1, ip >> nothing & (1 << behind) - 1
+            found.append(high << behind | low)
+    # What is nobody's address by one reading is somebody's by another.
+    return [each for each in found if each >> 24] or found
 
 
 class Egress:
@@ -247,7 +273,7 @@ def ascii_name(host: str) -> str:
         return host
     with suppress(UnicodeError):
         name = host if host.isascii() else host.encode("idna").decode()
-        if _NAME.fullmatch(name):
+        if _NAME.fullmatch(name) and not _NUMBER.fullmatch(name):
             return name
     raise NotResolved(f"{host!r} cannot be the name of a host.")
 
@@ -322,7 +348,9 @@ def _round_trip(connected: socket.socket, longest: float) -> float | None:
 def _literal(host: str) -> str | None:
     """None if it is a name."""
     try:
-        return str(ip_address(host))
+        # Only link-local addresses have a zone, and those are refused with any. Another would be the same
+        # address for the kernel, and not for the comparisons here.
+        return str(ip_address(host.partition("%")[0]))
     except ValueError:
         return None
 

@@ -29,12 +29,10 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class Guard:
-    def __init__(
-        self, callers: Callers, page_url: Callable[[], str | None], requests: Requests | None = None
-    ) -> None:
+    def __init__(self, callers: Callers, page_url: Callable[[], str | None], requests: Requests) -> None:
         self._callers = callers
         self._page_url = page_url
-        self._requests = requests or Requests()
+        self._requests = requests
 
     async def admit(self, connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
         """What Litestar calls before each route."""

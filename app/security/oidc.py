@@ -49,10 +49,12 @@ class _Metadata(Struct):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str = ""
 
 
 class _Tokens(Struct):
     id_token: str
+    access_token: str = ""
 
 
 class _Pending(Struct):
@@ -100,10 +102,13 @@ class OpenId:
         if not hmac.compare_digest(state.encode(), pending.state.encode()):
             raise NotProven("This answer belongs to another sign-in; begin again.")
         metadata = await self._read_metadata()
-        token = await self._redeem(metadata, code, pending.verifier, redirect)
-        return _claims(await self._check(metadata, token, pending.nonce)), pending.then
+        tokens = await self._redeem(metadata, code, pending.verifier, redirect)
+        claims = await self._check(metadata, tokens.id_token, pending.nonce)
+        if "email" not in claims and metadata.userinfo_endpoint:
+            claims |= await self._ask_more(metadata, tokens, claims["sub"])
+        return _claims(claims), pending.then
 
-    async def _redeem(self, metadata: _Metadata, code: str, verifier: str, redirect: str) -> str:
+    async def _redeem(self, metadata: _Metadata, code: str, verifier: str, redirect: str) -> _Tokens:
         answer = await self._fetch(
             metadata.token_endpoint,
             form={
@@ -115,7 +120,16 @@ class OpenId:
                 "code_verifier": verifier,
             },
         )
-        return str(_decoded(answer, _Tokens).id_token)
+        found: _Tokens = _decoded(answer, _Tokens)
+        return found
+
+    async def _ask_more(self, metadata: _Metadata, tokens: _Tokens, subject: str) -> dict[str, Any]:
+        """Some providers tell the address for mail only there."""
+        bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+        more = _decoded(await self._fetch(metadata.userinfo_endpoint, headers=bearer), dict[str, Any])
+        if more.get("sub") != subject:
+            raise NotProven("The provider speaks of two people at once.")
+        return {name: more[name] for name in ("email", "email_verified", "name") if name in more}
 
     async def _check(self, metadata: _Metadata, token: str, nonce: str) -> dict[str, Any]:
         claims = await self._verify(metadata, token)
@@ -164,9 +178,11 @@ class OpenId:
             old = self._keys = time.monotonic(), keys
         return old[1]
 
-    async def _fetch(self, url: str, form: dict[str, str] | None = None) -> bytes:
+    async def _fetch(
+        self, url: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> bytes:
         try:
-            answer = await fetch(self._egress, url, form=form)
+            answer = await fetch(self._egress, url, form=form, headers=headers)
         except NotFetched as error:
             raise NotProven(f"The provider does not answer as it should: {error}") from None
         if answer.status != 200:

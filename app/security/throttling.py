@@ -40,20 +40,20 @@ class Requests:
     """What each caller of the API has left: a burst, filled up again with so many a second. By process."""
 
     def __init__(self, per_second: float = REQUESTS_PER_SECOND, burst: float = BURST) -> None:
-        self._per_second = per_second
-        self._burst = burst
+        self.per_second = per_second
+        self.burst = burst
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, caller: str, now: float) -> float:
         """0.0 if there was one left, else the seconds until there is."""
-        bucket = self._buckets.get(caller) or _Bucket(self._burst, now)
+        bucket = self._buckets.get(caller) or _Bucket(self.burst, now)
         self._buckets[caller] = bucket
         self._buckets.move_to_end(caller)
         if len(self._buckets) > CALLERS_AT_MOST:
             self._buckets.popitem(last=False)
-        bucket.left = min(self._burst, bucket.left + (now - bucket.at) * self._per_second)
+        bucket.left = min(self.burst, bucket.left + (now - bucket.at) * self.per_second)
         bucket.at = now
         if bucket.left < 1.0:
-            return (1.0 - bucket.left) / self._per_second
+            return (1.0 - bucket.left) / self.per_second
         bucket.left -= 1.0
         return 0.0

@@ -98,8 +98,9 @@ export class Live {
     this.connected = false;
     this.#opened = performance.now();
     const wall = root.dataset.screen === 'wall' ? `&wall=${token() ?? 1}` : '';
+    const page = root.dataset.slug ? `&page=${root.dataset.slug}` : '';
     const link = this.#open(
-      `?since=${this.#last}${wall}`,
+      `?since=${this.#last}${wall}${page}`,
       (frame) => link === this.#link && this.#take(frame),
       (code) => link === this.#link && this.#lose(code),
     );

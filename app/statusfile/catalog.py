@@ -78,11 +78,6 @@ def _warnings(monitor: Monitor) -> Iterator[str]:
             f"monitor `{monitor.key}` is for the regions {', '.join(monitor.regions)}: each needs a worker "
             f"with that STATUSWIRE_REGION, and until most of them report, the page shows no data for it"
         )
-    if monitor.kind == "push":
-        yield (
-            f"monitor `{monitor.key}` waits for heartbeats, which this version does not receive yet: "
-            f"the page shows no data for it"
-        )
 
 
 @contextmanager
@@ -150,6 +145,7 @@ class _Contents:
     def lines(self) -> dict[tuple[str, str], int]:
         found = {
             "page": self._pages.lines,
+            "rule": self._rules.lines,
             "group": self._groups,
             "component": self._slugs,
             "monitor": self._named,
@@ -312,6 +308,9 @@ class _Contents:
         return ""
 
     def _times(self, said: Mapping, kind: str) -> tuple[float, float]:
+        if "every" in said and "cron" in said:
+            line = said.line("cron")
+            self._problems.add(line, "`every` and `cron` are two answers to one question: keep one of them")
         default = (KINDS[kind].every if kind else None) or 30.0
         every = said.take("every", values.every, default)
         timeout = said.take("timeout", values.timeout, min(5.0, every))

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from app.domain.merge import differences
 from app.domain.monitor import Catalog, Component, Page
-from app.statusfile.writing import component_tree, page_tree
+from app.domain.rule import Rule
+from app.statusfile.writing import component_tree, page_tree, rule_tree
 
 _SIGNS = {"create": "+", "replace": "~", "delete": "-"}
 
@@ -78,4 +79,6 @@ def _tree(thing: object | None) -> Any:
     if isinstance(thing, Component):
         tree = component_tree(thing)
         return tree if thing.group is None else {"name": tree["name"], "group": thing.group, **tree}
+    if isinstance(thing, Rule):
+        return rule_tree(thing)
     return page_tree(thing) if isinstance(thing, Page) else thing

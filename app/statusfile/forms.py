@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from app.domain import words
+from app.domain.heartbeat import is_cron
 from app.domain.kinds.group import as_target
 from app.statusfile import targets, values
 from app.statusfile.problem import Wrong
@@ -149,6 +150,16 @@ def _file(_: words.File) -> Reading[str]:
     return read
 
 
+def _cron(_: words.Cron) -> Reading[str]:
+    def read(node: yaml.Node) -> str:
+        text = " ".join(text_of(node, 100).split())
+        if not is_cron(text):
+            raise Wrong("is no time that comes: write the five fields of a crontab, such as 30 3 * * 1-5")
+        return text
+
+    return read
+
+
 def _as_it_is(read: Reading[Any]) -> Callable[[Any], Reading[Any]]:
     return lambda _: read
 
@@ -163,6 +174,8 @@ _READINGS: Final[Mapping[type[words.Form], Callable[[Any], Reading[Any]]]] = {
     words.Percent: _percent,
     words.Seconds: _seconds,
     words.Span: _span,
+    words.Cron: _cron,
+    words.Zone: _as_it_is(values.time_zone),
     words.Slug: _as_it_is(values.slug),
     words.Question: _as_it_is(targets.question),
     words.Url: _url,

@@ -14,6 +14,7 @@ from app.domain.rule import Rule
 from app.statusfile import values
 from app.statusfile.mapping import Mapping
 from app.statusfile.problem import Problems, quote
+from app.statusfile.tree import line_of
 
 MOST_RULES: Final = 100
 
@@ -27,10 +28,12 @@ class Rules:
     def __init__(self, problems: Problems) -> None:
         self.found: list[Rule] = []
         self._problems = problems
-        self._names: dict[str, int] = {}
+        self.lines: dict[str, int] = {}
         self._named: list[tuple[int, str]] = []
 
     def read(self, nodes: list[yaml.Node]) -> None:
+        if len(nodes) > MOST_RULES:
+            self._problems.add(line_of(nodes[MOST_RULES]), f"this is one rule too many: at most {MOST_RULES}")
         self.found += (self._rule(Mapping(self._problems, node, "a rule")) for node in nodes[:MOST_RULES])
 
     def refuse_unknown(self, slugs: Collection[str]) -> None:
@@ -45,7 +48,7 @@ class Rules:
         name = said.need("name", values.name, "name: Outage")
         if name:
             what = f"rule name {quote(name)}"
-            self._problems.is_first(self._names, name, said.line("name"), what, "give one another name")
+            self._problems.is_first(self.lines, name, said.line("name"), what, "give one another name")
         none: list[str] = []
         components = said.take("components", values.parents, none)
         self._named += ((said.line("components"), slug) for slug in components)

@@ -154,6 +154,10 @@ _FORMS: Final[Mapping[type[words.Form], Callable[[Any], Schema]]] = {
         "^[0-9]{0,9} ?- ?[0-9]{0,9}$", "From and to, such as 500-20000; either end may be left out."
     ),
     words.Headers: lambda _: _HEADERS,
+    words.Cron: lambda _: _pattern(
+        r"^\s*\S+(\s+\S+){4}\s*$", "The five fields of a crontab, such as 30 3 * * 1-5."
+    ),
+    words.Zone: lambda _: _text(100, "A time zone, such as Europe/Berlin."),
     words.Slug: lambda _: _pattern(_SLUG, "1 to 64 of a-z, 0-9 and inner hyphens."),
     words.Url: lambda form: _pattern(
         f"^({'|'.join(form.schemes)})://", "A whole URL, without user and password; it may hold ${NAME}."

@@ -14,6 +14,7 @@ import yaml
 from app.domain import words
 from app.domain.kinds.group import members_of
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Expect, Monitor, Page
+from app.domain.rule import Rule
 from app.statusfile.kinds import KINDS, Word, own_words, words_of
 
 Tree = dict[str, Any]
@@ -69,6 +70,7 @@ def _tree(catalog: Catalog) -> Tree:
     if catalog.components and catalog.components[0].group is None:
         # The reader keeps the order of the two.
         sections["groups"] = sections.pop("groups")
+    sections["incidents"] = [rule_tree(rule) for rule in catalog.rules]
     said = {section: its for section, its in sections.items() if its}
     # A file has to say something.
     return said or {"components": []}
@@ -84,6 +86,22 @@ def page_tree(page: Page) -> Tree:
     if "links" in given:
         given["links"] = [{"name": link.name, "url": link.url} for link in page.links]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def rule_tree(rule: Rule) -> Tree:
+    usual = Rule(name="")
+    said = {
+        name: getattr(rule, name)
+        for name in Rule.__struct_fields__
+        if getattr(rule, name) != getattr(usual, name)
+    }
+    return {name: _of_a_rule(value) for name, value in said.items()}
+
+
+def _of_a_rule(value: Any) -> Any:
+    if isinstance(value, float):
+        return duration(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def component_tree(component: Component) -> Tree:

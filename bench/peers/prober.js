@@ -1,4 +1,5 @@
-// The way Uptime Kuma probes: axios, and new agents for each check. Told as prober.py is.
+// The way Uptime Kuma probes: axios, new agents for each check, and a look at the chain of certificates. Told as
+// prober.py is.
 const axios = require("axios");
 const fs = require("node:fs");
 const http = require("node:http");
@@ -9,8 +10,26 @@ const [url, cafile] = process.argv.slice(2);
 const ca = fs.readFileSync(cafile);
 const AT_ONCE = 50;
 
+function daysLeft(socket) {
+  let days = Infinity;
+  let certificate = socket.getPeerCertificate(true);
+  const seen = new Set();
+  while (certificate?.valid_to && !seen.has(certificate.fingerprint)) {
+    seen.add(certificate.fingerprint);
+    days = Math.min(days, (new Date(certificate.valid_to) - Date.now()) / 86_400_000);
+    certificate = certificate.issuerCertificate;
+  }
+  return days;
+}
+
 async function probe() {
   const began = Date.now();
+  let socket;
+  const httpsAgent = new https.Agent({ maxCachedSessions: 0, ca, rejectUnauthorized: true });
+  httpsAgent.once("keylog", (line, tls) => {
+    socket = tls;
+    tls.once("secureConnect", () => (tls.daysLeft = daysLeft(tls)));
+  });
   const response = await axios.request({
     url,
     method: "get",
@@ -20,10 +39,11 @@ async function probe() {
     responseType: "text",
     transformResponse: (text) => text,
     httpAgent: new http.Agent({ maxCachedSessions: 0 }),
-    httpsAgent: new https.Agent({ maxCachedSessions: 0, ca, rejectUnauthorized: true }),
+    httpsAgent,
     signal: AbortSignal.timeout(20_000),
   });
   if (!response.data.includes('"status": "ok"')) throw new Error("a wrong answer");
+  if (socket && !(socket.daysLeft > 0)) throw new Error("the certificate is not valid");
   return Date.now() - began;
 }
 

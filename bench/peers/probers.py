@@ -68,8 +68,11 @@ class Prober:
         self.us.append((cores.used(self._process.pid) - before) * 1e6 / times)
 
     async def _begin(self) -> None:
+        assert self._process is not None
         if await self._says() != b"ready":
-            raise Missing(f"{Path(self._command[1]).name} cannot do it here")
+            # It has ended; to kill it now would take its end from whoever waits for it.
+            await self._process.wait()
+            raise Missing("it is not installed")
 
     async def _probe(self, times: int) -> None:
         assert self._process is not None and self._process.stdin is not None

@@ -18,10 +18,11 @@ from app.domain.kinds.domain import Domain as Words
 from app.domain.monitor import Monitor
 from app.domain.result import Outcome
 from app.security.egress import NotResolved, ascii_name
+from workers.probes.answer import Answer
 from workers.probes.equipment import Equipment, Probe, words_of
 from workers.probes.expect import decode
 from workers.probes.run import Failed, Run, Unfit
-from workers.probes.transport import Answer, Transport
+from workers.probes.transport import Transport
 
 T = TypeVar("T")
 

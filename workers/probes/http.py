@@ -15,11 +15,12 @@ from msgspec import Struct, structs
 from app.domain.kinds.http import Basic, OAuth2
 from app.domain.kinds.http import Http as Words
 from app.domain.monitor import Monitor
+from workers.probes.answer import Answer, Asked
 from workers.probes.equipment import Equipment, Probe, check_header, words_of
 from workers.probes.expect import Expectation
 from workers.probes.oauth2 import Tokens
 from workers.probes.run import Failed, Run, Secrets, Unfit
-from workers.probes.transport import Answer, Asked, Transport, Way
+from workers.probes.transport import Transport, Way
 
 _OUR_HEADERS: Final = {
     "User-Agent": "Statuswire (status monitor)",
@@ -31,7 +32,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class Prepared(Struct, frozen=True):
+class Prepared(Struct, frozen=True, gc=False):
     """What need not be made anew for each probe. httpx's own Request is not kept: it is needed only where a
     redirect leads on, and is larger than all the rest."""
 
@@ -92,7 +93,7 @@ class Http(Probe, kind="http"):
             request = request or self._request(prepared.monitor, way.words, run)
             following = await self._following(request, answer)
             if not _same_party(request.url, following.url):
-                way = Way(_without_certificate(way.words), way.proxy, way.proxy_auth)
+                way = structs.replace(way, words=_without_certificate(way.words))
             request = _followed(request, following)
             asked = Asked.of(request)
         raise Failed("redirects", f"It redirects more than {_times(way.words.redirects)}.")
@@ -112,11 +113,14 @@ class Http(Probe, kind="http"):
         prepared = self._prepared.get(monitor.key)
         if prepared is None or prepared.monitor is not monitor:
             words = words_of(Words, monitor)
+            expectation = Expectation(monitor.expect, words.size)
             prepared = Prepared(
                 monitor,
                 Asked.of(self._request(monitor, words, run)),
-                Expectation(monitor.expect, words.size),
-                Way(words, self._proxy(words, run), self._basic(words.proxy_auth, run)),
+                expectation,
+                Way(
+                    words, self._proxy(words, run), self._basic(words.proxy_auth, run), expectation.needs_body
+                ),
                 run.secrets,
             )
             self._prepared[monitor.key] = prepared

@@ -7,14 +7,15 @@ from typing import Final
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.domain.kinds.http import OAuth2
 from app.domain.result import Outcome
 from app.security.egress import NotResolved
+from workers.probes.answer import Answer
 from workers.probes.equipment import Equipment
-from workers.probes.run import Failed, Run
-from workers.probes.transport import Answer, Transport, Way
+from workers.probes.run import Failed, Run, Unfit
+from workers.probes.transport import Transport, Way
 
 _LIVES: Final = 300.0  # seconds, where the answer does not say
 _MARGIN: Final = 0.9
@@ -36,7 +37,7 @@ class Tokens:
         token, until = self._kept.get(asked, ("", 0.0))
         if time.monotonic() >= until:
             began = time.perf_counter()
-            grant = await self._fetch(asked, way, run)
+            grant = await self._fetch(asked, structs.replace(way, keep=True), run)
             run.began += time.perf_counter() - began
             token, until = grant.access_token, time.monotonic() + (grant.expires_in or _LIVES) * _MARGIN
             if len(self._kept) >= _TOKENS_AT_MOST:
@@ -52,9 +53,13 @@ class Tokens:
     async def _fetch(self, asked: OAuth2, way: Way, run: Run) -> _Grant:
         fill = self._equipment.fill
         form = {"grant_type": "client_credentials"} | ({"scope": asked.scope} if asked.scope else {})
+        try:
+            url = httpx.URL(fill(asked.url, run))
+        except (httpx.InvalidURL, UnicodeError):
+            raise Unfit("What tokens are asked for at is no URL.") from None
         request = httpx.Request(
             "POST",
-            fill(asked.url, run),
+            url,
             data=form,
             headers={"Accept": "application/json", "Connection": "close"},
             # Its own way there is not told as the target's.

@@ -68,6 +68,9 @@ _UNTIL_THEN: Final = {
 }
 
 
+_BUSY: Final = "This worker had too many large answers to read at once, and this one did not get its turn."
+
+
 class Failed(Exception):
     """The target, or the path to it, is not as it should be. `detail` is a sentence for operators."""
 
@@ -96,7 +99,7 @@ class Secrets(list[str]):
 
 
 class Run(Trail):
-    """`stage` is one of dns, connect, tls, first_byte, rest, answer: what was being waited for. Phases of
+    """`stage` is what is waited for: one of dns, connect, tls, first_byte, rest, turn, answer. Phases of
     several connections, as redirects make them, add up. `secrets` are in no detail, whoever repeats them."""
 
     timeout: float = 5.0
@@ -160,6 +163,8 @@ class Run(Trail):
             case NotResolved():
                 return self._result(Outcome.UNREACHABLE, "dns", str(error))
             case TimeoutError():
+                if self.stage == "turn":
+                    return self._result(Outcome.INCONCLUSIVE, "worker", _BUSY)
                 detail = f"After {monitor.timeout:g} s {_UNTIL_THEN[self.stage]}{self._whence()}."
                 return self._result(self._path_or_target(), "timeout", detail)
             case ssl.SSLCertVerificationError():

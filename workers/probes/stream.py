@@ -44,7 +44,7 @@ class Certificates:
     def __init__(self, cafile: str | None = None) -> None:
         self._cafile = cafile
         # Made at once, while nobody waits for a probe.
-        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2")}
+        self._shared = {alpn: self._load(Securing(), alpn) for alpn in ("", "http/1.1", "h2", "h2 http/1.1")}
         self._own: dict[tuple[object, ...], ssl.SSLContext] = {}
         self.unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.unverified.check_hostname = False
@@ -69,7 +69,7 @@ class Certificates:
     def _load(self, words: Securing, alpn: str) -> ssl.SSLContext:
         context = _verifying(words.ca or self._cafile)
         if alpn:
-            context.set_alpn_protocols([alpn])
+            context.set_alpn_protocols(alpn.split())
         if words.certificate:
             # Without a password of ours it would ask whoever sits at the terminal, and wait.
             context.load_cert_chain(words.certificate, words.certificate_key or None, password="")
@@ -84,16 +84,20 @@ class Stream:
         self._in_this_turn = 0
 
     async def handshake(self, context: ssl.SSLContext, name: str) -> None:
+        """Its last word leaves with the first of what follows: that is one packet less to send, and one less
+        to be woken for."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         try:
             await self._until_done(tls.do_handshake)
-        except ssl.SSLEOFError:
-            raise Failed("tls", "The connection was closed in the midst of the TLS handshake.") from None
-        finally:
-            # Also what tells the other side why we leave.
+        except BaseException as error:
+            # What tells the other side why we leave.
             with suppress(OSError):
                 await self._flush()
+            if isinstance(error, ssl.SSLEOFError):
+                why = "The connection was closed in the midst of the TLS handshake."
+                raise Failed("tls", why) from None
+            raise
         self._tls = tls
 
     @property
@@ -105,6 +109,11 @@ class Stream:
     def version(self) -> str:
         """Of TLS, as people write it: 1.3."""
         return (self._tls.version() or "").removeprefix("TLSv") if self._tls is not None else ""
+
+    @property
+    def alpn(self) -> str:
+        """What both sides agreed to speak within TLS; empty if they did not."""
+        return (self._tls.selected_alpn_protocol() or "") if self._tls is not None else ""
 
     def _chain(self) -> list[bytes]:
         if self._tls is None:
@@ -146,6 +155,9 @@ class Stream:
         return milliseconds / 1000 if milliseconds >= 10 else 0.0
 
     def close(self) -> None:
+        if self._tls is not None and self._outgoing.pending:
+            with suppress(OSError):
+                self.socket.send(self._outgoing.read())
         self.socket.close()
 
     async def _until_done(self, step: Callable[[], T]) -> T:

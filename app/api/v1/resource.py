@@ -8,9 +8,9 @@ compared with (If-Match), what is changed, and the answer that is kept (Idempote
 
 import base64
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import cache
 from operator import getitem
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, get_type_hints
 
@@ -25,7 +25,7 @@ from app.api.v1.problem import MEDIA_TYPE, Answered, Problem
 from app.db import answers
 from app.db.change import Change, Changes
 from app.db.engine import Transaction
-from app.domain.instant import rfc3339
+from app.domain.plain import plain
 from app.security.callers import Caller
 from app.security.guard import caller_of
 from app.security.secrets import Secrets, Unreadable
@@ -35,7 +35,7 @@ G = TypeVar("G", bound=Struct)  # what is given
 A = TypeVar("A")
 
 LARGEST_PAGE: Final = 200
-KEY_AT_MOST: Final = 200
+_KEY: Final = r"^[\x21-\x7e]{1,200}$"
 _ERRORS: Final = {
     400: "What was sent cannot be read",
     401: "Nobody is signed in, and no token that is known was sent",
@@ -127,8 +127,6 @@ class Frame:
         given = request.headers.get("idempotency-key")
         if given is None:
             return await self.change(request, work)
-        if not re.fullmatch(rf"[\x21-\x7e]{{1,{KEY_AT_MOST}}}", given):
-            raise Answered(400, "An Idempotency-Key is 1 to 200 visible characters of ASCII.")
         body = await request.body()
         about = f"{request.method} {request.url.path}\n".encode() + body
         about_hash = hashlib.sha256(about).hexdigest()
@@ -173,11 +171,8 @@ def _list(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
         more = _cursor(resource.id_of(items[limit - 1])) if len(items) > limit else None
         return _tagged(request, plain({"items": items[:limit], "next": more}))
 
-    shown = msgspec.defstruct(
-        f"{resource.shown.__name__}List",
-        [("items", list[resource.shown]), ("next", str | None, None)],  # type: ignore[name-defined]
-    )
-    return _route(get, resource, "", handle, reading=True, status=200, answer=shown, errors=(400, 404))
+    shown = _list_of(resource.shown)
+    return _route(get, resource, "", handle, reading=True, status=200, answer=shown, errors=(400, 404, 422))
 
 
 def _read(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
@@ -195,7 +190,7 @@ def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
     async def handle(
         request: Request[Any, Any, Any],
         data: Any,
-        key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
+        key: Annotated[str | None, HeaderParameter(name="Idempotency-Key", pattern=_KEY)] = None,
     ) -> Response[bytes]:
         async def work(change: Change, asked: Asked) -> Response[bytes]:
             item = await resource.make(change, asked, data)
@@ -271,7 +266,8 @@ def _route(
     takes_body = verb in (post, put, patch)
     always = (401, 403, 429, 500, 503, *((413, 415) if takes_body else ()))
     bodies = {number: _problem_of(number) for number in sorted({*errors, *always})}
-    done = ResponseSpec(answer, description=f"This is {resource.words}" if answer else "Done")
+    described = f"This is {resource.words}" if answer else "Done"
+    done = ResponseSpec(answer, description=described, generate_examples=False)
     doing = {get: "list" if not path else "read", post: "make", put: "replace", patch: "change"}
     does = doing.get(verb, "remove")
     return verb(  # type: ignore[no-any-return]
@@ -347,23 +343,6 @@ def tag(body: Any) -> str:
     return f'"{hashlib.sha256(_encode(body)).hexdigest()[:20]}"'
 
 
-def plain(item: Any) -> Any:
-    """What JSON has, with instants as everywhere: RFC 3339 with three decimals."""
-    return _dated(msgspec.to_builtins(item, builtin_types=(datetime,)))
-
-
-def _dated(value: Any) -> Any:
-    match value:
-        case datetime():
-            return rfc3339(value)
-        case dict():
-            return {name: _dated(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_dated(inner) for inner in value]
-        case _:
-            return value
-
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -376,8 +355,24 @@ def _opened(cursor: str) -> str:
         return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (ValueError, UnicodeError):
         raise Answered(
-            400, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
+            422, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
         ) from None
+
+
+def structs_of(resource: Resource[Any, Any]) -> list[type[Struct]]:
+    """All that the description of its routes must tell of."""
+    found: list[type[Struct]] = [resource.shown, _list_of(resource.shown), Problem]
+    if resource.issued is not None:
+        found.append(resource.issued)
+    if hasattr(resource, "given"):
+        found += [resource.given, _partly(resource.given)]
+    return found
+
+
+@cache
+def _list_of(shown: type[Struct]) -> type[Struct]:
+    items = getitem(list, shown)  # type: ignore[call-overload]
+    return msgspec.defstruct(f"{shown.__name__}List", [("items", items), ("next", str | None, None)])
 
 
 def _body(given: type[Struct]) -> Any:
@@ -385,6 +380,7 @@ def _body(given: type[Struct]) -> Any:
     return getitem(JSONBody, given)
 
 
+@cache
 def _partly(given: type[Struct]) -> type[Struct]:
     """The same, of which any part may be left out."""
     types = get_type_hints(given, include_extras=True)

@@ -39,6 +39,7 @@ class Http(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     headers: Annotated[dict[str, str], Headers()] = field(default_factory=dict)
     send: Annotated[str, Text(longest=65536, lines=True, variables=True)] = ""
     auth: Auth | None = None
+    http2: Annotated[str, Choice(("no", "yes", "only"))] = "no"  # yes: if the server speaks it
     redirects: Annotated[int, Whole(0, 10)] = 5  # how many are followed; one more fails, unless it is 0
     proxy: Annotated[str, Url(("http",))] = ""
     proxy_auth: Basic | None = None
