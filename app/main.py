@@ -32,6 +32,7 @@ from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
 from app.pages import account, door, login, public, static, wall
+from app.pages.drawing import EDITION
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
@@ -59,6 +60,7 @@ class Server:
         self.changes = Changes(database)
         self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
+        self.hub.build = EDITION
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
