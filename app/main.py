@@ -32,6 +32,8 @@ from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
 from app.pages import account, door, login, public, static, wall
+from app.pages.admin import routes as admin
+from app.pages.admin.desk import Desk
 from app.pages.drawing import EDITION
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
@@ -140,6 +142,12 @@ def create_app(server: Server) -> Litestar:
             *v1.routes(
                 *(server.changes, server.secrets, server.hub.now, server.model),
                 lambda: server.hub.board.catalog,
+            ),
+            *admin.routes(
+                Desk(server.changes, server.hub, server.model, server.config),
+                server.feed,
+                server.signin.passwords,
+                lambda: server.assignment.problem,
             ),
         ],
     )

@@ -233,6 +233,7 @@ def spell(note: Note, audience: Audience) -> str:
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
         "set by hand" if note.by_hand else "",
+        "paused" if note.paused else "",
         note.acknowledged,
     )
     return ", ".join(filter(None, said))
