@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model"),
     "app/pages": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.markdown", "app.model", "app.statusfile"),
     ),

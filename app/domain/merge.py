@@ -152,6 +152,24 @@ def with_group(name: str) -> Edit:
     return lambda catalog: replace(catalog, groups=tuple(dict.fromkeys((*catalog.groups, name))))
 
 
+def renamed_group(name: str, new: str) -> Edit:
+    """On the pages that name it, too."""
+
+    def renamed(page: Page) -> Page:
+        groups = page.groups and tuple(new if each == name else each for each in page.groups)
+        return page if groups == page.groups else replace(page, groups=groups)
+
+    return lambda catalog: replace(
+        catalog,
+        page=renamed(catalog.page),
+        pages=tuple(map(renamed, catalog.pages)),
+        groups=tuple(new if each == name else each for each in catalog.groups),
+        components=tuple(
+            replace(each, group=new) if each.group == name else each for each in catalog.components
+        ),
+    )
+
+
 def without_group(name: str) -> Edit:
     """Its components are in no group then."""
     return lambda catalog: replace(

@@ -67,6 +67,8 @@ class Component(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Link(Struct, frozen=True):
+    """At the foot of a page."""
+
     name: str
     url: str
 
