@@ -32,7 +32,7 @@ class _Sheet:
     """One that was read. A histogram is a single number here, 64 bits for each bucket: to add one to another
     bucket by bucket, five hundred times seven of them, was most of what a percentile cost."""
 
-    __slots__ = ("_samples", "_stretches", "begin", "n", "pieces", "refines", "samples", "totals")
+    __slots__ = ("_samples", "_stretches", "begin", "end", "n", "pieces", "refines", "samples", "totals")
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.n = _LEVEL_OF[row["length"]]
@@ -40,6 +40,7 @@ class _Sheet:
         self.samples: int = row["samples"]
         self.totals: bytes = row["totals"]
         self.pieces = pieces_in(self.totals)
+        self.end = self.begin + self.pieces * _LENGTHS[self.n]
         # One that is known above only says more exactly what stands there.
         self.refines = bool(row["sealed"]) and self.n != TOP
         self._stretches: dict[tuple[int, int], int] = {}
@@ -81,7 +82,7 @@ class Measured:
             for sheet in found.values():
                 if not sheet.refines:
                     total += _within(sheet, start, end, its)
-        counts = array("Q", total.to_bytes(len(_NOTHING), sys.byteorder))
+        counts = array("Q", total.to_bytes(len(_NOTHING), sys.byteorder)).tolist()
         for hour, said in self._fresh.get(component, ()):
             for minute, bucket in pieces_of(said):
                 if start <= hour + minute * 60_000 < end:
@@ -90,8 +91,10 @@ class Measured:
 
 
 def _within(sheet: _Sheet, start: int, end: int, its: Sequence[Mapping[tuple[int, int], _Sheet]]) -> int:
+    if start <= sheet.begin and sheet.end <= end:
+        return sheet.stretch(0, sheet.pieces)
     length, begin = _LENGTHS[sheet.n], sheet.begin
-    if end <= begin or start >= begin + sheet.pieces * length:
+    if end <= begin or start >= sheet.end:
         return 0
     # In pieces of the sheet, and how far into them.
     first, into_first = divmod(start - begin, length) if start > begin else (0, 0)
