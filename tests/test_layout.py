@@ -93,7 +93,19 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
 }
 
 DOMAIN_KNOWS = {
-    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
+    *(
+        "msgspec",
+        "bisect",
+        "collections",
+        "datetime",
+        "enum",
+        "functools",
+        "hashlib",
+        "itertools",
+        "math",
+        "re",
+    ),
+    *("struct", "typing"),
     *("cronsim", "dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {

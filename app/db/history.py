@@ -15,6 +15,7 @@ from msgspec import Struct
 from app.db import latency
 from app.db.catalog import read_cursor, read_past_changed, read_whole_since
 from app.db.engine import Database, Transaction
+from app.db.measured import Remembered
 from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
@@ -53,6 +54,7 @@ class Point(Struct, frozen=True):
 class History:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._remembered = Remembered()
         self._over: tuple[tuple[object, ...], dict[str, list[Day]]] = (), {}
 
     async def recent(self, limit: int) -> tuple[str | None, list[Patch]]:
@@ -138,7 +140,7 @@ class History:
         """
         edges = [_up_to_minute(to_ms(start)), _up_to_minute(to_ms(end))]
         async with self._database.reading() as transaction:
-            measured = await latency.read(transaction, components, edges)
+            measured = await self._remembered.read(transaction, components, edges)
         return await asyncio.to_thread(
             lambda: {component: measured.histogram(component, *edges) for component in components}
         )
@@ -153,7 +155,7 @@ class History:
         begin, whole = to_ms(start), to_ms(end) - to_ms(start)
         edges = [_up_to_minute(begin + whole * n // points) for n in range(points + 1)]
         async with self._database.reading() as transaction:
-            measured = await latency.read(transaction, [component], edges)
+            measured = await self._remembered.read(transaction, [component], edges)
         parts = [measured.histogram(component, *some) for some in pairwise(edges)]
         return [
             Point(from_ms(at), part.count, part.percentile(50), part.percentile(95))
