@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from app.db.catalog import read_catalog
 from app.db.change import Change, Changes
@@ -19,7 +20,7 @@ from app.db.definitions import read_definitions, write_definitions
 from app.db.engine import Transaction
 from app.domain.actor import Actor
 from app.domain.events import CatalogChange
-from app.domain.merge import Difference, Edit, differences, merged, names, ruled_by_file
+from app.domain.merge import PAUSE, Difference, Edit, differences, merged, names, ruled_by_file
 from app.domain.monitor import Catalog, Component, Monitor, Page
 from app.domain.refused import Refused
 from app.statusfile.catalog import Said, parse
@@ -81,11 +82,11 @@ class Model:
             return []
         self._refuse_ruled(found, file)
         whole = merged(file, new)
-        _refuse_unwritable(whole)
+        _refuse_unknown_pauses(found, whole)
+        _refuse_unwritable(replace(whole, paused=()))
         await write_definitions(change.transaction, old, new)
         for each in found:
-            subject = f"{each.kind}/{each.name}"
-            await change.note(each.verb, subject, masked(each.before), masked(each.after))
+            await change.note(each.verb, each.subject, masked(each.before), masked(each.after))
         if not found:
             await change.note("catalog.order", "catalog")
         await change.tell(CatalogChange(at=change.at, revision=whole.revision, catalog=whole))
@@ -125,6 +126,12 @@ class Model:
         line = self.lines.get((kind, name))
         where = self._name if line is None else f"{self._name}, line {line}"
         return f"The {what} is ruled by the file {where}: change it there, or take it out of the file first."
+
+
+def _refuse_unknown_pauses(found: list[Difference], whole: Catalog) -> None:
+    for each in found:
+        if each.kind == PAUSE and each.after is not None and each.name not in whole.paused:
+            raise Refused("monitor", f"No monitor has the key {cut(each.name)}.", "missing")
 
 
 def _refuse_unwritable(catalog: Catalog) -> None:

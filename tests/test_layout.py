@@ -42,7 +42,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
     "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
+    "app/pages": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.markdown", "app.model", "app.statusfile"),
+    ),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
         *("app.api", "app.pages", "app.model"),

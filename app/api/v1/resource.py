@@ -85,6 +85,8 @@ class Resource(Generic[S, G]):
     single: ClassVar[bool] = False
     has_slashes: ClassVar[bool] = False  # in its ids
     example: ClassVar[dict[str, Any] | None] = None
+    # Each is of a page, and its methods look whether the caller may see that.
+    of_pages: ClassVar[bool] = False
     reads: ClassVar[str] = ""  # the scope; `<name>:read` unless said
     writes: ClassVar[str] = ""
 
@@ -332,7 +334,7 @@ def _route(
     does = doing.get(verb, "remove")
     return verb(  # type: ignore[no-any-return]
         f"{base}/{resource.name}{path}",
-        opt={"scope": scope},
+        opt={"scope": scope, "of_pages": resource.of_pages},
         status_code=status,
         tags=[resource.name],
         operation_id=".".join(filter(None, (resource.parent, resource.name, does))),
@@ -444,7 +446,10 @@ def _cursor(id: str) -> str:
 
 def _opened(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        opened = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if not opened.isprintable():
+            raise ValueError
+        return opened
     except (ValueError, UnicodeError):
         raise Answered(
             422, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
