@@ -197,8 +197,9 @@ async def test_a_token_of_one_page_has_to_do_with_that_alone(house: House, desk:
     for slugs in (["shop"], ["api", "shop"], []):
         await made(desk, "incidents", **INCIDENT | {"components": [{"slug": slug} for slug in slugs]})
     catalog = a_catalog("api", "shop", pages=(Page(slug="apis", components=("api",)),))
+    await made(desk, "pages", slug="apis", components=["api"])
     house.server.hub.restore(Board(catalog, NOON), "1-0", [])
-    scopes = ("incidents:write", "components:write", "pages:read")
+    scopes = ("incidents:write", "components:write", "pages:write")
     async with house.client(await house.token(*scopes, pages=("apis",))) as bound:
         found = (await bound.get("/v1/incidents?limit=1")).json()
         assert ([each["id"] for each in found["items"]], found["next"]) == ([ours["id"]], None)
@@ -207,6 +208,9 @@ async def test_a_token_of_one_page_has_to_do_with_that_alone(house: House, desk:
         assert (
             await bound.put("/v1/components/shop/override", json={"status": "operational"})
         ).status_code == 404
+        assert (await bound.get("/v1/pages/apis")).status_code == 200
+        assert (await bound.patch("/v1/pages/apis", json={"components": ["shop"]})).status_code == 403
+        assert (await bound.get("/v1/pages/_main")).status_code == 404
         theirs = INCIDENT | {"components": [{"slug": "shop"}]}
         assert (await bound.post("/v1/incidents", json=theirs)).status_code == 403
         assert (await bound.post("/v1/incidents", json=INCIDENT)).status_code == 201

@@ -34,6 +34,8 @@ class Place(Struct, frozen=True):
 
 
 class InCatalog(Resource[S, G]):
+    of_pages = True
+
     def __init__(self, model: Model) -> None:
         self._model = model
 
