@@ -181,6 +181,10 @@ async def test_what_the_file_names_is_shown_with_its_line_and_changed_there(
     web = (await desk.get("/v1/components/web")).json()
     assert web["origin"] == "statuswire.yaml:2"
     assert (await desk.get("/v1/monitors/web/http")).json()["origin"].startswith("statuswire.yaml:")
+    # That nobody looks at it for now, no file says.
+    for is_paused in (True, False):
+        paused = await desk.patch("/v1/monitors/web/http", json={"paused": is_paused})
+        assert (paused.status_code, paused.json()["paused"]) == (200, is_paused)
     for answer in (
         await desk.patch("/v1/components/web", json={"name": "W"}),
         await desk.delete("/v1/components/web"),
