@@ -18,7 +18,11 @@ pytest_plugins = ["tests.databases"]
 
 # A date in the past, or an address that is taken, is well-formed and refused all the same.
 CONFIG = SchemathesisConfig.from_dict(
-    {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 412, 422]}}}
+    {
+        "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 412, 422]}},
+        # Each case is sent with a token of ours, or without.
+        "generation": {"with-security-parameters": False},
+    }
 )
 
 
@@ -78,18 +82,20 @@ def attack(url: str, tokens: list[str], there: dict[str, str], examples: int) ->
         # There is no wrong way to write an id.
         has_wrong = len(operation.body) or len(operation.query)
         for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if has_wrong else [])):
-            attack_one(operation, tokens[0], mode, examples, None)
+            if given is None or mode is GenerationMode.POSITIVE:
+                attack_one(operation, tokens[:1], mode, examples, None)
             if given is not None and operation.method != "delete":
-                attack_one(operation, tokens[0], mode, examples, given)
-        attack_one(operation, tokens[1 + tried % (len(tokens) - 1)], GenerationMode.POSITIVE, 1, given)
-        for token in tokens[1:] if operation.method == "get" else ():
-            attack_one(operation, token, GenerationMode.POSITIVE, 1, given)
+                attack_one(operation, tokens[:1], mode, examples, given)
+        # Who holds another scope: each where nothing is changed, and in turn where something is.
+        turn = 1 + tried % (len(tokens) - 1)
+        weaker = tokens[1:] if operation.method == "get" else tokens[turn : turn + 1]
+        attack_one(operation, weaker, GenerationMode.POSITIVE, 1, given)
     assert tried >= 70
 
 
 def attack_one(
     operation: schemathesis.schemas.APIOperation,
-    token: str,
+    tokens: list[str],
     mode: GenerationMode,
     examples: int,
     there: str | None,
@@ -108,7 +114,8 @@ def attack_one(
             case.path_parameters = {name: there for name in case.path_parameters}
             # What anybody has made up is never what is there.
             case.headers.pop("If-Match", None)
-        case.call_and_validate(headers={"Authorization": f"Bearer {token}"} if token else {})
+        for token in tokens:
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"} if token else {})
 
     check()
 

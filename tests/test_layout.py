@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.api", "app.pages", "app.model"),
     ),
     "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
+    "app/remote.py": ("app.reach",),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
@@ -89,7 +90,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
     "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/reach.py"),
     "urllib.request": (),
-    "http.client": (),
+    "http.client": ("app/remote.py",),
 }
 
 DOMAIN_KNOWS = {

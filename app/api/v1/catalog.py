@@ -15,7 +15,8 @@ from app.domain.monitor import Catalog, Component
 from app.domain.refused import Refused
 from app.model import DATABASE, Model
 
-_NAMED: Final = re.compile(r"`([a-z_]+)`")
+# A word of the file, alone or with its value: `every`, or `every: 100ms`.
+_NAMED: Final = re.compile(r"`([a-z_]+)[:`]")
 
 
 class Place(Struct, frozen=True):
@@ -33,6 +34,8 @@ class Place(Struct, frozen=True):
 
 
 class InCatalog(Resource[S, G]):
+    of_pages = True
+
     def __init__(self, model: Model) -> None:
         self._model = model
 
@@ -45,11 +48,9 @@ class InCatalog(Resource[S, G]):
         try:
             await self._model.edit(change, edit)
         except Refused as no:
-            fields = () if given is None else given.__struct_fields__
-            blamed = [name for name in _NAMED.findall(str(no)) if name in fields]
-            if no.kind != "invalid" or not blamed:
+            if no.kind != "invalid" or given is None or (field := _blamed(str(no), given)) is None:
                 raise
-            raise Refused(blamed[0], str(no)) from None
+            raise Refused(field, str(no)) from None
 
     async def refuse_ruled(self, change: Change, kind: str, name: str) -> None:
         """Raises Refused for what only the file defines: there is nothing here to remove."""
@@ -62,6 +63,14 @@ class InCatalog(Resource[S, G]):
         found = await self.find(change.transaction, asked, id)
         assert found is not None
         return found
+
+
+def _blamed(sentence: str, given: Struct) -> str | None:
+    """The file has the target under its kind: `http: example.org`."""
+    words = _NAMED.findall(sentence)
+    if getattr(given, "kind", None) in words:
+        return "target"
+    return next((word for word in words if word in given.__struct_fields__), None)
 
 
 def page_of(names: Iterable[str], after: str, limit: int) -> Sequence[str]:

@@ -65,6 +65,7 @@ class IncidentAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Incidents(Resource[IncidentShown, NewIncident]):
     name, words = "incidents", "an incident"
+    of_pages = True
     shown, given, altered = IncidentShown, NewIncident, IncidentAltered
     example: ClassVar = {
         "title": "Card payments fail",
@@ -122,6 +123,7 @@ class _OfOne(Resource[S, G]):
     """What belongs to one incident is seen by whoever sees that."""
 
     parent = "incidents"
+    of_pages = True
     reads, writes = READS, WRITES
 
     async def incident(self, transaction: Transaction, asked: Asked) -> Incident:

@@ -49,6 +49,7 @@ class MaintenanceAltered(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 class Maintenances(Resource[MaintenanceShown, NewMaintenance]):
     name, words = "maintenances", "a maintenance"
+    of_pages = True
     shown, given, altered = MaintenanceShown, NewMaintenance, MaintenanceAltered
     example: ClassVar = {
         "title": "Database upgrade",
@@ -105,6 +106,7 @@ class _OfOne(Resource[S, G]):
     """What belongs to one maintenance is seen by whoever sees that."""
 
     parent = "maintenances"
+    of_pages = True
     reads, writes = "maintenances:read", "maintenances:write"
 
     async def maintenance(self, transaction: Transaction, asked: Asked) -> Maintenance:

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from app.api.v1.catalog import InCatalog, Place, page_of
 from app.api.v1.resource import Asked
+from app.api.v1.stories import changed
 from app.db.change import Change
 from app.db.engine import Transaction
-from app.domain.merge import with_component
+from app.domain.merge import with_component, with_pause, without_pause
 from app.domain.monitor import DEFAULT_REGION, Component, Expect, Monitor
 from app.domain.refused import Refused
 from app.model import MASK, masked
@@ -25,7 +26,8 @@ _USUAL = 30.0
 
 class MonitorAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`target` is what the kind makes of it: a URL for http, host:port for tcp, a name for dns. `options` are
-    the words of the kind, as docs/PROBES.md has them. Without `every` it is that of the kind."""
+    the words of the kind, as docs/PROBES.md has them. Without `every` it is that of the kind. Nobody looks at
+    one that is paused, and that can be said of one that the file names too."""
 
     kind: str
     target: str
@@ -37,6 +39,7 @@ class MonitorAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expect: Expect = field(default_factory=Expect)  # Litestar wants defaults that have a hash
     options: dict[str, Any] = {}
     depends_on: tuple[str, ...] = ()
+    paused: bool = False
 
 
 class MonitorGiven(MonitorAltered, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +64,7 @@ class MonitorShown(Struct, frozen=True, kw_only=True):
     expect: Expect
     options: dict[str, Any]
     depends_on: tuple[str, ...]
+    paused: bool
     origin: str
 
 
@@ -98,11 +102,18 @@ class Monitors(InCatalog[MonitorShown, MonitorGiven]):
             raise Refused("key", f"There is a monitor `{key}` already: change that one.", "conflict")
         monitors = (*component.monitors, _monitor(key, given, {}))
         await self.edit(change, with_component(replace(component, monitors=monitors)), given)
+        if given.paused:
+            await self.edit(change, with_pause(key), given)
         return await self.need(change, asked, key)
 
     async def alter(
         self, change: Change, asked: Asked, old: MonitorShown, given: MonitorAltered
     ) -> MonitorShown:
+        said = changed(self.said_of(old), given)
+        if said.pop("paused", old.paused) != old.paused:
+            await self.edit(change, with_pause(old.id) if given.paused else without_pause(old.id), given)
+        if not said:
+            return await self.need(change, asked, old.id)
         component, monitor = _by_key(await self.place(change.transaction))[old.id]
         new = _monitor(old.id, given, monitor.options)
         monitors = tuple(new if each.key == old.id else each for each in component.monitors)
@@ -160,7 +171,8 @@ def _unmasked(given: Any, known: Any) -> Any:
 
 
 def _shown(at: Place, component: Component, monitor: Monitor) -> MonitorShown:
-    said = {name: getattr(monitor, name) for name in MonitorAltered.__struct_fields__}
+    said = {name: getattr(monitor, name) for name in MonitorAltered.__struct_fields__ if name != "paused"}
     said["options"] = masked(monitor)["options"]
+    said["paused"] = monitor.key in at.running.paused
     origin = at.origin("monitor", monitor.key)
     return MonitorShown(id=monitor.key, component=component.slug, origin=origin, **said)

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from app.api.v1.catalog import InCatalog, Place, page_of
+from app.api.v1.problem import Answered
 from app.api.v1.resource import Asked
 from app.api.v1.words import Name, Slug
 from app.db.change import Change
@@ -73,22 +74,31 @@ class Pages(InCatalog[PageShown, PageGiven]):
         return None if found is None else _shown(at, found)
 
     async def make(self, change: Change, asked: Asked, given: PageGiven) -> PageShown:
+        _refuse_bound(asked)
         if given.slug in _by_id(await self.place(change.transaction)):
             raise Refused("slug", f"There is a page `{given.slug}` already: change that one.", "conflict")
         await self.edit(change, with_page(_page(given.slug, given, "")), given)
         return await self.need(change, asked, given.slug)
 
     async def alter(self, change: Change, asked: Asked, old: PageShown, given: PageAltered) -> PageShown:
+        _refuse_bound(asked)
         known = _by_id(await self.place(change.transaction))[old.id]
         await self.edit(change, with_page(_page(old.slug, given, known.password_hash)), given)
         return await self.need(change, asked, old.id)
 
     async def remove(self, change: Change, asked: Asked, old: PageShown) -> None:
+        _refuse_bound(asked)
         await self.refuse_ruled(change, "page", old.slug)
         await self.edit(change, without_page(old.slug))
 
     def is_seen(self, asked: Asked, item: PageShown) -> bool:
-        return asked.caller.pages is None or item.slug in asked.caller.pages
+        return asked.caller.may_see(item.slug)
+
+
+def _refuse_bound(asked: Asked) -> None:
+    """Who could put anything on their page would see all there is."""
+    if asked.caller.pages is not None:
+        raise Answered(403, "This token is for some pages: it can look at them, and not change them.")
 
 
 def _by_id(at: Place) -> dict[str, Page]:
