@@ -763,23 +763,3 @@ async def test_the_page_of_a_component_is_live(browser: Browser, calm: Site) -> 
         await visit.until("live", 10)
         assert await visit.page.evaluate("document.documentElement.dataset.same") == "page"
         assert visit.complaints == []
-
-
-async def test_what_a_visitor_loads_is_little(browser: Browser, calm: Site) -> None:
-    """As it comes over the wire, headers and all: the page in one answer, then its script and its icon."""
-    loaded: dict[str, float] = {}
-    async with screen(browser, "about:blank", live=False) as visit:
-        spy = await visit.page.context.new_cdp_session(visit.page)
-        await spy.send("Network.enable")
-        names: dict[str, str] = {}
-        spy.on("Network.responseReceived", lambda it: names.update({it["requestId"]: it["response"]["url"]}))
-        spy.on(
-            "Network.loadingFinished",
-            lambda it: loaded.update({names.get(it["requestId"], ""): it["encodedDataLength"]}),
-        )
-        await visit.page.goto(calm.web.url)
-        await visit.until("live")
-        await eventually(lambda: len(loaded) >= 2)
-    assert loaded[f"{calm.web.url}/"] <= 12_000
-    assert len(loaded) <= 5
-    assert sum(loaded.values()) <= 17_000, loaded
