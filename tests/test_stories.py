@@ -127,7 +127,7 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
         await desk.tell()
         for visit in (page, wall):
             await reads(visit, ".story .acknowledged", "Mei is on it")
-        await reads(wall, ".problem .what", "Major outage · Jo looks")
+        await reads(wall, ".problem .when", "Jo looks")
 
         update = NewUpdate(
             words="A switch.",

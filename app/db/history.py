@@ -16,7 +16,7 @@ from app.db import latency
 from app.db.catalog import read_cursor, read_past_changed, read_whole_since
 from app.db.engine import Database, Transaction
 from app.db.incidents import read_incident, read_incidents_begun
-from app.db.maintenances import read_maintenance, read_maintenances_begun
+from app.db.maintenances import find_maintenance, read_maintenances_begun
 from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
@@ -90,7 +90,7 @@ class History:
 
     async def maintenance(self, id: str) -> Maintenance | None:
         async with self._database.reading() as transaction:
-            return await read_maintenance(transaction, id)
+            return await find_maintenance(transaction, id)
 
     async def begun(self, start: datetime, end: datetime) -> list[Incident | Maintenance]:
         """What was told of that time, the newest first."""

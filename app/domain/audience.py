@@ -56,6 +56,7 @@ class PublicComponent(Struct, frozen=True):
     status: str
     since: str
     note: str | UnsetType = UNSET
+    acknowledged: str | UnsetType = UNSET
 
 
 class PublicChange(Struct, frozen=True):
@@ -98,6 +99,8 @@ class PublicPatch(Struct, frozen=True, kw_only=True):
     maintenances: list[PublicMaintenance | Removed] | UnsetType = UNSET
     latency: dict[str, float] | UnsetType = UNSET
     notes: dict[str, str] | UnsetType = UNSET
+    # Of those in `notes`. Who is on it stands at the end of the note as well: a wall asks whether anybody is.
+    acknowledged: dict[str, str] | UnsetType = UNSET
 
 
 def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown]]:
@@ -166,6 +169,7 @@ def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str 
                 shown.status,
                 rfc3339(shown.since),
                 spell(shown.note, audience) or UNSET,
+                shown.note.acknowledged or UNSET,
             )
             for component, shown in visible(board, audience)
         ],
@@ -212,6 +216,7 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
     last = {change.slug: change for change in patch.changes if audience.sees(change.slug)}
     latency = {slug: took for slug, took in patch.latency.items() if audience.sees(slug)}
     notes = {slug: spell(note, audience) for slug, note in patch.notes.items() if audience.sees(slug)}
+    on_it = {slug: patch.notes[slug].acknowledged for slug in notes if patch.notes[slug].acknowledged}
     told = [_told(story, audience) for story in patch.incidents]
     planned = [_planned(story, audience) for story in patch.maintenances]
     news = [each for each in (*told, *planned) if each is not None]
@@ -229,6 +234,7 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
         maintenances=[each for each in planned if each is not None] or UNSET,
         latency=latency or UNSET,
         notes=notes or UNSET,
+        acknowledged=on_it or UNSET,
     )
 
 
@@ -239,6 +245,7 @@ def spell(note: Note, audience: Audience) -> str:
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
         "set by hand" if note.by_hand else "",
+        "paused" if note.paused else "",
         note.acknowledged,
     )
     return ", ".join(filter(None, said))

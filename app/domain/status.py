@@ -12,6 +12,8 @@ from msgspec import Struct
 
 
 class Status(StrEnum):
+    """From the best to the worst."""
+
     OPERATIONAL = "operational"
     MAINTENANCE = "under_maintenance"
     UNKNOWN = "unknown"

@@ -45,6 +45,7 @@ class Row(Struct, frozen=True, kw_only=True):
     since: datetime
     latency: float | None
     note: str = ""  # what is to be said beside the status
+    acknowledged: str = ""  # who is on it: the end of the note
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -129,6 +130,7 @@ def _see(board: Board, audience: Audience, speed: bool) -> Seen:
             since=shown.since,
             latency=shown.latency,
             note=spell(shown.note, audience),
+            acknowledged=shown.note.acknowledged,
         )
         for component, shown in visible(board, audience)
     )

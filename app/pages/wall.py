@@ -83,7 +83,7 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
             key,
             lambda: draw(
                 "wall.html",
-                **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id},
+                **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id, "build": EDITION},
                 **{"theme": chosen, "bad_file": bad_file},
                 **_shown(seen, feed, known, now),
             ),
@@ -122,13 +122,15 @@ def say(rows: Sequence[Row], told: Iterable[Story] = ()) -> tuple[str, str]:
         return "Nothing is watched yet", "What is named in the config file appears here"
     problems = sorted(
         (row for row in rows if SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE]),
-        key=lambda row: (SEVERITY[row.status], row.since),
+        key=lambda row: (not row.acknowledged, SEVERITY[row.status], row.since),
         reverse=True,
     )
     if problems:
-        verb = "needs" if len(problems) == 1 else "need"
-        first = problems[0]
-        return f"{len(problems)} {verb} attention", f"{first.name}: {WORD[first.status].lower()}"
+        waiting, first = sum(not row.acknowledged for row in problems), problems[0]
+        verb = "needs" if waiting == 1 else "need"
+        heading = f"{waiting} {verb} attention" if waiting else f"{len(problems)} in hand"
+        said = (f"{first.name}: {WORD[first.status].lower()}", first.acknowledged)
+        return heading, ", ".join(filter(None, said))
     if incidents:
         number = len(incidents)
         return "Open incident" if number == 1 else f"{number} open incidents", incidents[0].title
