@@ -763,3 +763,16 @@ async def test_the_page_of_a_component_is_live(browser: Browser, calm: Site) -> 
         await visit.until("live", 10)
         assert await visit.page.evaluate("document.documentElement.dataset.same") == "page"
         assert visit.complaints == []
+
+
+async def test_get_updates_names_what_there_is_and_opens_without_a_script(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, calm.web.url, java_script_enabled=False, live=False) as visit:
+        assert await visit.page.is_hidden("#updates")
+        await visit.page.click("[popovertarget=updates]")
+        assert await visit.page.is_visible("#updates")
+        links = await visit.page.locator("#updates a").all()
+        addresses = [await link.get_attribute("href") or "" for link in links]
+        assert addresses == ["/events", "/v1/openapi.json"]
+        assert calm.web.get(addresses[1])[0] == 200

@@ -25,7 +25,7 @@ from tests.test_stories import MEI, now
 
 FIRST_PAINT = 12_000
 # The goal is 15,000: most of what is above it is the script.
-ALL = 19_500
+ALL = 19_800
 
 
 @pytest.fixture
