@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.domain.audience import (
     PUBLIC,
@@ -27,6 +28,7 @@ from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
 from app.domain.result import Outcome
 from app.domain.standing import State
 from app.domain.status import overall
+from app.pages.stories import show
 from tests.make import (
     NOON,
     a_batch,
@@ -254,6 +256,23 @@ def test_who_is_told_of_an_incident_is_told_what_it_makes_of_the_page() -> None:
         assert tally.overall() == before
         advance(tally, patch, audience)
     assert said == ["Open incident: A", "Open incident: A", "All systems operational"]
+
+
+def test_a_story_of_another_page_and_a_draft_are_nobodys_here() -> None:
+    board = a_board("api", "shop")
+    incident = Incident(
+        id="a",
+        title="A",
+        status=IncidentStatus.RESOLVED,
+        impact=Impact.NONE,
+        since=NOON,
+        updated=NOON,
+        components=(Affected("shop"),),
+    )
+    assert show(incident, board, PUBLIC) is not None
+    assert show(incident, board, Audience(frozenset({"api"}))) is None
+    assert show(incident, board, Audience(page="elsewhere")) is None
+    assert show(replace(incident, draft=True), board, PUBLIC) is None
 
 
 def test_of_two_changes_of_one_component_the_screen_is_sent_the_later() -> None:

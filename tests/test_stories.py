@@ -177,6 +177,58 @@ async def test_an_incident_that_names_no_component_is_the_headline(
         assert page.complaints == wall.complaints == []
 
 
+async def test_an_incident_has_a_page_that_follows_it_to_its_end_and_stays(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    incident = await desk.post(impact=Impact.CRITICAL)
+    async with screen(browser, site.web.url) as page:
+        await page.page.click(".story .title")
+        await page.page.wait_for_url(f"**/incidents/{incident.id}")
+        await page.until("live")
+        assert await page.reads("h1") == "Payments fail"
+        assert await page.page.get_attribute(".hero", "data-status") == "major_outage"
+        # What is told of others is none of this page's business.
+        await desk.post(title="Another")
+        note = NewUpdate(words="A private thought.", private=True)
+        await desk.incidents.update(MEI, now(), incident.id, note)
+        update = NewUpdate(words="A switch.", status=IncidentStatus.IDENTIFIED)
+        await desk.incidents.update(MEI, now(), incident.id, update)
+        await desk.tell()
+        await reads(page, ".tally", "Identified")
+        await desk.incidents.resolve(MEI, now(), incident.id, "It works.")
+        await desk.tell()
+        await page.page.wait_for_selector('.hero[data-status="operational"]')
+        said = ["It works.", "A switch.", "We look."]
+        assert await page.page.locator(".said .words").all_inner_texts() == said
+        assert await page.page.locator(".story").count() == 1
+        assert await page.page.title() == "✓ Payments fail · Acme Status"
+        assert page.complaints == []
+    _, drawn = site.web.get(f"/incidents/{incident.id}")
+    assert b"It works." in drawn and b"private thought" not in drawn
+    assert b"Another" not in drawn
+    link = f"/incidents/{incident.id}?lang=de".encode()
+    await eventually(lambda: link in site.web.get("/?lang=de")[1].partition(b'id="past"')[2])
+
+
+async def test_what_is_not_public_has_no_page(site: Site, desk: Desk) -> None:
+    draft = await desk.post(title="Not yet", draft=True)
+    for path in (f"incidents/{draft.id}", "incidents/nothing", f"maintenances/{draft.id}", "incidents/a%00"):
+        status, body = site.web.get(f"/{path}")
+        assert (status, b"Not yet" in body) == (404, False), path
+
+
+async def test_the_history_draws_itself_anew_when_an_incident_ends(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    async with screen(browser, f"{site.web.url}/history") as history, screen(browser, site.web.url) as home:
+        incident = await desk.post(title="Brief")
+        await desk.incidents.resolve(MEI, now(), incident.id, "Over.")
+        await desk.tell()
+        for visit in (history, home):
+            await visit.page.wait_for_selector(f'#past a[href="/incidents/{incident.id}"]', timeout=20_000)
+            assert visit.complaints == []
+
+
 async def test_what_a_server_stored_and_died_before_it_could_tell_is_told_by_another(
     browser: Browser, site: Site, desk: Desk
 ) -> None:

@@ -15,11 +15,15 @@ from msgspec import Struct
 from app.db import latency
 from app.db.catalog import read_cursor, read_past_changed, read_whole_since
 from app.db.engine import Database, Transaction
+from app.db.incidents import read_incident, read_incidents_begun
+from app.db.maintenances import find_maintenance, read_maintenances_begun
 from app.db.measured import Remembered
 from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
+from app.domain.incident import Incident
 from app.domain.instant import from_ms, to_ms
+from app.domain.maintenance import Maintenance
 from app.domain.status import Status
 from app.domain.uptime import Span, Uptime, uptime
 
@@ -30,6 +34,7 @@ _CHANGES_PER_PATCH: Final = 4
 # Components of which the days that are over are worked out at once; if that is given up on the way, those
 # before need not be done again.
 _DAYS_AT_ONCE: Final = 100
+_TOLD: Final = 300  # incidents, and as many maintenances, that are told of one time
 # Postgres takes 32,767 values in a statement.
 _MOST_VALUES: Final = 10_000
 
@@ -79,6 +84,22 @@ class History:
         if len(patches) > limit:
             whole_since = max(whole_since, patches[-limit - 1].id, key=order)
         return whole_since, [patch for patch in patches if order(patch.id) > order(whole_since)]
+
+    async def incident(self, id: str) -> Incident | None:
+        """A public one; what of it is for everybody, `domain/audience.py` knows."""
+        async with self._database.reading() as transaction:
+            return await read_incident(transaction, id)
+
+    async def maintenance(self, id: str) -> Maintenance | None:
+        async with self._database.reading() as transaction:
+            return await find_maintenance(transaction, id)
+
+    async def begun(self, start: datetime, end: datetime) -> list[Incident | Maintenance]:
+        """What was told of that time, the newest first."""
+        async with self._database.reading() as transaction:
+            incidents = await read_incidents_begun(transaction, start, end, _TOLD)
+            maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
+        return [*incidents, *maintenances]
 
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""

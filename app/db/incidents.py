@@ -244,6 +244,23 @@ async def read_open(transaction: Transaction) -> list[Incident]:
     return [incident for incident in await _whole(transaction, rows) if not incident.draft]
 
 
+async def read_incident(transaction: Transaction, id: str) -> Incident | None:
+    """A public one, with all that was said. Private notes are in it."""
+    found = await find_incident(transaction, id)
+    return None if found is None or found.draft else found
+
+
+async def read_incidents_begun(
+    transaction: Transaction, start: datetime, end: datetime, most: int
+) -> list[Incident]:
+    """The public ones that began then, the newest first."""
+    query = IncidentRow.select().where(
+        IncidentRow.since >= to_ms(start), IncidentRow.since < to_ms(end), IncidentRow.draft.eq(False)
+    )
+    query = query.order_by(IncidentRow.since, IncidentRow.id, ascending=False).limit(most)
+    return await _whole(transaction, await transaction.fetch(query))
+
+
 def acknowledgement(actor: Actor, words: str) -> str:
     """`Mei is on it`, if nothing better is said. Everybody may read it."""
     said = refused.title(words or f"{actor.name[:1].upper()}{actor.name[1:]} is on it", "words")

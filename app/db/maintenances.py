@@ -150,6 +150,19 @@ async def read_ahead(transaction: Transaction) -> list[Maintenance]:
     return await _whole(transaction, rows)
 
 
+async def read_maintenances_begun(
+    transaction: Transaction, start: datetime, end: datetime, most: int
+) -> list[Maintenance]:
+    """The newest first. What is only planned has not begun, whatever the clock says."""
+    query = MaintenanceRow.select().where(
+        MaintenanceRow.starts >= to_ms(start),
+        MaintenanceRow.starts < to_ms(end),
+        MaintenanceRow.status != MaintenanceStatus.SCHEDULED.value,
+    )
+    query = query.order_by(MaintenanceRow.starts, MaintenanceRow.id, ascending=False).limit(most)
+    return await _whole(transaction, await transaction.fetch(query))
+
+
 async def _keep(change: Change, verb: str, before: Maintenance, after: Maintenance) -> Maintenance:
     transaction, subject = change.transaction, f"maintenance/{after.id}"
     if after.components != before.components:

@@ -183,8 +183,8 @@ def incidents(board: Board, audience: Audience) -> Iterator[PublicIncident]:
     audience = audience.at(board)
     found = board.operations.incidents.values()
     for incident in sorted(found, key=lambda each: (each.since, each.id), reverse=True):
-        if (seen := _seen(_slugs(incident), audience)) is not None:
-            yield tell_incident(incident, seen)
+        if (told := show_incident(incident, audience)) is not None:
+            yield told
 
 
 def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance]:
@@ -192,8 +192,20 @@ def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance
     audience = audience.at(board)
     found = board.operations.maintenances.values()
     for maintenance in sorted(found, key=lambda each: (each.starts, each.id)):
-        if (seen := _seen(maintenance.components, audience)) is not None:
-            yield tell_maintenance(maintenance, seen)
+        if (told := show_maintenance(maintenance, audience)) is not None:
+            yield told
+
+
+def show_incident(incident: Incident, audience: Audience) -> PublicIncident | None:
+    """None if it is none of this audience's business. What is on its page, the audience must know already."""
+    if incident.draft or (seen := _seen(_slugs(incident), audience)) is None:
+        return None
+    return tell_incident(incident, seen)
+
+
+def show_maintenance(maintenance: Maintenance, audience: Audience) -> PublicMaintenance | None:
+    seen = _seen(maintenance.components, audience)
+    return None if seen is None else tell_maintenance(maintenance, seen)
 
 
 def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPatch | None:

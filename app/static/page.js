@@ -8,10 +8,12 @@ import { keep } from './keep.js';
 const root = document.documentElement;
 const hero = document.querySelector('.hero');
 const place = document.querySelector('.stories');
+const past = document.getElementById('past');
 const groups = [...document.querySelectorAll('.group')];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const FLASHES = 24; // at once; more would be a fire alarm
 const POINTING = ['pointerover', 'focusin'];
+const SETTLED = 6e3; // milliseconds after which the past is read again: more than AGAIN of app/pages/past.py
 const SILENCE = 10e3; // between two announcements to a screen reader
 // As HEADLINE of app/pages/sentences.py.
 const HEADLINE = {
@@ -29,6 +31,27 @@ const live = new Live(hear, drawHero);
 function hear(frame) {
   board.hear(frame);
   if (tellsStories(frame)) tell(frame);
+  if (past && isOfPast(frame)) renew();
+}
+
+// What is over, only the server can draw: it comes out of the database, which has it a moment later than we. Spread,
+// as all who look will ask.
+let renewing = false;
+function renew() {
+  if (renewing) return;
+  renewing = true;
+  setTimeout(async () => {
+    renewing = false;
+    await (await import('./renew.js')).renew(past.id);
+    drawTimes();
+  }, SETTLED * (1 + Math.random()));
+}
+
+function isOfPast({ type, why, components, incidents = [], maintenances = [] }) {
+  if (type === 'snapshot') return why !== 'first';
+  const told = [...incidents, ...maintenances];
+  if (root.dataset.part) return components || told.length;
+  return told.some(({ removed, resolved, status }) => removed || resolved || status === 'completed');
 }
 
 // The server has drawn the incidents that there were. What they become is loaded when the first frame tells of it.
@@ -78,19 +101,35 @@ function drawGroup(group) {
 }
 
 function drawHero() {
-  const { status, incidents } = weigh(board.all, openIncidents());
+  if (!hero) return;
+  const incidents = openIncidents();
+  const { status, about, below } = root.dataset.part === 'story' ? ofStory() : ofAll(incidents);
   const stale = live.state === 'stale';
-  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : headline(status, incidents);
+  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : about;
   const heading = hero.querySelector('h1');
   paint(hero, status, stale ? 'stale' : status);
   if (heading.textContent !== sentence) {
     write(heading, sentence);
     announce(sentence);
   }
-  write(hero.querySelector('.tally'), stale ? lastKnown(status, incidents) : tally(status, incidents));
+  write(hero.querySelector('.tally'), stale ? lastKnown(status, about) : below);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
   drawStarted(status, incidents);
+}
+
+function ofAll(open) {
+  const { status, incidents } = weigh(board.all, open);
+  return { status, about: headline(status, incidents), below: tally(status, incidents) };
+}
+
+// As `stands` of app/pages/stories.py.
+function ofStory() {
+  const story = document.querySelector('.story');
+  const { kind, over } = story.dataset;
+  const [open] = openIncidents();
+  const status = over !== undefined ? 'operational' : kind === 'incident' ? open.status : 'under_maintenance';
+  return { status, about: story.querySelector('.title').textContent, below: story.querySelector('.stage').textContent };
 }
 
 // The sentences are those of app/pages/sentences.py.
@@ -115,10 +154,10 @@ function spell(names, of) {
   return count(names.length, '{number} component', '{number} components');
 }
 
-function lastKnown(status, incidents) {
+function lastKnown(status, sentence) {
   const time = clock.recent(live.known, live.now());
   if (status === 'unknown') return say('Nothing heard since {time}', { time });
-  return say('Last known state, from {time}: {sentence}', { time, sentence: headline(status, incidents) });
+  return say('Last known state, from {time}: {sentence}', { time, sentence });
 }
 
 const isAffected = ({ status }) => rank(status) >= rank('degraded_performance');
@@ -219,4 +258,4 @@ for (const card of document.querySelectorAll('[data-day]')) {
 document.getElementById('language').addEventListener('change', ({ target }) => target.form.submit());
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));
 setInterval(drawTimes, 10e3);
-if (hero) live.start();
+if (hero || past) live.start();
