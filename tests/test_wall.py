@@ -17,7 +17,7 @@ from app.domain.incident import Affected
 from app.domain.maintenance import NewMaintenance
 from app.domain.refused import Refused
 from app.domain.status import Status
-from tests.browser import BEAT, Screen, Site, chromium, screen
+from tests.browser import BEAT, WALL_STALE, Screen, Site, chromium, screen
 from tests.conftest import eventually
 from tests.rows import config_for
 from tests.test_stories import MEI, Desk, now, reads
@@ -63,7 +63,7 @@ async def calm(site: Site) -> Site:
 async def desk(calm: Site) -> AsyncIterator[Desk]:
     changes = Changes(await connect(config_for(calm.web.database_url)))
     desk = Desk(calm, changes)
-    await eventually(lambda: _knows(desk, calm.slugs[-1]))
+    await eventually(lambda: knows(desk, calm.slugs[-1]))
     yield desk
     for slug in calm.slugs:
         with suppress(Refused):
@@ -72,7 +72,7 @@ async def desk(calm: Site) -> AsyncIterator[Desk]:
     await changes.database.close()
 
 
-async def _knows(desk: Desk, slug: str) -> bool:
+async def knows(desk: Desk, slug: str) -> bool:
     """The database hears of a component a moment after the wall."""
     with suppress(Refused):
         await desk.interventions.acknowledge(MEI, now(), slug)
@@ -220,7 +220,8 @@ async def _is_legible(wall: Screen, least: float) -> bool:
 
 
 async def test_a_wall_far_away_says_its_sentence_whole(browser: Browser, calm: Site) -> None:
-    await calm.say(dict(zip(calm.slugs, (Status.MAJOR, Status.PARTIAL, Status.DEGRADED), strict=False)))
+    bad = (Status.MAJOR, Status.PARTIAL, Status.DEGRADED, Status.UNKNOWN)
+    await calm.say(dict(zip(calm.slugs, bad, strict=False)))
     async with screen(browser, f"{calm.web.url}/wall?distance=9", 1920, 1080) as wall:
         heading = await wall.page.query_selector("h1")
         assert await wall.page.evaluate("(h1) => h1.scrollWidth <= h1.clientWidth", heading)
@@ -495,3 +496,18 @@ async def test_names_are_on_every_tile_if_they_are_asked_for(browser: Browser, s
         assert await wall.page.get_attribute(".field", "data-density") == "list"
         assert await wall.page.locator(".tile .name:visible").count() == 500
         assert await _fits(wall)
+
+
+async def test_a_server_that_holds_the_line_and_says_nothing_is_not_believed(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        calm.web.pause()
+        try:
+            assert await wall.until("stale", within=WALL_STALE + 2) <= WALL_STALE + 1.5
+            assert await wall.check_marks() == 0
+            assert await wall.reads("h1") == "No live data"
+        finally:
+            calm.web.resume()
+        await wall.until("live", within=10)
+        assert await wall.reads("h1") == "All 24 operational"
