@@ -32,6 +32,9 @@ from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
 from app.pages import account, door, login, public, static, wall
+from app.pages.admin import routes as admin
+from app.pages.admin.desk import Desk
+from app.pages.drawing import EDITION
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
@@ -59,6 +62,7 @@ class Server:
         self.changes = Changes(database)
         self.model = Model(self.changes, config.config_file.name)
         self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
+        self.hub.build = EDITION
         # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
         # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
@@ -135,7 +139,16 @@ def create_app(server: Server) -> Litestar:
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
             *account.routes(server.signin, server.callers),
-            *v1.routes(server.changes, server.secrets, server.hub.now),
+            *v1.routes(
+                *(server.changes, server.secrets, server.hub.now, server.model),
+                lambda: server.hub.board.catalog,
+            ),
+            *admin.routes(
+                Desk(server.changes, server.hub, server.model, server.config),
+                server.feed,
+                server.signin.passwords,
+                lambda: server.assignment.problem,
+            ),
         ],
     )
     app = Litestar(

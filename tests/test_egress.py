@@ -159,14 +159,20 @@ def test_an_address_that_is_refused_is_refused_in_every_wrapping(inner: object) 
     wrapped = (
         (0xFFFF << 32) | v4,
         (0x64FF9B << 96) | v4,
-        (0x64FF9B0001 << 80) | v4,
-        (0x64FF9B0001 << 80) | (v4 >> 16) << 64 | (v4 & 0xFFFF) << 40,
-        (0x64FF9B0001 << 80) | (v4 >> 24) << 64 | (v4 & 0xFFFFFF) << 32,
-        (0x64FF9B0001 << 80) | v4 << 24,
         (0x2400CB00 << 96) | (0x5EFE << 32) | v4,
         (0x2002 << 112) | v4 << 80,
         (0x20010000 << 96) | (~v4 & 0xFFFFFFFF),
     )
+    # A translator's own prefix may be read in four ways. What begins with 0 in one of them is nobody's
+    # address, and counts only if it does in all.
+    translated = (
+        (0x64FF9B0001 << 80) | v4,
+        (0x64FF9B0001 << 80) | (v4 >> 16) << 64 | (v4 & 0xFFFF) << 40,
+        (0x64FF9B0001 << 80) | (v4 >> 24) << 64 | (v4 & 0xFFFFFF) << 32,
+        (0x64FF9B0001 << 80) | v4 << 24,
+    )
+    if v4 >> 24:
+        wrapped += translated
     if refuses(egress, str(inner)):
         assert all(refuses(egress, str(ip_address(address))) for address in wrapped)
 

@@ -41,8 +41,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model"),
+    "app/pages": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.markdown", "app.model", "app.statusfile"),
+    ),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
         *("app.api", "app.pages", "app.model"),

@@ -170,7 +170,7 @@ def test_who_applies_every_patch_has_what_a_snapshot_says_and_nothing_private(
     notes: dict[str, str] = {}
     for n, event in enumerate(log, 1):
         patch = board.fold(f"{n}-0", event)
-        body = None if patch is None else narrow(patch, audience, None)
+        body = None if patch is None else narrow(patch, audience.at(board), None)
         told = {} if body is None else msgspec.json.decode(frames.patch(body)._body)
         for name, stories in seen.items():
             for story in told.get(name, ()):
@@ -178,7 +178,7 @@ def test_who_applies_every_patch_has_what_a_snapshot_says_and_nothing_private(
                 if not story.get("removed") and story["status"] not in OVER:
                     stories[story["id"]] = story
         notes |= told.get("notes", {})
-        whole = frames.snapshot(snapshot(board, audience, NOON, "first"))._body
+        whole = frames.snapshot(snapshot(board, audience.at(board), NOON, "first"))._body
         now = msgspec.json.decode(whole)
         for name, stories in seen.items():
             assert stories == {story["id"]: story for story in now[name]}

@@ -15,7 +15,7 @@ from app.db.incidents import Incidents
 from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.domain.actor import Actor
-from app.domain.incident import Affected, Incident, IncidentStatus, NewIncident, NewUpdate
+from app.domain.incident import Affected, Impact, Incident, IncidentStatus, NewIncident, NewUpdate
 from app.domain.instant import from_seconds
 from app.domain.maintenance import NewMaintenance
 from app.domain.status import Status
@@ -127,7 +127,7 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
         await desk.tell()
         for visit in (page, wall):
             await reads(visit, ".story .acknowledged", "Mei is on it")
-        await reads(wall, ".problem .what", "Major outage · Jo looks")
+        await reads(wall, ".problem .when", "Jo looks")
 
         update = NewUpdate(
             words="A switch.",
@@ -150,6 +150,30 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
         # The page loads what it needs for them when there is the first.
         assert [path.rpartition("/")[2] for path in more[0]] == ["stories.js"]
         assert more[1] == []
+        assert page.complaints == wall.complaints == []
+
+
+async def test_an_incident_that_names_no_component_is_the_headline(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    async with screen(browser, site.web.url) as page, screen(browser, f"{site.web.url}/wall") as wall:
+        for visit, well in ((page, "All systems operational"), (wall, "All 18 operational")):
+            await reads(visit, "h1", well)
+        incident = await desk.post(impact=Impact.MAJOR)
+        await reads(page, "h1", "Open incident: Payments fail")
+        await reads(page, ".tally", "No component is known to be affected")
+        await reads(wall, "h1", "Open incident")
+        for visit in (page, wall):
+            await visit.page.wait_for_function("document.title.startsWith('◆ Open incident')")
+        for path, head in (("/", ".hero"), ("/wall", ".head")):
+            url = f"{site.web.url}{path}"
+            async with screen(browser, url, java_script_enabled=False, live=False) as fresh:
+                assert await fresh.page.get_attribute(head, "data-status") == "partial_outage"
+                assert (await fresh.page.title()).startswith("◆ Open incident")
+        await desk.incidents.resolve(MEI, now(), incident.id, "It works.")
+        await desk.tell()
+        for visit, well in ((page, "All systems operational"), (wall, "All 18 operational")):
+            await reads(visit, "h1", well)
         assert page.complaints == wall.complaints == []
 
 

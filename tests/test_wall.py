@@ -1,18 +1,28 @@
 """The wall at `/wall` in a real browser: everything on one screen, each thing in its place, for months."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
+from app.db.change import Changes
+from app.db.engine import connect
+from app.domain.incident import Affected
+from app.domain.maintenance import NewMaintenance
+from app.domain.refused import Refused
 from app.domain.status import Status
 from tests.browser import BEAT, Screen, Site, chromium, screen
 from tests.conftest import eventually
+from tests.rows import config_for
+from tests.test_stories import MEI, Desk, now, reads
 
-SCREENS = [(1280, 720), (1920, 1080), (1080, 1920)]
+SCREENS = [(1280, 720), (1920, 1080), (1080, 1920), (3840, 2160)]
 PLACES = "() => [...document.querySelectorAll('.tile')].map((tile) => [tile.offsetLeft, tile.offsetTop])"
 
 
@@ -49,6 +59,29 @@ async def calm(site: Site) -> Site:
     return site
 
 
+@pytest.fixture
+async def desk(calm: Site) -> AsyncIterator[Desk]:
+    changes = Changes(await connect(config_for(calm.web.database_url)))
+    desk = Desk(calm, changes)
+    await eventually(lambda: _knows(desk, calm.slugs[-1]))
+    yield desk
+    for slug in calm.slugs:
+        with suppress(Refused):
+            await desk.interventions.unacknowledge(MEI, now(), slug)
+    await desk.clear()
+    await changes.database.close()
+
+
+async def _knows(desk: Desk, slug: str) -> bool:
+    """The database hears of a component a moment after the wall."""
+    with suppress(Refused):
+        await desk.interventions.acknowledge(MEI, now(), slug)
+        await desk.interventions.unacknowledge(MEI, now(), slug)
+        await desk.tell()
+        return True
+    return False
+
+
 async def test_a_change_is_on_the_wall_without_a_reload_or_a_request(browser: Browser, calm: Site) -> None:
     async with screen(browser, f"{calm.web.url}/wall") as wall:
         await wall.page.evaluate("document.documentElement.dataset.same = 'page'")
@@ -76,8 +109,10 @@ async def test_a_change_is_on_the_wall_without_a_reload_or_a_request(browser: Br
         assert wall.complaints == []
 
 
-async def test_the_server_draws_what_the_script_would(browser: Browser, calm: Site) -> None:
-    await calm.say({calm.slugs[0]: Status.MAJOR})
+async def test_the_server_draws_what_the_script_would(browser: Browser, calm: Site, desk: Desk) -> None:
+    await calm.say({calm.slugs[0]: Status.MAJOR, calm.slugs[1]: Status.DEGRADED})
+    await desk.interventions.acknowledge(MEI, now(), calm.slugs[0])
+    await desk.tell()
     await eventually(lambda: b"1 needs attention" in calm.web.get("/wall")[1])
     heard = "() => ['h1', '.say p', '.counts'].map((part) => document.querySelector(part).innerText)"
     async with (
@@ -106,7 +141,7 @@ async def test_no_line_of_a_card_is_cut_off(browser: Browser, calm: Site) -> Non
             await calm.say(dict.fromkeys(calm.slugs[:problems], Status.MAJOR))
             await wall.shows(calm.slugs[problems - 1], Status.MAJOR)
             for width, height in SCREENS:
-                await wall.page.set_viewport_size({"width": width, "height": height})
+                await resize(wall, width, height)
                 await eventually(lambda: _lines_are_whole(wall))
 
 
@@ -115,15 +150,191 @@ async def _lines_are_whole(wall: Screen) -> bool:
         """() => [...document.querySelectorAll('.problem:not([hidden])')].flatMap((card) => {
             const foot = (element) => element.getBoundingClientRect().bottom;
             const end = Math.min(foot(card), foot(document.querySelector('.rail'))) + 0.5;
-            return [...card.querySelectorAll('p')].filter((line) => foot(line) > end || !line.offsetHeight
-                || line.scrollHeight > line.clientHeight + 1).map((line) => line.innerText);
+            const lines = [...card.querySelectorAll('p')].filter((line) => line.checkVisibility());
+            return lines.filter((line) => foot(line) > end || line.scrollHeight > line.clientHeight + 1)
+                .map((line) => line.innerText);
         })"""
     )
     assert cut == []
     return True
 
 
-async def test_a_calm_wall_says_for_how_long(browser: Browser, calm: Site) -> None:
+async def test_what_somebody_has_taken_on_comes_last_and_counts_no_more(
+    browser: Browser, calm: Site, desk: Desk
+) -> None:
+    first, second, third = calm.slugs[:3]
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        await calm.say({first: Status.DEGRADED, second: Status.MAJOR, third: Status.PARTIAL})
+        await wall.shows(third, Status.PARTIAL)
+        await desk.interventions.acknowledge(MEI, now(), second)
+        await desk.tell()
+        await reads(wall, "h1", "2 need attention")
+        assert await rail(wall) == [calm.name(third), calm.name(first), calm.name(second)]
+        card = wall.page.locator(".problem:visible").last
+        assert await card.locator(".when").inner_text() == "Mei is on it"
+        assert await card.locator(".what").inner_text() == "Major outage · Rack 0"
+        assert (await counts(wall))["major_outage"] == "1"
+
+        # Who is on an incident is on all that it is about.
+        about = (Affected(first), Affected(third))
+        incident = await desk.post(components=about)
+        await desk.incidents.acknowledge(MEI, now(), incident.id, "Jo looks")
+        await desk.tell()
+        await reads(wall, "h1", "3 in hand")
+        assert await wall.reads(".say p") == f"{calm.name(second)}: major outage, Mei is on it"
+
+        await desk.interventions.unacknowledge(MEI, now(), second)
+        await desk.tell()
+        await reads(wall, "h1", "1 needs attention")
+        assert (await rail(wall))[0] == calm.name(second)
+        assert wall.complaints == []
+
+
+@pytest.mark.parametrize(("distance", "diagonal"), [(5, 55), (3, 43)])
+async def test_type_can_be_read_from_where_people_stand(
+    browser: Browser, calm: Site, distance: float, diagonal: float
+) -> None:
+    await calm.say(dict.fromkeys(calm.slugs, Status.MAJOR))
+    asked = "" if (distance, diagonal) == (5, 55) else f"?distance={distance}&diagonal={diagonal}"
+    async with screen(browser, f"{calm.web.url}/wall{asked}") as wall:
+        for width, height in SCREENS:
+            await resize(wall, width, height)
+            # The capital letters of NUREG-0700, and how much of the font's size they are.
+            millimetres = distance * 1000 * math.tan(math.radians(16 / 60))
+            least = millimetres / (diagonal * 25.4 / math.hypot(width, height))
+            await eventually(lambda least=least: _is_legible(wall, least))
+
+
+async def _is_legible(wall: Screen, least: float) -> bool:
+    capitals: dict[str, float] = await wall.page.evaluate(
+        """(parts) => Object.fromEntries(parts.map((part) => {
+            const style = getComputedStyle(document.querySelector(part));
+            const pen = document.createElement('canvas').getContext('2d');
+            pen.font = `${style.fontWeight} 1000px ${style.fontFamily}`;
+            return [part, (pen.measureText('H').actualBoundingBoxAscent * parseFloat(style.fontSize)) / 1000];
+        }))""",
+        ["h1", ".clock time", ".problem .name"],
+    )
+    assert all(capital >= least * 0.99 for capital in capitals.values()), (capitals, least)
+    return True
+
+
+async def test_a_wall_far_away_says_its_sentence_whole(browser: Browser, calm: Site) -> None:
+    await calm.say(dict(zip(calm.slugs, (Status.MAJOR, Status.PARTIAL, Status.DEGRADED), strict=False)))
+    async with screen(browser, f"{calm.web.url}/wall?distance=9", 1920, 1080) as wall:
+        heading = await wall.page.query_selector("h1")
+        assert await wall.page.evaluate("(h1) => h1.scrollWidth <= h1.clientWidth", heading)
+        assert await _fits(wall)
+
+
+async def test_pages_take_turns_and_a_new_problem_holds_its_own(
+    browser: Browser, calm: Site, desk: Desk
+) -> None:
+    async with screen(browser, f"{calm.web.url}/wall?pages=rack-3,rack-0%2Brack-1&every=2") as wall:
+        assert await wall.reads(".page") == "1 / 3"
+        assert await _groups(wall) == ["Rack 3"]
+        await reads(wall, ".page", "2 / 3")
+        assert await _groups(wall) == ["Rack 0", "Rack 1"]
+        assert await _fits(wall)
+
+        # On none of the pages that are named, so it is on the last.
+        [slug] = [slug for slug in calm.slugs if calm.name(slug) == "Rack 2 web 002"]
+        await calm.say({slug: Status.MAJOR})
+        await reads(wall, ".page", "3 / 3")
+        await asyncio.sleep(2.5)
+        assert await wall.reads(".page") == "3 / 3"
+        await desk.interventions.acknowledge(MEI, now(), slug)
+        await desk.tell()
+        await reads(wall, ".page", "1 / 3")
+        await wall.page.keyboard.press("ArrowLeft")
+        assert await wall.reads(".page") == "3 / 3"
+        assert wall.complaints == []
+
+
+async def _groups(wall: Screen) -> list[str]:
+    return await wall.page.locator(".group:not([hidden]) h2 span").all_text_contents()
+
+
+async def test_what_cannot_be_read_in_the_address_is_said(browser: Browser, calm: Site) -> None:
+    async with screen(
+        browser, f"{calm.web.url}/wall?distance=far&night=25-6&pages=nowhere&sound=yes", 1920, 1080
+    ) as wall:
+        said = str(await wall.page.text_content(".wrong"))
+        for part in ("distance is a number from 0.5 to 50", "night is two times", "sound is 1 or 0"):
+            assert part in said
+        assert "there is no group nowhere; there are rack-0, rack-1, rack-2, rack-3" in said
+        assert await wall.page.is_visible(".wrong")
+        assert await _fits(wall)
+
+
+async def test_night_is_dimmed_but_not_what_is_new(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/wall?night=0-23:59") as wall:
+        if (await wall.reads(".clock time")).startswith("23:59"):
+            pytest.skip("it is the one minute of this night that is day")
+        await wall.page.wait_for_selector("html[data-night]", state="attached")
+        await calm.say({calm.slugs[0]: Status.MAJOR})
+        await wall.page.wait_for_selector("html:not([data-night])", state="attached")
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        assert await wall.page.get_attribute("html", "data-night") is None
+
+
+async def test_two_notes_are_played_for_what_is_loud_and_new_alone(
+    browser: Browser, calm: Site, desk: Desk
+) -> None:
+    notes = "window.notes = 0; const play = OscillatorNode.prototype.start; \
+        OscillatorNode.prototype.start = function (at) { window.notes += 1; play.call(this, at); }; 0"
+    async with screen(browser, f"{calm.web.url}/wall?sound=1") as wall:
+        await wall.page.evaluate(notes)
+        await calm.say({calm.slugs[0]: Status.DEGRADED})
+        await wall.shows(calm.slugs[0], Status.DEGRADED)
+        assert await wall.page.evaluate("notes") == 0
+        await calm.say({calm.slugs[1]: Status.PARTIAL})
+        await wall.page.wait_for_function("() => notes === 2")
+        await calm.say({calm.slugs[2]: Status.MAJOR})
+        await wall.shows(calm.slugs[2], Status.MAJOR)
+        assert await wall.page.evaluate("notes") == 2  # not within ten seconds
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        await wall.page.evaluate(notes)
+        await calm.say({calm.slugs[3]: Status.MAJOR})
+        await wall.shows(calm.slugs[3], Status.MAJOR)
+        assert await wall.page.evaluate("notes") == 0
+
+
+async def test_another_build_is_loaded_but_not_again_and_again(browser: Browser, calm: Site) -> None:
+    older = "document.documentElement.dataset.build = 'older'"
+    build = "document.documentElement.dataset.build"
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        ours = await wall.page.evaluate(build)
+        await wall.page.evaluate(older)
+        await wall.page.wait_for_function(
+            f"(ours) => {build} === ours", arg=ours, timeout=(4 * BEAT + 3) * 1000
+        )
+        await wall.until("live")
+        await wall.page.evaluate(older)
+        await asyncio.sleep(4 * BEAT + 1)
+        assert await wall.page.evaluate(build) == "older"
+
+
+async def test_a_key_shows_what_stands_behind_the_wall(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/wall", 1920, 1080) as wall:
+        assert not await wall.page.is_visible(".diagnostics")
+        await wall.page.keyboard.press("d")
+        said = await wall.reads(".diagnostics")
+        for part in ("WebSocket, live", "MB", "names of problems can be read from 5.0 m", "held awake"):
+            assert part in said, said
+        await wall.page.keyboard.press("d")
+        assert not await wall.page.is_visible(".diagnostics")
+
+
+async def test_nothing_moves_for_those_who_want_no_motion(browser: Browser, calm: Site) -> None:
+    async with screen(browser, f"{calm.web.url}/wall", reduced_motion="reduce") as wall:
+        await calm.say(dict.fromkeys(calm.slugs[:8], Status.MAJOR))
+        await wall.shows(calm.slugs[7], Status.MAJOR)
+        moving = "document.getAnimations().map(({ animationName }) => animationName)"
+        assert await wall.page.evaluate(moving) == ["run-out"]
+
+
+async def test_a_calm_wall_says_for_how_long(browser: Browser, calm: Site, desk: Desk) -> None:
     async with screen(browser, f"{calm.web.url}/wall") as wall:
         assert await wall.page.inner_text("h1") == "All 24 operational"
         assert await wall.page.is_visible(".quiet")
@@ -133,6 +344,25 @@ async def test_a_calm_wall_says_for_how_long(browser: Browser, calm: Site) -> No
         await calm.say({calm.slugs[0]: Status.OPERATIONAL})
         await wall.page.wait_for_selector(".quiet", state="visible")
         assert calm.name(calm.slugs[0]) in await wall.page.inner_text(".calm .last")
+        said = await wall.reads(".calm .last")
+        assert re.search(r"major outage for \d+ s, ended \d\d:\d\d$", said), said
+        await wall.page.reload()
+        assert await wall.reads(".calm .last") == said
+
+        starts = now() + timedelta(hours=2)
+        await desk.maintenances.schedule(
+            MEI,
+            now(),
+            NewMaintenance(
+                title="Core switches",
+                starts=starts,
+                ends=starts + timedelta(hours=1),
+                components=(calm.slugs[0],),
+            ),
+        )
+        await desk.tell()
+        await wall.page.wait_for_selector(".calm .next", state="visible")
+        assert "Core switches" in await wall.reads(".calm .next")
 
 
 async def test_what_was_measured_is_shown_and_drawn(browser: Browser, calm: Site) -> None:
@@ -188,7 +418,8 @@ async def test_an_idle_wall_asks_for_nothing_and_grows_by_nothing(browser: Brows
 
 
 @pytest.mark.parametrize(
-    ("tiles", "density"), [(24, "large"), (4, "large"), (120, "list"), (500, "cell"), (1, "large")]
+    ("tiles", "density"),
+    [(24, "large"), (4, "large"), (120, "list"), (500, "cell"), (1000, "cell"), (1, "large")],
 )
 async def test_every_tile_is_on_the_screen_and_keeps_its_place(
     browser: Browser, site: Site, tiles: int, density: str
@@ -200,7 +431,7 @@ async def test_every_tile_is_on_the_screen_and_keeps_its_place(
         await wall.shows(site.slugs[-1], Status.OPERATIONAL)
         assert await wall.page.get_attribute(".field", "data-density") == density
         for width, height in SCREENS:
-            await wall.page.set_viewport_size({"width": width, "height": height})
+            await resize(wall, width, height)
             await eventually(lambda: _fits(wall))
             calm_places = await wall.page.evaluate(PLACES)
 
@@ -212,12 +443,21 @@ async def test_every_tile_is_on_the_screen_and_keeps_its_place(
                 assert await _fits(wall)
 
 
+async def resize(wall: Screen, width: int, height: int) -> None:
+    await wall.page.set_viewport_size({"width": width, "height": height})
+    await wall.page.wait_for_function("(width) => innerWidth === width", arg=width)
+    await wall.page.evaluate(
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
 async def _fits(wall: Screen) -> bool:
     """No bar to scroll by, and no tile that is cut off or too small to be seen."""
     found: dict[str, Any] = await wall.page.evaluate(
         """() => {
             const field = document.querySelector('.field').getBoundingClientRect();
-            const tiles = [...document.querySelectorAll('.tile')].map((tile) => tile.getBoundingClientRect());
+            const shown = document.querySelectorAll('.group:not([hidden]) .tile');
+            const tiles = [...shown].map((tile) => tile.getBoundingClientRect());
             const { scrollWidth, scrollHeight } = document.documentElement;
             const isOutside = ({ right, bottom }) => right > field.right + 1 || bottom > field.bottom + 1;
             const area = tiles.reduce((sum, { width, height }) => sum + width * height, 0);
@@ -247,3 +487,11 @@ async def counts(wall: Screen) -> dict[str, str]:
 async def rail(wall: Screen) -> list[str]:
     """The problems that are named, from the top."""
     return await wall.page.locator(".problem:visible .name").all_inner_texts()
+
+
+async def test_names_are_on_every_tile_if_they_are_asked_for(browser: Browser, site: Site) -> None:
+    await site.become(racks(500))
+    async with screen(browser, f"{site.web.url}/wall?names=1", 1920, 1080) as wall:
+        assert await wall.page.get_attribute(".field", "data-density") == "list"
+        assert await wall.page.locator(".tile .name:visible").count() == 500
+        assert await _fits(wall)

@@ -145,6 +145,7 @@ class Patrol:
         monitors = {
             monitor.key: monitor
             for monitor in catalog.monitors()
+            if monitor.key not in catalog.paused
             if self._is_ours(monitor) and (ours is None or monitor.key in ours)
         }
         for key in self._watches.keys() - monitors.keys():

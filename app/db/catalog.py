@@ -33,6 +33,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
         page=kept.page,
         pages=kept.pages,
         rules=kept.rules,
+        paused=kept.paused,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -52,7 +53,7 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules)
+    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules, paused=new.paused)
     await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"

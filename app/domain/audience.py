@@ -56,6 +56,7 @@ class PublicComponent(Struct, frozen=True):
     status: str
     since: str
     note: str | UnsetType = UNSET
+    acknowledged: str | UnsetType = UNSET
 
 
 class PublicChange(Struct, frozen=True):
@@ -98,6 +99,8 @@ class PublicPatch(Struct, frozen=True, kw_only=True):
     maintenances: list[PublicMaintenance | Removed] | UnsetType = UNSET
     latency: dict[str, float] | UnsetType = UNSET
     notes: dict[str, str] | UnsetType = UNSET
+    # Of those in `notes`. Who is on it stands at the end of the note as well: a wall asks whether anybody is.
+    acknowledged: dict[str, str] | UnsetType = UNSET
 
 
 def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown]]:
@@ -109,8 +112,39 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
 
 
 def count(board: Board, audience: Audience) -> Tally:
+    audience = audience.at(board)
     rows = ((component.slug, component.name, shown.status) for component, shown in visible(board, audience))
-    return Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    tally = Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    for incident in board.operations.incidents.values():
+        _tell(tally, incident, audience)
+    return tally
+
+
+def advance(tally: Tally, patch: Patch, audience: Audience) -> None:
+    for change in patch.changes:
+        tally.move(change.slug, change.status)
+    for story in patch.incidents:
+        _turn(tally, story.was, story.became, audience)
+
+
+def retreat(tally: Tally, patch: Patch, audience: Audience) -> None:
+    """To what it was before the patch."""
+    for change in reversed(patch.changes):
+        tally.move(change.slug, change.was)
+    for story in reversed(patch.incidents):
+        _turn(tally, story.became, story.was, audience)
+
+
+def _turn(tally: Tally, one: Incident | None, other: Incident | None, audience: Audience) -> None:
+    if one is not None:
+        tally.forget(one.id)
+    if other is not None:
+        _tell(tally, other, audience)
+
+
+def _tell(tally: Tally, incident: Incident, audience: Audience) -> None:
+    if incident.is_open and _seen(_slugs(incident), audience) is not None:
+        tally.tell(incident.id, incident.title, incident.impact)
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:
@@ -135,6 +169,7 @@ def snapshot(board: Board, audience: Audience, now: datetime, why: str, id: str 
                 shown.status,
                 rfc3339(shown.since),
                 spell(shown.note, audience) or UNSET,
+                shown.note.acknowledged or UNSET,
             )
             for component, shown in visible(board, audience)
         ],
@@ -169,6 +204,7 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
     last = {change.slug: change for change in patch.changes if audience.sees(change.slug)}
     latency = {slug: took for slug, took in patch.latency.items() if audience.sees(slug)}
     notes = {slug: spell(note, audience) for slug, note in patch.notes.items() if audience.sees(slug)}
+    on_it = {slug: patch.notes[slug].acknowledged for slug in notes if patch.notes[slug].acknowledged}
     told = [_told(story, audience) for story in patch.incidents]
     planned = [_planned(story, audience) for story in patch.maintenances]
     news = [each for each in (*told, *planned) if each is not None]
@@ -186,6 +222,7 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
         maintenances=[each for each in planned if each is not None] or UNSET,
         latency=latency or UNSET,
         notes=notes or UNSET,
+        acknowledged=on_it or UNSET,
     )
 
 
@@ -196,6 +233,7 @@ def spell(note: Note, audience: Audience) -> str:
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
         "set by hand" if note.by_hand else "",
+        "paused" if note.paused else "",
         note.acknowledged,
     )
     return ", ".join(filter(None, said))

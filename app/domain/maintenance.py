@@ -21,6 +21,8 @@ LONGEST: Final = timedelta(days=90)
 
 
 class MaintenanceStatus(StrEnum):
+    """How far it has come. It is `under_maintenance` from `in_progress` on, until it is `completed`."""
+
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in_progress"
     VERIFYING = "verifying"
@@ -72,6 +74,8 @@ class NewMaintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class NewMaintenanceUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With a status it begins, is verified or ends by it. A private one is a note among operators."""
+
     words: str
     status: MaintenanceStatus | None = None
     private: bool = False

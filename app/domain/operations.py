@@ -98,9 +98,15 @@ class Operations:
         return slug in self.overrides
 
     def acknowledgement(self, slug: str) -> str:
-        """Who is on it, in their words; empty if nobody is."""
-        found = self.acknowledgements.get(slug)
-        return "" if found is None else found.words
+        """Who is on it or on an incident that is about it, in their words; empty if nobody is."""
+        if (found := self.acknowledgements.get(slug)) is not None:
+            return found.words
+        said = (
+            one.acknowledged
+            for one in self.incidents.values()
+            if any(slug == its.slug for its in one.components)
+        )
+        return next(filter(None, said), "")
 
     def _under_way(self) -> Iterable[Maintenance]:
         return (each for each in self.maintenances.values() if each.status in UNDER_WAY)

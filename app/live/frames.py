@@ -42,13 +42,14 @@ class Line(Enum):
 class Beat(Struct, frozen=True):
     """Proof of life to the very end of the path. `feed` is ok, stale (no worker is heard) or down (no Redis);
     `regions` says how many seconds ago each was last heard; `config` is there and says "bad" while the config
-    file on disk is not the one that runs."""
+    file on disk is not the one that runs. A screen whose page is of another `build` loads it anew."""
 
     id: str
     now: str
     feed: str
     regions: dict[str, float]
     config: str | UnsetType = UNSET
+    build: str | UnsetType = UNSET
 
 
 class Bye(Struct, frozen=True):

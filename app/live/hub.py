@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app import metrics
 from app.domain.audience import PUBLIC, Audience
@@ -91,6 +91,7 @@ class Hub:
         self._workers: dict[str, tuple[Beat, float]] = {}
         self._said: str | None = None
         self.bad_file = False  # the config file on disk is not the one that runs
+        self.build: str | UnsetType = UNSET  # of the pages that are served here
         # What was measured since walls, and since pages, were last told.
         self._new_to_walls: dict[str, float] = {}
         self._new_to_pages: dict[str, float] = {}
@@ -301,7 +302,7 @@ class Hub:
         key = self.board.id, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
             config, now = "bad" if self.bad_file else UNSET, self.now()
-            beat = frames.Beat(self.board.id, rfc3339(now), self.feed_state, self.regions, config)
+            beat = frames.Beat(self.board.id, rfc3339(now), self.feed_state, self.regions, config, self.build)
             self._beat = key, frames.beat(beat), now
         return self._beat[1:]
 

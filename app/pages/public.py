@@ -15,14 +15,14 @@ from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
-from app.domain.status import Status, worst
+from app.domain.status import Status
 from app.live.hub import Hub
 from app.pages import calendar, component
 from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
 from app.pages.drawing import zone
 from app.pages.front import Fronts, paths
 from app.pages.past import Days, Past
-from app.pages.rows import Row, Seen, began
+from app.pages.rows import Row, Seen, began, weighed
 from app.pages.sentences import headline, summary, tally
 from app.pages.view import View, hero
 from app.security.entrance import Entrance
@@ -81,17 +81,17 @@ async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> l
 
 
 def shown(view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Measured]) -> dict[str, Any]:
-    rows, groups, language = view.seen.rows, view.seen.groups, view.language
+    rows, groups, told, language = view.seen.rows, view.seen.groups, view.seen.stories, view.language
     bars = days.bars(groups, language) if days else None
     return {
         **hero(
             view,
-            worst(row.status for row in rows),
-            headline(rows, language),
-            tally(rows, language),
-            began(rows),
+            weighed(rows, told)[0],
+            headline(rows, language, told),
+            tally(rows, language, told),
+            began(rows, told),
         ),
-        "stories": view.seen.stories,
+        "stories": told,
         "groups": [(group, summary(group, language)) for group in groups],
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},

@@ -26,6 +26,24 @@ export function worst(components) {
   return statuses.reduce((one, other) => (rank(other) > rank(one) ? other : one), statuses[0] ?? 'unknown');
 }
 
+// As FELT and `weigh` of app/domain/status.py: how all of it stands, and the open incidents if they say so rather than
+// the components. What is open is what is drawn.
+const FELT = { none: 'operational', minor: 'degraded_performance', major: 'partial_outage', critical: 'major_outage' };
+export function openIncidents() {
+  return [...document.querySelectorAll('.story[data-kind="incident"]')].map((element) => {
+    const { impact, starts } = element.dataset;
+    const title = element.querySelector('.title').textContent;
+    return { title, status: FELT[impact], since: Date.parse(starts) };
+  });
+}
+
+export function weigh(components, incidents) {
+  const stands = worst(components);
+  const status = worst([{ status: stands }, ...incidents]);
+  const silent = !components.length || stands === 'operational';
+  return { status, incidents: status !== stands || silent ? incidents : [] };
+}
+
 export class Board {
   components = new Map();
   sentence;
@@ -43,7 +61,8 @@ export class Board {
       const group = element.closest('[data-group]')?.dataset.group ?? null;
       const name = element.querySelector('.name').textContent;
       const since = Date.parse(element.querySelector('time').dateTime);
-      this.components.set(slug, { slug, name, group, status, since, element });
+      const { acknowledged = '' } = element.dataset;
+      this.components.set(slug, { slug, name, group, status, since, acknowledged, element });
     }
     this.sentence = sentence;
     this.#draw = draw;
@@ -60,9 +79,11 @@ export class Board {
       const drawn = root.dataset.component ? frame.components.filter(({ slug }) => this.components.has(slug)) : frame.components;
       if (describe(drawn) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
       else reloadOnce(drawn);
-      for (const { slug, note } of frame.components) this.#note(slug, note ?? '');
+      for (const { slug, note, acknowledged } of frame.components) this.#note(slug, note, acknowledged);
     }
-    for (const [slug, note] of Object.entries(frame.notes ?? {})) this.#note(slug, note);
+    for (const [slug, note] of Object.entries(frame.notes ?? {})) {
+      this.#note(slug, note, frame.acknowledged?.[slug]);
+    }
     for (const change of frame.components ?? []) {
       if (this.components.has(change.slug) && change.status in STATUSES) this.#changes.set(change.slug, change);
     }
@@ -74,8 +95,8 @@ export class Board {
     else this.#waiting ||= requestAnimationFrame(() => this.#apply());
   }
 
-  #note(slug, note) {
-    if (this.components.has(slug)) this.#notes.set(slug, note);
+  #note(slug, note = '', acknowledged = '') {
+    if (this.components.has(slug)) this.#notes.set(slug, { note, acknowledged });
   }
 
   #apply() {
@@ -84,16 +105,20 @@ export class Board {
     const changed = [];
     for (const { slug, status, since } of this.#changes.values()) {
       const component = this.components.get(slug);
-      const was = component.status;
+      const { status: was, since: before } = component;
       component.since = Date.parse(since);
       component.status = status;
-      if (status !== was) changed.push({ component, was });
+      if (status !== was) changed.push({ component, was, before });
     }
     const measured = [];
     for (const [slug, ms] of this.#latency) measured.push({ component: this.components.get(slug), ms });
     // What is said beside a status: CSS shows it behind the word, or where there is none, behind the name.
-    for (const [slug, note] of this.#notes) {
-      const { element } = this.components.get(slug);
+    for (const [slug, { note, acknowledged }] of this.#notes) {
+      const component = this.components.get(slug);
+      const { element } = component;
+      component.acknowledged = acknowledged;
+      if (acknowledged) element.dataset.acknowledged = acknowledged;
+      else delete element.dataset.acknowledged;
       const before = element.querySelector('.word') ?? element.querySelector('.name');
       if (note) before.dataset.note = beside(note);
       else delete before.dataset.note;
@@ -150,13 +175,13 @@ function reloadOnce(components) {
   if (reloading || keepInThisTab.get('reloaded-for') === wanted) return;
   reloading = true;
   keepInThisTab.set('reloaded-for', wanted);
-  setTimeout(reload, Math.random() * 2000, 1);
+  setTimeout(() => reload(), Math.random() * 2000);
 }
 
 // Not before the server answers: the error page of a proxy has no script that would come back from it. `pause` is
 // in seconds.
-async function reload(pause) {
+export const reload = async (pause = 1) => {
   const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
   if (answer?.ok) location.reload();
   else setTimeout(reload, (0.5 + Math.random()) * pause * 1000, Math.min(20, 2 * pause));
-}
+};

@@ -2,10 +2,32 @@
 // wins. Nothing scrolls, and as the outcome depends on size and names alone, no tile moves when a status does.
 
 const LARGE = 40; // tiles at the most for the large kind, which has no headings
+const ARC = (16 / 60) * (Math.PI / 180); // what a capital letter subtends at the least, by NUREG-0700
+const NAME = 4.7; // units: the smallest type that is to be read from afar
+
+// A hundredth of the screen's height in pixels, or of what would be that of a screen of usual shape.
+export const hundredth = () => Math.min(innerHeight / 100, innerWidth * 0.005625);
+
+// The unit in pixels that all type is a multiple of, so that the name of a problem can be read at `distance` metres
+// on a screen of `diagonal` inches. `sight` is how far it can be read: less, if the screen is too small for it.
+export function unitFor({ distance, diagonal }) {
+  const pixel = (diagonal * 0.0254) / Math.hypot(innerWidth, innerHeight); // metres
+  const far = capital() * pixel * NAME / Math.tan(ARC); // metres for each pixel of the unit
+  const most = innerWidth > innerHeight ? 1.45 * hundredth() : innerWidth / 98;
+  const unit = Math.min(most, Math.max(0.6 * hundredth(), distance / far));
+  return { unit, sight: unit * far };
+}
+
+// How high a capital letter is in this browser's font, in em.
+function capital() {
+  widthOf('H', 640);
+  return pen.measureText('H').actualBoundingBoxAscent / 100;
+}
 
 // `groups` have a `name` and the `names` in it; `unit` is a hundredth of the screen's height in pixels. The
-// densities are large (name, sparkline, age, milliseconds), list (shape and name), and cell (too many for names).
-export function solve({ width, height, unit, groups }) {
+// densities are large (name, sparkline, age, milliseconds), list (shape and name), and cell (too many for names,
+// unless `named` asks for them however small).
+export function solve({ width, height, unit, groups, named = false }) {
   const total = groups.reduce((sum, { names }) => sum + names.length, 0);
   if (!total || !width || !height) return null;
   const measures = measure(groups);
@@ -15,7 +37,7 @@ export function solve({ width, height, unit, groups }) {
     for (let columns = 1; columns <= LARGE; columns++) {
       const split = divide({ width, height, unit, groups, total, flat, panels, columns });
       if (!split) continue;
-      Object.assign(split, rate(split, measures, unit, total, groups.length));
+      Object.assign(split, rate(split, measures, unit, total, groups.length, named));
       if (!best || split.quality > best.quality) best = split;
     }
   }
@@ -28,9 +50,16 @@ function measure(groups) {
   const names = groups.flatMap((group) => group.names);
   return {
     heading: most(groups.map((group) => widthOf(group.name, 550))),
-    name: most(names.map((name) => widthOf(name, 500))),
-    word: most(names.map((name) => Math.max(...name.split(' ').map((word) => widthOf(word, 600))))),
+    name: most(names.map((name) => widthOf(name, 650))),
+    halves: most(names.map(halves)),
   };
+}
+
+// The width of a name on two lines, broken where that is least.
+function halves(name) {
+  const words = name.split(' ');
+  const broken = words.map((_, n) => [words.slice(0, n), words.slice(n)].map((line) => widthOf(line.join(' '), 600)));
+  return Math.min(...broken.map((lines) => Math.max(...lines)));
 }
 
 const pen = document.createElement('canvas').getContext('2d');
@@ -66,13 +95,13 @@ function divide({ width, height, unit, groups, total, flat, panels, columns }) {
 // The kind of tile a split allows, and how good it is: the most that can be read first, then large type, few
 // empty places, headings that are whole, and tiles of a pleasant shape. The weights were found by looking at 4 to
 // 1,000 tiles on four screens.
-function rate(split, { heading, name, word }, unit, total, groupCount) {
+function rate(split, { heading, name, halves }, unit, total, groupCount, named) {
   const { flat, panels, columns, bands, panelWidth, tileWidth, tileHeight } = split;
   const large = tileWidth > 17 * unit && tileHeight > 13 * unit;
   const type = large
-    ? Math.min(tileHeight * 0.152, tileWidth / (word * 1.08 + 3.6), 5 * unit)
-    : Math.min(tileHeight * 0.46, tileWidth / (name + 4.6), 2.5 * unit);
-  const density = large ? 'large' : type >= 8 && type >= 1.1 * unit ? 'list' : 'cell';
+    ? Math.min(tileHeight * 0.152, tileWidth / Math.max(halves * 1.1 + 3.4, 8.8), 5 * unit)
+    : Math.min(tileHeight * 0.46, tileWidth / (name + 5), 2.5 * unit);
+  const density = large ? 'large' : named || (type >= 7 && type >= 0.95 * unit) ? 'list' : 'cell';
   const height = density === 'cell' ? Math.min(tileHeight, tileWidth * 1.2) : tileHeight;
   const places = flat
     ? bands[0] * columns

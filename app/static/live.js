@@ -32,6 +32,7 @@ export class Live {
   connected = false; // a frame has come over the present link
   refused = false; // nobody will let us in again
   known = Date.parse(root.dataset.known); // when workers were last heard, by the server's clock
+  build = ''; // of the pages that the server has now
 
   #hear;
   #show;
@@ -73,6 +74,15 @@ export class Live {
   // Milliseconds, by the server's clock: that of a kiosk may be off by hours.
   now() {
     return Date.now() + this.#skew;
+  }
+
+  // How frames come, and how many seconds ago the last one did.
+  get way() {
+    return this.#link instanceof WebSocket ? 'WebSocket' : this.#link ? 'SSE' : 'none';
+  }
+
+  get silence() {
+    return (performance.now() - this.#lastFrame) / 1000;
   }
 
   // What is being done about it.
@@ -118,8 +128,9 @@ export class Live {
     this.#decide();
   }
 
-  #hearBeat({ feed, regions, config }) {
+  #hearBeat({ feed, regions, config, build }) {
     this.#feed = feed;
+    if (build) this.build = build;
     this.#learn(this.now() - Math.min(...Object.values(regions)) * 1000);
     if (operators) operators.hidden = config !== 'bad';
   }

@@ -1,5 +1,5 @@
 // The pages for visitors. The server has drawn them; this keeps true what says how things stand now.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, setTitle, weigh, word, worst, write } from './board.js';
 import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
 import { count, say } from './language.js';
@@ -38,6 +38,7 @@ async function tell(frame) {
     ({ Stories }) => new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at)),
   );
   (await stories).hear(frame);
+  drawHero();
 }
 
 function tellsStories({ type, incidents, maintenances }) {
@@ -77,26 +78,29 @@ function drawGroup(group) {
 }
 
 function drawHero() {
-  const status = worst(board.all);
+  const { status, incidents } = weigh(board.all, openIncidents());
   const stale = live.state === 'stale';
-  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : headline(status);
+  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : headline(status, incidents);
   const heading = hero.querySelector('h1');
   paint(hero, status, stale ? 'stale' : status);
   if (heading.textContent !== sentence) {
     write(heading, sentence);
     announce(sentence);
   }
-  write(hero.querySelector('.tally'), stale ? lastKnown(status) : tally(status));
+  write(hero.querySelector('.tally'), stale ? lastKnown(status, incidents) : tally(status, incidents));
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
-  drawStarted(status);
+  drawStarted(status, incidents);
 }
 
 // The sentences are those of app/pages/sentences.py.
 
-function headline(status) {
+function headline(status, incidents) {
   const all = board.all;
   if (root.dataset.component) return say('{component}: {status}', { component: all[0].name, status: word(status) });
+  const { length } = incidents;
+  if (length === 1) return say('Open incident: {title}', incidents[0]);
+  if (length) return count(length, '{number} open incident', '{number} open incidents');
   if (!all.length) return say('Nothing is watched yet');
   if (status === 'operational') return say('All systems operational');
   const names = all.filter((component) => component.status === status).map(({ name }) => name);
@@ -111,10 +115,10 @@ function spell(names, of) {
   return count(names.length, '{number} component', '{number} components');
 }
 
-function lastKnown(status) {
+function lastKnown(status, incidents) {
   const time = clock.recent(live.known, live.now());
   if (status === 'unknown') return say('Nothing heard since {time}', { time });
-  return say('Last known state, from {time}: {sentence}', { time, sentence: headline(status) });
+  return say('Last known state, from {time}: {sentence}', { time, sentence: headline(status, incidents) });
 }
 
 const isAffected = ({ status }) => rank(status) >= rank('degraded_performance');
@@ -127,16 +131,18 @@ function sumUp(members) {
   return say('{some} of {all} unknown', { some: number(members, ({ status }) => status === 'unknown'), all });
 }
 
-function tally(status) {
+function tally(status, incidents) {
   const all = board.all;
   if (root.dataset.component) return all[0].group ?? '';
   if (!all.length) return say('No component has been added');
+  const stands = worst(all);
+  if (stands === 'operational' && incidents.length) return say('No component is known to be affected');
   const texts = {
     operational: ['The one component works', 'All {number} components work'],
     under_maintenance: ['{some} of {number} component in maintenance', '{some} of {number} components in maintenance'],
     unknown: ['{some} of {number} component unknown', '{some} of {number} components unknown'],
-  }[status] ?? ['{some} of {number} component affected', '{some} of {number} components affected'];
-  const some = number(all, rank(status) > rank('unknown') ? isAffected : (component) => component.status === status);
+  }[stands] ?? ['{some} of {number} component affected', '{some} of {number} components affected'];
+  const some = number(all, rank(stands) > rank('unknown') ? isAffected : (component) => component.status === stands);
   return count(all.length, ...texts, { some });
 }
 
@@ -149,8 +155,8 @@ function drawFreshness() {
   else if (met || live.state === 'stale') write(freshness, `${capital(say(live.remedy))}${live.refused ? '' : '…'}`);
 }
 
-function drawStarted(status) {
-  const bad = board.all.filter((component) => isProblem(component) && component.status === status);
+function drawStarted(status, incidents) {
+  const bad = [...board.all, ...incidents].filter((one) => isProblem(one) && one.status === status);
   const started = hero.querySelector('.started');
   started.hidden = bad.length === 0;
   if (bad.length) drawTime(started.querySelector('time'), Math.min(...bad.map(({ since }) => since)));

@@ -1,15 +1,23 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, write } from './board.js';
+import { Chime } from './chime.js';
 import { Clock, span } from './time.js';
+import { Diagnostics } from './diagnostics.js';
 import { Live } from './live.js';
+import { Rotation } from './rotation.js';
 import { Stories } from './stories.js';
-import { solve, widthOf } from './layout.js';
+import { hundredth, solve, unitFor, widthOf } from './layout.js';
+import { isNight, settings, wrong } from './settings.js';
+import { keepInThisTab } from './keep.js';
 
 const NEW = 600; // seconds for which a problem is called new
 const FLASHES = 24; // at once
 const POINTS = 40; // of a sparkline
-const CARD = { tall: 19.2, compact: 12.6 }; // heights in units, with the gap, as wall.css makes them
+// Heights in units, with the gap, as wall.css makes them.
+const CARD = { tall: 19.6, compact: 12.6, long: 14.8, acknowledged: 9.2 };
+const MORE = 4; // units for the line that counts those for whom there is no room
+const RENEWALS_APART = 60e3; // milliseconds between two reloads for a new build
 const DRIFT = [[0, 0], [3, 0], [3, 2], [0, 3], [-3, 2], [-3, 0], [-3, -2], [0, -3]]; // pixels, against burn-in
 
 const root = document.documentElement;
@@ -27,34 +35,48 @@ const live = new Live(hear, drawHead);
 const clock = new Clock(root.dataset.zone);
 const stories = new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at));
 const groups = [...document.querySelectorAll('.group')].map((element) => ({
+  element,
   heading: element.querySelector('h2 span').textContent,
   count: element.querySelector('h2 b'),
   members: board.all.filter((component) => component.group === element.dataset.group),
 }));
-const unit = () => Math.min(innerHeight / 100, innerWidth * 0.005625);
+const chime = new Chime(settings.sound);
 const age = (component) => live.now() / 1000 - component.since / 1000;
+const isNew = (component) => !component.acknowledged && age(component) < NEW;
+const isLoud = (component) => rank(component.status) >= rank('partial_outage');
 
 let problems = [];
+let reach = unitFor(settings); // the unit in pixels, and how far away it can be read
 
 function hear(frame) {
   board.hear(frame);
   stories.hear(frame);
+  if (frame.incidents) drawHead();
 }
 
 function draw({ changed, measured, noted }) {
   for (const { component, ms } of measured) drawLatency(component, ms);
-  // Who is on it is said on the card of a problem.
-  if (noted && !changed.length) drawRail();
+  // Who is on it is said on the card of a problem, and in the head.
+  if (noted && !changed.length) drawProblems();
   if (!changed.length) return;
   for (const { component } of changed) paint(component.element, component.status);
   for (const change of changed.slice(-6)) tick(change);
-  drawLastProblem(changed);
+  keepLastProblem(changed);
   if (!calm.matches) for (const { component } of changed.slice(0, FLASHES)) flash(component.element);
   drawGroups();
+  drawProblems();
+  drawAges();
+  if (changed.some(({ component }) => isLoud(component) && !component.acknowledged)) chime.ring();
+}
+
+function drawProblems() {
   drawRail();
   drawHead();
-  drawAges();
+  rotation.hold(urgent());
 }
+
+// The problem that a wall of several pages must show: the worst of those that nobody has seen for long.
+const urgent = () => problems.find(isNew);
 
 function flash(element) {
   const outline = (colour) => ({ outline: `4px solid ${colour}`, outlineOffset: '-4px' });
@@ -67,8 +89,9 @@ function layOut() {
   const split = solve({
     width: field.clientWidth,
     height: field.clientHeight,
-    unit: unit(),
-    groups: groups.map(({ heading, members }) => ({ name: heading, names: members.map(({ name }) => name) })),
+    unit: hundredth(),
+    groups: rotation.page.map(({ heading, members }) => ({ name: heading, names: members.map(({ name }) => name) })),
+    named: settings.names,
   });
   if (!split) return;
   field.dataset.density = split.density;
@@ -84,6 +107,15 @@ function layOut() {
   for (const [name, pixels] of Object.entries(lengths)) field.style.setProperty(name, `${pixels}px`);
   field.style.setProperty('--panels', split.panels);
   field.style.setProperty('--columns', split.columns);
+}
+
+function turn(page) {
+  for (const group of groups) group.element.hidden = !page.includes(group);
+  layOut();
+  drawAges();
+  const { at, pages } = rotation;
+  find('.page').hidden = pages.length < 2;
+  write(find('.page'), `${at + 1} / ${pages.length}`);
 }
 
 function drawGroups() {
@@ -136,64 +168,102 @@ function cardAt(index) {
 }
 
 function drawRail() {
-  problems = board.all.filter(isProblem).sort((a, b) => rank(b.status) - rank(a.status) || b.since - a.since);
+  problems = board.all.filter(isProblem).sort(byUrgency);
   rail.dataset.problems = problems.length;
-  const size = unit();
-  const height = upright.matches ? innerHeight * 0.34 : floor.clientHeight;
-  const tall = problems.length * CARD.tall * size <= height;
-  const widest = Math.max(4, ...problems.slice(0, 7).map(({ name }) => widthOf(name, 640)));
-  const fit = rail.clientWidth / size / (widest * 4.7 + (tall ? 11.5 : 26)); // the scale at which names fit
-  const least = Math.max(0.78, Math.min(1, fit));
-  const each = (tall ? CARD.tall : CARD.compact) * size * least;
-  const room = (height - (problems.length * each > height ? 4 * size : 0)) / each;
-  const shown = problems.slice(0, Math.max(1, Math.floor(room + 0.01)));
-  rail.toggleAttribute('data-tall', tall);
-  const roomy = (least * height) / (shown.length * each || 1);
-  rail.style.setProperty('--scale', Math.max(least, Math.min(1.3, fit, roomy)));
-  shown.forEach(drawProblem);
-  for (const card of cards.slice(shown.length)) {
+  const height = (upright.matches ? innerHeight * 0.34 : floor.clientHeight) / reach.unit;
+  const { kind, fit } = chooseCards(height);
+  const { number, taken } = countCards(kind, height);
+  rail.dataset.cards = kind;
+  rail.style.setProperty('--scale', Math.max(1, Math.min(1.3, fit, height / (taken || 1))));
+  problems.slice(0, number).forEach(drawProblem);
+  for (const card of cards.slice(number)) {
     card.element.hidden = true;
     card.component = null;
   }
-  const more = problems.length - shown.length;
+  const more = problems.length - number;
   write(find('.more'), more ? `+ ${more} more` : '');
   drawQuiet();
 }
 
+// Whom nobody has taken care of first, then the worst, then the newest.
+function byUrgency(a, b) {
+  return !b.acknowledged - !a.acknowledged || rank(b.status) - rank(a.status) || b.since - a.since;
+}
+
+// Tall ones as long as there is room for all; else compact ones, of which the names have a line of their own if they
+// need it. `fit` is the scale at which names fit: they are never smaller than what can be read from afar.
+function chooseCards(height) {
+  const width = rail.clientWidth / reach.unit;
+  const widest = Math.max(4, ...problems.slice(0, 7).map(({ name }) => widthOf(name, 640))) * 4.7;
+  if (countCards('tall', height).number === problems.length) return { kind: 'tall', fit: width / (widest + 11.5) };
+  const fit = width / (widest + 26);
+  return { kind: fit < 1 ? 'long' : 'compact', fit };
+}
+
+// One card is always there.
+function countCards(kind, height) {
+  let number = 0;
+  let taken = 0;
+  for (const problem of problems) {
+    const its = CARD[problem.acknowledged ? 'acknowledged' : kind];
+    const room = height + 1 - (number < problems.length - 1 ? MORE : 0);
+    if (number && taken + its > room + 0.01) break;
+    taken += its;
+    number += 1;
+  }
+  return { number, taken: taken + (number < problems.length ? MORE : 0) };
+}
+
 function drawProblem(component, index) {
   const card = cardAt(index);
-  const recent = age(component) < NEW;
+  const { acknowledged, status, since, name, group, element } = component;
   card.component = component;
   card.element.hidden = false;
-  card.element.classList.toggle('new', recent && rank(component.status) >= rank('partial_outage'));
-  paint(card.element, component.status);
-  write(card.name, component.name);
-  const { note } = component.element.querySelector('.name').dataset;
-  write(card.what, [word(component.status), note ?? component.group].filter(Boolean).join(' · '));
-  write(card.when, recent ? 'NEW' : `since ${clock.time(component.since).slice(0, 5)}`);
+  card.element.classList.toggle('new', isNew(component) && isLoud(component));
+  card.element.classList.toggle('acknowledged', acknowledged !== '');
+  paint(card.element, status);
+  write(card.name, name);
+  // The note ends with who is on it, and that has its own place.
+  const note = (element.querySelector('.name').dataset.note ?? '').slice(0, acknowledged ? -acknowledged.length : undefined);
+  write(card.what, [word(status), note.replace(/, $/, '') || group].filter(Boolean).join(' · '));
+  write(card.when, acknowledged || (isNew(component) ? 'NEW' : `since ${clock.time(since).slice(0, 5)}`));
 }
 
 function drawQuiet() {
   if (problems.length || !board.all.length) return;
   write(quiet, span(live.now() / 1000 - Math.max(...board.all.map(({ since }) => since)) / 1000));
+  const next = find('.story[data-kind="maintenance"][data-status="scheduled"]');
+  find('.next').hidden = !next;
+  if (!next) return;
+  write(find('.next bdi'), next.querySelector('.title').textContent);
+  write(find('.next small'), clock.moment(Date.parse(next.dataset.starts)));
 }
 
-function drawLastProblem(changed) {
+function keepLastProblem(changed) {
   const ended = changed.filter(({ component, was }) => rank(was) > 1 && !isProblem(component)).at(-1);
   if (!ended) return;
+  const { component, was, before } = ended;
+  const last = { name: component.name, was, began: before, ended: component.since };
+  // The next build of this wall is to know it too.
+  keepInThisTab.set('last-problem', JSON.stringify(last));
+  drawLastProblem(last);
+}
+
+function drawLastProblem({ name, was, began, ended }) {
   find('.last').hidden = false;
-  write(find('.last bdi'), ended.component.name);
-  const at = clock.time(ended.component.since).slice(0, 5);
-  write(find('.last small'), `${word(ended.was).toLowerCase()}, ended ${at}`);
+  write(find('.last bdi'), name);
+  const took = span((ended - began) / 1000);
+  write(find('.last small'), `${word(was).toLowerCase()} for ${took}, ended ${clock.recent(ended, live.now()).replace(/(:\d\d):\d\d/, '$1')}`);
 }
 
 // The head
 
 function drawHead() {
-  const status = worst(board.all);
+  const incidents = openIncidents();
+  const { status } = weigh(board.all, incidents);
   const stale = live.state === 'stale';
   paint(head, status, stale ? 'stale' : status);
-  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say();
+  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say(incidents);
   write(find('.say h1'), heading);
   write(find('.say p'), detail);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, heading, stale ? 'stale' : status);
@@ -208,15 +278,19 @@ function drawHead() {
 }
 
 // As `say` of app/pages/wall.py.
-function say() {
+function say(incidents) {
   const all = board.all;
   const resting = all.filter(({ status }) => status === 'under_maintenance').length;
-  if (!all.length) return ['Nothing is watched yet', 'What is named in the config file appears here'];
+  if (!all.length && !incidents.length) return ['Nothing is watched yet', 'What is named in the config file appears here'];
   if (problems.length) {
     const [first] = problems;
-    const verb = problems.length === 1 ? 'needs' : 'need';
-    return [`${problems.length} ${verb} attention`, `${first.name}: ${word(first.status).toLowerCase()}`];
+    const waiting = problems.filter(({ acknowledged }) => !acknowledged).length;
+    const heading = waiting ? `${waiting} ${waiting === 1 ? 'needs' : 'need'} attention` : `${problems.length} in hand`;
+    const said = [`${first.name}: ${word(first.status).toLowerCase()}`, first.acknowledged];
+    return [heading, said.filter(Boolean).join(', ')];
   }
+  const number = incidents.length;
+  if (number) return [number === 1 ? 'Open incident' : `${number} open incidents`, incidents[0].title];
   if (resting) return ['Nothing needs attention', `${all.length - resting} operational, ${resting} in maintenance`];
   return [`All ${all.length} operational`, 'Nothing needs attention'];
 }
@@ -251,9 +325,30 @@ function everySecond() {
   drawSilence();
   if (seconds % 5 === 0) drawAges();
   if (seconds % 5 === 0) drawQuiet();
-  if (seconds % 60 === 0) drawRail();
+  if (seconds % 60 === 0) drawProblems();
   if (seconds % 180 === 0) drift(seconds / 180);
+  drawNight(time);
+  rotation.pass(urgent());
+  diagnostics.draw();
+  renew();
   seconds += 1;
+}
+
+// Not over what nobody has seen yet.
+function drawNight(time) {
+  const isDark = settings.night !== null && isNight(settings.night, time) && !(problems.some((one) => isNew(one) && isLoud(one)));
+  root.toggleAttribute('data-night', isDark);
+}
+
+// The server has another build of this page: load it, each wall at a time of its own. While two builds answer at one
+// address it would find the old one again and again, so not more often than once a minute.
+let renewing = false;
+function renew() {
+  if (renewing || !live.build || live.build === root.dataset.build) return;
+  if (Date.now() - Number(keepInThisTab.get('renewed')) < RENEWALS_APART) return;
+  renewing = true;
+  keepInThisTab.set('renewed', String(Date.now()));
+  setTimeout(() => reload(), Math.random() * 4000 * root.dataset.beat);
 }
 
 function drift(step) {
@@ -277,10 +372,20 @@ function toggleFullScreen() {
   else root.requestFullscreen?.().catch(() => {});
 }
 
+const KEYS = {
+  t: toggleTheme,
+  f: toggleFullScreen,
+  m: () => (chime.on = !chime.on),
+  s: () => chime.play(),
+  d: () => diagnostics.toggle(),
+  ArrowRight: () => rotation.turn(1),
+  ArrowLeft: () => rotation.turn(-1),
+};
+
 addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 't') toggleTheme();
-  if (event.key === 'f') toggleFullScreen();
+  if (event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(KEYS, event.key)) return;
+  KEYS[event.key]();
+  diagnostics.draw();
 });
 
 let idle = 0;
@@ -291,21 +396,46 @@ addEventListener('pointermove', () => {
 });
 
 // Only where the address is https or localhost, and only while the wall is seen. Elsewhere it is up to the kiosk.
-function stayAwake() {
-  if (!document.hidden) navigator.wakeLock?.request('screen').catch(() => {});
+let lock = null;
+async function stayAwake() {
+  if (!document.hidden) lock = (await navigator.wakeLock?.request('screen').catch(() => null)) ?? null;
 }
 
 document.addEventListener('visibilitychange', stayAwake);
 stayAwake();
 
-new ResizeObserver(() => {
+// What somebody wants to know who wonders about this screen.
+const diagnostics = new Diagnostics(find('.diagnostics'), () => ({
+  Link: `${live.way}, ${live.state}, last frame ${span(live.silence)} ago`,
+  Probes: `last heard ${span((live.now() - live.known) / 1000)} ago`,
+  Build: `${root.dataset.build}${live.build && live.build !== root.dataset.build ? `, the server has ${live.build}` : ''}`,
+  Up: span(performance.now() / 1000),
+  Memory: performance.memory ? `${(performance.memory.usedJSHeapSize / 1e6).toFixed(1)} MB` : 'this browser does not tell',
+  Screen: `${innerWidth} x ${innerHeight}, ${settings.diagonal} inches: names of problems can be read from ${reach.sight.toFixed(1)} m`,
+  Awake: lock && !lock.released ? 'held awake' : 'may go to sleep: needs https or localhost, else set it on the machine',
+  Sound: chime.state,
+  Keys: 'd this, f full screen, t theme, m sound on or off, s hear it, left and right turn pages',
+}));
+
+function place() {
+  reach = unitFor(settings);
+  document.body.style.setProperty('--unit', `${reach.unit}px`);
+  document.body.toggleAttribute('data-narrow', innerWidth < 140 * reach.unit);
   layOut();
   drawRail();
   drawAges();
-}).observe(floor);
+}
 
-layOut();
-drawRail();
+const rotation = new Rotation(groups, settings.pages, settings.every, turn, wrong);
+new ResizeObserver(place).observe(floor);
+addEventListener('resize', place);
+
+place();
+if (rotation.pages.length > 1) turn(rotation.page);
+const last = keepInThisTab.get('last-problem');
+if (last) drawLastProblem(JSON.parse(last));
+find('.wrong').hidden = !wrong.length;
+write(find('.wrong'), wrong.length ? `In the address: ${wrong.join('; ')}.` : '');
 drawHead();
 everySecond();
 setInterval(everySecond, 1000);

@@ -1,7 +1,7 @@
 """Tokens of walls at /v1/walls. The answer to POST has the address that the screen is to open, this once."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -31,6 +31,7 @@ class WallIssued(Wall, frozen=True, kw_only=True):
 class Walls(Resource[Wall, WallGiven]):
     name, words = "walls", "a wall"
     shown, given, issued = Wall, WallGiven, WallIssued
+    example: ClassVar = {"name": "Lobby"}
     of_pages = True
 
     async def list(self, transaction: Transaction, asked: Asked, after: str, limit: int) -> Sequence[Wall]:
