@@ -88,7 +88,7 @@ class Pages(InCatalog[PageShown, PageGiven]):
         await self.edit(change, without_page(old.slug))
 
     def is_seen(self, asked: Asked, item: PageShown) -> bool:
-        return asked.caller.pages is None or item.slug in asked.caller.pages
+        return asked.caller.may_see(item.slug)
 
 
 def _by_id(at: Place) -> dict[str, Page]:
