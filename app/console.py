@@ -20,6 +20,7 @@ from app.domain.plain import plain
 from app.domain.refused import Refused
 from app.security import accounts, issuing
 from app.security.accounts import UserWords
+from app.security.heartbeats import reseal_secret
 from app.security.issuing import TokenWords
 from app.security.passwords import Passwords
 from app.security.secrets import Unreadable, read_secrets
@@ -130,6 +131,11 @@ async def rotate_secrets(config: Config, actor: Actor) -> tuple[int, int]:
                 sealed += 1
             except Unreadable:
                 lost += 1
+        try:
+            await reseal_secret(change.transaction, secrets)
+            sealed += 1
+        except Unreadable:
+            lost += 1
         await change.note("secrets.rotate", "secrets", None, {"sealed": sealed, "unreadable": lost})
         return sealed, lost
 

@@ -1,22 +1,27 @@
-"""`statuswire heartbeats`: to which address the job behind each push monitor speaks. Who may run it may read
-the database, and so knows the tokens anyway.
+"""`statuswire heartbeats`: to which address the job behind each push monitor speaks. Who may run it has the
+database and the secret key, and so knows the tokens anyway.
 """
 
 from app.config import Config
 from app.db.catalog import read_catalog
 from app.db.engine import connect
-from app.db.heartbeats import heartbeat_secret
 from app.domain.heartbeat import KIND
-from app.security.heartbeats import token_of
+from app.security.heartbeats import read_secret, token_of
+from app.security.secrets import BadKey, Unreadable, read_secrets
 
 
 async def addresses(config: Config) -> list[str]:
-    """Lines. Raises DatabaseDown."""
+    """Lines. Raises DatabaseDown, or BadKey."""
     database = await connect(config)
     try:
-        secret = await heartbeat_secret(database)
+        secret = await read_secret(database, read_secrets(config))
         async with database.reading() as transaction:
             catalog = await read_catalog(transaction)
+    except Unreadable:
+        raise BadKey(
+            "The secret of the heartbeats was sealed with another key: give the server's "
+            "STATUSWIRE_SECRET_KEY, or its data folder by STATUSWIRE_DATA."
+        ) from None
     finally:
         await database.close()
     base = (catalog.page.url or config.url).rstrip("/")

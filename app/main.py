@@ -71,8 +71,8 @@ class Server:
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
         self.proxies = [ip_network(given) for given in config.trusted_proxies]
-        self.heartbeats = Heartbeats(self.feed, database, lambda: self.hub.board.catalog)
         self.secrets = read_secrets(config)
+        self.heartbeats = Heartbeats(self.feed, database, self.secrets, lambda: self.hub.board.catalog)
         self.callers = Callers(database, self.proxies, self.hub.now)
         self.entrance = Entrance(self.secrets, self.callers)
         self.requests = Requests()

@@ -4,6 +4,7 @@ Markdown knows no HTML here, and whatever comes of it passes an allow-list once 
 suffice, one may have a hole.
 """
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -15,6 +16,8 @@ _TAGS: Final = {
     *("ul", "ol", "li", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _LINKS: Final = {"http", "https", "mailto"}
+# It looks like a path of ours, and leads to wherever it says.
+_ELSEWHERE: Final = re.compile(r"\s*[/\\]{2}")
 
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
 # A picture would be fetched from wherever the text says, by every visitor.
@@ -32,6 +35,7 @@ def to_html(source: str) -> str:
         .replace("</h2>", "</h4>"),
         tags=_TAGS,
         attributes={"a": {"href"}},
+        attribute_filter=lambda _, __, value: None if _ELSEWHERE.match(value) else value,
         url_schemes=_LINKS,
         link_rel="noopener noreferrer nofollow",
     ).strip()

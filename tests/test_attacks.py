@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.db.engine import Database
 from app.domain.people import Role
+from app.security.callers import form_token
 from app.security.headers import HEADERS
 from app.security.issuing import issue_wall
 from app.security.passwords import Passwords
@@ -42,10 +43,13 @@ async def web() -> AsyncIterator[Web]:
     file = {
         "page": {"name": "Acme", "url": "https://status.acme.example"},
         "pages": [
-            {"slug": "team", "name": "Team", "access": "signed-in"},
+            {"slug": "team", "name": "Team", "access": "signed-in", "components": ["website"]},
             {"slug": "vip", "name": "VIP", "access": "password", "password_hash": password},
         ],
-        "components": [{"name": "Website", "monitors": [{"tcp": "127.0.0.1:9"}]}],
+        "components": [
+            {"name": "Website", "monitors": [{"tcp": "127.0.0.1:9"}]},
+            {"name": "Vault", "hidden": True, "monitors": [{"tcp": "127.0.0.1:9"}]},
+        ],
     }
     with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="0.4") as web:
         (web.folder / "statuswire.yaml").write_text(json.dumps(file))
@@ -264,3 +268,31 @@ async def test_a_password_that_is_reset_ends_the_sessions_of_whoever_knew_the_ol
             await asyncio.to_thread(at_the_console, web, "user", "reset", "eve@example.org")
         assert watching.result() == 4401
         assert (await browser.get("/account")).status_code == 401
+
+
+async def test_the_public_is_not_told_the_address_of_whoever_acknowledges(light: House) -> None:
+    await light.user(Role.OPERATOR, "secret.mei@example.org")
+    async with light.client() as browser:
+        await light.sign_in(browser, "secret.mei@example.org")
+        form = {"x-form-token": form_token(browser.cookies["statuswire"]), **OURS}
+        given = {"title": "It fails", "words": "We look."}
+        made = (await browser.post("/v1/incidents", json=given, headers=form)).json()
+        path = f"/v1/incidents/{made['id']}"
+        answer = await browser.put(f"{path}/acknowledgement", json={}, headers=form)
+        assert answer.json()["words"] == "Mei is on it"
+
+
+async def test_a_token_for_some_pages_changes_nothing_of_others_by_an_update(web: Web) -> None:
+    admin = at_the_console(web, "token", "create", "admin", "--scope", "admin")["token"]
+    async with httpx.AsyncClient(base_url=web.url, timeout=10) as client:
+        words = {"name": "x", "scopes": ["incidents:write"], "pages": ["team"]}
+        made = await client.post("/v1/tokens", json=words, headers={"Authorization": f"Bearer {admin}"})
+        client.headers["Authorization"] = f"Bearer {made.json()['token']}"
+        given = {"title": "It fails", "words": "We look.", "components": [{"slug": "website"}]}
+        incident = await client.post("/v1/incidents", json=given)
+        assert incident.status_code == 201, incident.text
+        path = f"/v1/incidents/{incident.json()['id']}"
+        more = {"words": "More.", "components": [{"slug": "website"}, {"slug": "vault"}]}
+        assert (await client.post(f"{path}/updates", json=more)).status_code == 403
+        assert [each["slug"] for each in (await client.get(path)).json()["components"]] == ["website"]
+        assert (await client.delete(path)).status_code == 204

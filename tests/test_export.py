@@ -17,7 +17,7 @@ from app.db.recorder import Recorder
 from app.domain.instant import from_seconds
 from app.domain.monitor import Page
 from app.domain.standing import State
-from app.pages.export import draw_all, export, write
+from app.pages.export import NotPublic, draw_all, export, write
 from tests.browser import chromium, screen
 from tests.conftest import eventually
 from tests.make import a_batch, a_catalog, a_catalog_change, a_change, a_component, a_log, a_monitor, a_sample
@@ -182,3 +182,20 @@ def _host(folder: Path):  # type: ignore[no-untyped-def]
 def test_a_wrong_pace_is_one_line(every: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), "--every", every, "--data", str(tmp_path)]) == 2
     assert "such as 30s or 5m" in capsys.readouterr().err
+
+
+async def test_a_page_with_a_door_is_not_written_and_what_was_is_removed(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Nobody would ask for a password before a plain file."""
+    folder = tmp_path / "site"
+    await write(folder, [("index.html", b"from when it was public")])
+    async with a_database(sqlite_url) as database:
+        closed = a_catalog(a_component("api"), page=Page(name="Acme Status", access="signed-in"))
+        recorder = Recorder(database)
+        await recorder.load()
+        now = from_seconds(datetime.now(UTC).timestamp())
+        await record_all(recorder, a_log(a_catalog_change(closed, now)))
+    with pytest.raises(NotPublic, match="files have no door"):
+        await export(config_for(sqlite_url), folder, None)
+    assert list(folder.rglob("*.html")) == []

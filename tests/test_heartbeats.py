@@ -20,6 +20,7 @@ components:
   - {name: Backup, monitors: [{push: backup, slug: backup, every: 1h, max_runtime: 2s}]}
   - {name: Cron, monitors: [{push: cron, slug: cron, every: 2s, grace: 1s}]}
 """
+SETTINGS = {"STATUSWIRE_BEAT": "0.4", "STATUSWIRE_SECRET_KEY": "a key that both of the servers have"}
 
 
 class Installation:
@@ -40,7 +41,7 @@ class Installation:
 
     def command(self, *words: str) -> str:
         environ = {"DATABASE_URL": self.first.database_url, "REDIS_URL": self.valkey.url}
-        with Statuswire(*words, STATUSWIRE_BEAT="0.4", **environ) as command:
+        with Statuswire(*words, **SETTINGS, **environ) as command:
             assert command.run() == 0, command.logs
             return command.logs
 
@@ -64,8 +65,8 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[Installation]:
-    with Valkey(aof=True) as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="0.4") as first:
-        with Web(valkey.url, first.database_url, STATUSWIRE_BEAT="0.4") as second:
+    with Valkey(aof=True) as valkey, Web(valkey.start().url, **SETTINGS) as first:
+        with Web(valkey.url, first.database_url, **SETTINGS) as second:
             house = Installation(valkey, first, second)
             house.start()
             deadline = time.monotonic() + 20

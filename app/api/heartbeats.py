@@ -21,7 +21,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from app.db.engine import Database, DatabaseDown
-from app.db.heartbeats import heartbeat_secret, keep_log
+from app.db.heartbeats import keep_log
 from app.domain import heartbeat
 from app.domain.events import Heartbeat, Word
 from app.domain.heartbeat import Said
@@ -30,7 +30,8 @@ from app.domain.monitor import Catalog
 from app.feed import Feed, FeedDown
 from app.security import scopes
 from app.security.callers import Callers
-from app.security.heartbeats import Tokens
+from app.security.heartbeats import Tokens, read_secret
+from app.security.secrets import Secrets, Unreadable
 
 LOG_AT_MOST: Final = 10_000  # bytes of what a job tells; the end of it, where errors stand
 READ_AT_MOST: Final = 1 << 20
@@ -77,9 +78,12 @@ class Refused(Exception):
 class Heartbeats:
     """Who may speak, and how it gets into the feed. `catalog` is the present one."""
 
-    def __init__(self, feed: Feed, database: Database, catalog: Callable[[], Catalog]) -> None:
+    def __init__(
+        self, feed: Feed, database: Database, secrets: Secrets, catalog: Callable[[], Catalog]
+    ) -> None:
         self._feed = feed
         self._database = database
+        self._secrets = secrets
         self._catalog = catalog
         self._read: Catalog | None = None
         self._secret = b""
@@ -92,7 +96,10 @@ class Heartbeats:
 
     async def open(self) -> None:
         """Before this no token is known. Raises DatabaseDown."""
-        self._secret = await heartbeat_secret(self._database)
+        try:
+            self._secret = await read_secret(self._database, self._secrets)
+        except Unreadable:
+            log.error("no heartbeat can be taken: the key that sealed their secret is not among those given")
 
     def monitor(self, token: str, address: str) -> str:
         """Whose token it is. Raises Refused."""

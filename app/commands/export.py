@@ -21,12 +21,12 @@ def _export(arguments: argparse.Namespace) -> int:
     checks.database_has_tables(config)
     from app import log
     from app.db.engine import DatabaseDown
-    from app.pages.export import export
+    from app.pages.export import NotPublic, export
 
     log.configure(config)
     try:
         asyncio.run(export(config, arguments.folder, every))
-    except DatabaseDown as error:
+    except (DatabaseDown, NotPublic) as error:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"{arguments.folder} cannot be written: {error.strerror or error}.") from None

@@ -58,9 +58,10 @@ def _heartbeats(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     from app.db.engine import DatabaseDown
     from app.heartbeats import addresses
+    from app.security.secrets import BadKey
 
     try:
         print("\n".join(asyncio.run(addresses(config))))
-    except DatabaseDown as error:
+    except (BadKey, DatabaseDown) as error:
         raise Refused(str(error)) from None
     return 0

@@ -5,10 +5,9 @@ A log goes from the server that took it straight into the database, and not by t
 would fill. It may be lost where the heartbeat is not.
 """
 
-from secrets import token_bytes
 from typing import Any, Final
 
-from app.db.engine import Database
+from app.db.engine import Database, Transaction
 from app.db.tables import HeartbeatLogRow, SettingRow
 from app.domain.events import Heartbeat, Word
 from app.domain.heartbeat import Said
@@ -18,17 +17,17 @@ LOGS_KEPT: Final = 20  # of each monitor
 _SECRET: Final = "heartbeat_secret"
 
 
-async def heartbeat_secret(database: Database) -> bytes:
-    """The same for all servers of an installation. Whoever asks first makes it."""
-    async with database.writing() as transaction:
-        await transaction.execute(
-            "INSERT INTO settings (name, value) VALUES ({}, {}) ON CONFLICT (name) DO NOTHING",
-            _SECRET,
-            token_bytes(32).hex(),
-        )
-        query = SettingRow.select(SettingRow.value).where(SettingRow.name == _SECRET)
-        [row] = await transaction.fetch(query)
-    return bytes.fromhex(row["value"])
+async def kept_secret(transaction: Transaction, new: str) -> str:
+    """The one there is, or from now on `new`: it is sealed, and the same for all servers."""
+    await transaction.execute(
+        "INSERT INTO settings (name, value) VALUES ({}, {}) ON CONFLICT (name) DO NOTHING", _SECRET, new
+    )
+    [row] = await transaction.fetch(SettingRow.select(SettingRow.value).where(SettingRow.name == _SECRET))
+    return str(row["value"])
+
+
+async def change_secret(transaction: Transaction, sealed: str) -> None:
+    await transaction.execute("UPDATE settings SET value = {} WHERE name = {}", sealed, _SECRET)
 
 
 async def keep_log(database: Database, said: Said) -> None:

@@ -263,7 +263,8 @@ async def read_incidents_begun(
 
 def acknowledgement(actor: Actor, words: str) -> str:
     """`Mei is on it`, if nothing better is said. Everybody may read it."""
-    said = refused.title(words or f"{actor.name[:1].upper()}{actor.name[1:]} is on it", "words")
+    who = actor.known_as or actor.name
+    said = refused.title(words or f"{who[:1].upper()}{who[1:]} is on it", "words")
     if len(said) > MOST_ACKNOWLEDGEMENT:
         raise Refused("words", f"`words` are too long for a wall: at most {MOST_ACKNOWLEDGEMENT} characters.")
     return said

@@ -39,20 +39,35 @@ _MANIFEST: Final = ".statuswire-export"
 _MISSED: Final = 3
 
 
+class NotPublic(Exception):
+    """One sentence: plain files have no door, and this page has one."""
+
+
 async def export(config: Config, folder: Path, every: float | None) -> None:
-    """Once, or for ever. Raises DatabaseDown or OSError if it cannot write the first copy."""
+    """Once, or for ever. Raises NotPublic, and DatabaseDown or OSError if it cannot write the first copy."""
     database = await connect(config)
     try:
-        await write(folder, [copy async for copy in draw_all(config, database, every)])
+        await _copy(config, database, folder, every)
         while every is not None:
             await asyncio.sleep(every)
             try:
-                await write(folder, [copy async for copy in draw_all(config, database, every)])
+                await _copy(config, database, folder, every)
             except (DatabaseDown, OSError) as error:
                 # What was written stays, and says by itself when it has become old.
                 log.warning("no new copy of the page", problem=str(error))
     finally:
         await database.close()
+
+
+async def _copy(config: Config, database: Database, folder: Path, every: float | None) -> None:
+    copies = [copy async for copy in draw_all(config, database, every)]
+    # Also none: then those that were written when it was public are removed.
+    await write(folder, copies)
+    if not copies:
+        raise NotPublic(
+            "The page at / is not for everybody, and files have no door: nothing of it is written, and what "
+            "was is removed. Take `access` out of `page`, or do not export it."
+        )
 
 
 async def write(folder: Path, copies: list[tuple[str, bytes]]) -> None:
@@ -62,9 +77,12 @@ async def write(folder: Path, copies: list[tuple[str, bytes]]) -> None:
 async def draw_all(
     config: Config, database: Database, every: float | None
 ) -> AsyncIterator[tuple[str, bytes]]:
-    """Path and content of each file. What others name comes before them, and the first page last."""
+    """Path and content of each file. What others name comes before them, and the first page last. None of
+    them where the page is not for everybody."""
     hub = Hub(config.beat)
     hub.restore(await Recorder(database).load(), "0-0")
+    if hub.board.catalog.page.access != "public":
+        return
     views, past = Views(hub, config), Past(History(database))
     view = _view(hub, views, every)
     for name in ("copy.js", *(f"status-{status}.svg" for status in (*Status, "stale"))):

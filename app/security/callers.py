@@ -126,7 +126,7 @@ class Callers:
         await self._note_use("session", session.id, session.seen, now)
         user = session.user
         return Caller(
-            actor=Actor("user", user.email, visitor.address),
+            actor=Actor("user", user.email, visitor.address, user.name),
             scopes=scopes.OF_ROLE[user.role],
             owners=frozenset((f"session/{session.id}", f"user/{user.id}")),
             # A stream that is open is no use of it.

@@ -3,11 +3,37 @@ that none is kept anywhere, and none has to be invented for the config file.
 """
 
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import sha256
+from secrets import token_hex
+
+from app.db.engine import Database, Transaction
+from app.db.heartbeats import change_secret, kept_secret
+from app.security.secrets import Secrets
 
 _BYTES = 24
+
+
+async def read_secret(database: Database, secrets: Secrets) -> bytes:
+    """The same for all servers. Whoever asks first makes it. Raises Unreadable, or DatabaseDown."""
+    async with database.writing() as transaction:
+        kept = await kept_secret(transaction, secrets.seal(token_hex(32)))
+        if _is_open(kept):
+            await change_secret(transaction, kept := secrets.seal(kept))
+    return bytes.fromhex(secrets.open(kept))
+
+
+async def reseal_secret(transaction: Transaction, secrets: Secrets) -> None:
+    """By the first key. Raises Unreadable."""
+    kept = await kept_secret(transaction, secrets.seal(token_hex(32)))
+    await change_secret(transaction, secrets.seal(kept) if _is_open(kept) else secrets.reseal(kept))
+
+
+def _is_open(kept: str) -> bool:
+    """As older servers kept it."""
+    return re.fullmatch(r"[0-9a-f]{64}", kept) is not None
 
 
 def token_of(secret: bytes, monitor: str) -> str:

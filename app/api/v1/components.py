@@ -118,6 +118,7 @@ class Components(InCatalog[ComponentShown, ComponentGiven]):
 class _OfOne(InCatalog[S, G]):
     """What belongs to one component is seen by whoever sees that."""
 
+    of_pages = True
     parent = "components"
     reads, writes = "components:read", "components:write"
     single = True

@@ -122,6 +122,7 @@ class Incidents(Resource[IncidentShown, NewIncident]):
 class _OfOne(Resource[S, G]):
     """What belongs to one incident is seen by whoever sees that."""
 
+    of_pages = True
     parent = "incidents"
     of_pages = True
     reads, writes = READS, WRITES
@@ -151,6 +152,8 @@ class Updates(_OfOne[UpdateShown, NewUpdate]):
     async def make(self, change: Change, asked: Asked, given: NewUpdate) -> UpdateShown:
         old = await self.incident(change.transaction, asked)
         new = await _verbs(change).update(change.actor, change.at, old.id, given)
+        if not asked.sees_all(each.slug for each in new.components):
+            raise Answered(403, "This token is for some pages, and one of these is not there.", "components")
         return max(of_updates(new.updates), key=lambda each: each.n)
 
     async def alter(

@@ -105,6 +105,7 @@ class Maintenances(Resource[MaintenanceShown, NewMaintenance]):
 class _OfOne(Resource[S, G]):
     """What belongs to one maintenance is seen by whoever sees that."""
 
+    of_pages = True
     parent = "maintenances"
     of_pages = True
     reads, writes = "maintenances:read", "maintenances:write"

@@ -85,7 +85,7 @@ class Resource(Generic[S, G]):
     single: ClassVar[bool] = False
     has_slashes: ClassVar[bool] = False  # in its ids
     example: ClassVar[dict[str, Any] | None] = None
-    # Each is of a page, and its methods look whether the caller may see that.
+    # Whoever is bound to pages may come, and is asked for what the parent is.
     of_pages: ClassVar[bool] = False
     reads: ClassVar[str] = ""  # the scope; `<name>:read` unless said
     writes: ClassVar[str] = ""
@@ -114,7 +114,7 @@ class Resource(Generic[S, G]):
         return self.id_of(item)
 
     def is_seen(self, asked: Asked, item: S) -> bool:
-        """Whether who is bound to pages has to do with it."""
+        """Whether who is bound to pages has to do with it. Where nothing says so, they are not let in."""
         return True
 
     def said_of(self, item: S) -> Any:
@@ -334,7 +334,7 @@ def _route(
     does = doing.get(verb, "remove")
     return verb(  # type: ignore[no-any-return]
         f"{base}/{resource.name}{path}",
-        opt={"scope": scope, "of_pages": resource.of_pages},
+        opt={"scope": scope, "of_pages": _is_of_pages(resource)},
         status_code=status,
         tags=[resource.name],
         operation_id=".".join(filter(None, (resource.parent, resource.name, does))),
@@ -342,6 +342,10 @@ def _route(
         description=f"Takes the scope `{scope}`.",
         responses={status: done, **bodies},
     )(handle)
+
+
+def _is_of_pages(resource: Resource[Any, Any]) -> bool:
+    return resource.of_pages or type(resource).is_seen is not Resource.is_seen
 
 
 def _problem_of(status: int) -> ResponseSpec:

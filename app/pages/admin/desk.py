@@ -237,7 +237,8 @@ async def read(request: Asking, name: str) -> Form:
     given: dict[str, tuple[str, ...]] = {}
     for field, value in (await request.form()).multi_items():
         if isinstance(value, str):
-            given[field] = (*given.get(field, ()), value.replace("\r\n", "\n"))
+            text = value.replace("\r\n", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}")
+            given[field] = (*given.get(field, ()), text)
     return Form(name, given)
 
 
