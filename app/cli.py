@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from app.commands import clone, export, file, imports, people, processes, questions
+from app.commands import (
+    clone,
+    completion,
+    export,
+    file,
+    imports,
+    operations,
+    people,
+    processes,
+    questions,
+    tail,
+)
 from app.commands.checks import Mistakes
 from app.commands.words import Commands, Run
 from app.config import ConfigError
@@ -48,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "clone, `./statuswire test` runs the tests.",
     )
     commands = Commands(parser)
-    for family in (processes, questions, file, imports, people, export, clone):
+    for family in (processes, questions, operations, tail, file, imports, people, export, clone, completion):
         family.add(commands)
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from app.config import Config
-from app.db import tokens, users
+from app.db import sessions, tokens, users
 from app.db.change import Change, Changes
 from app.db.engine import connect
 from app.domain.actor import Actor
@@ -23,6 +23,7 @@ from app.security.accounts import UserWords
 from app.security.issuing import TokenWords
 from app.security.passwords import Passwords
 from app.security.secrets import Unreadable, read_secrets
+from app.security.signin import end_session
 from app.security.tokens import some_letters
 
 T = TypeVar("T")
@@ -109,6 +110,9 @@ async def reset_user(config: Config, actor: Actor, email: str) -> str:
             raise Refused("email", f"There is nobody with the address {email!r}.", "missing")
         await accounts.set_password(change, found.user, hash)
         await accounts.set_second_factor(change, found.user, None)
+        # Whoever has come in meanwhile is out.
+        for session in await sessions.sessions_of(change.transaction, found.user.id, change.at):
+            await end_session(change, session)
         return password
 
     return await _change(config, actor, reset)

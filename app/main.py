@@ -32,11 +32,14 @@ from app.live.hub import STALE_BEATS, Hub
 from app.live.stage import RESUME_PATCHES
 from app.model import Model
 from app.pages import account, door, login, public, static, wall
+from app.pages.admin import routes as admin
+from app.pages.admin.desk import Desk
 from app.pages.drawing import EDITION
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
 from app.security.guard import Guard, refuse_unscoped
+from app.security.headers import HEADERS
 from app.security.oidc import OpenId
 from app.security.passwords import Passwords
 from app.security.secrets import read_secrets
@@ -47,15 +50,6 @@ log = structlog.get_logger("server")
 
 BODY_AT_MOST = 256 * 1024
 BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
-
-# For whatever does not say more for itself: errors, health, streams.
-HEADERS = {
-    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 class Server:
@@ -145,7 +139,16 @@ def create_app(server: Server) -> Litestar:
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
             *account.routes(server.signin, server.callers),
-            *v1.routes(server.changes, server.secrets, server.hub.now),
+            *v1.routes(
+                *(server.changes, server.secrets, server.hub.now, server.model),
+                lambda: server.hub.board.catalog,
+            ),
+            *admin.routes(
+                Desk(server.changes, server.hub, server.model, server.config),
+                server.feed,
+                server.signin.passwords,
+                lambda: server.assignment.problem,
+            ),
         ],
     )
     app = Litestar(

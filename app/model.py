@@ -9,24 +9,26 @@ import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from app.db.catalog import read_catalog
-from app.db.change import Changes
+from app.db.change import Change, Changes
 from app.db.definitions import read_definitions, write_definitions
+from app.db.engine import Transaction
 from app.domain.actor import Actor
 from app.domain.events import CatalogChange
-from app.domain.merge import Difference, Edit, differences, merged, names, ruled_by_file
-from app.domain.monitor import Catalog, Component, Page
+from app.domain.merge import PAUSE, Difference, Edit, differences, merged, names, ruled_by_file
+from app.domain.monitor import Catalog, Component, Monitor, Page
 from app.domain.refused import Refused
 from app.statusfile.catalog import Said, parse
 from app.statusfile.problem import StatusFileError, cut
 from app.statusfile.writing import write
 
 DATABASE: Final = "database"
-_MASK: Final = "***"
+MASK: Final = "***"
 _SECRET: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key|session", re.IGNORECASE)
 
 
@@ -69,26 +71,41 @@ class Model:
         """Make something else of the database's part: stored, noted and told as one. What has changed is
         returned. Raises Refused, with one sentence, and then nothing has."""
         async with self.changes.by(actor, at) as change:
-            old = await read_definitions(change.transaction)
-            new = edit(old)
-            found = differences(old, new)
-            if not found and old == new:
-                return []
-            running = await read_catalog(change.transaction)
-            file = self.file.catalog if self.file is not None else ruled_by_file(running, old)
-            self._refuse_ruled(found, file)
-            whole = merged(file, new)
-            _refuse_unwritable(whole)
-            await write_definitions(change.transaction, old, new)
-            for each in found:
-                subject = f"{each.kind}/{each.name}"
-                await change.note(each.verb, subject, _masked(each.before), _masked(each.after))
-            if not found:
-                await change.note("catalog.order", "catalog")
-            await change.tell(CatalogChange(at=at, revision=whole.revision, catalog=whole))
-        self.defined = new
-        self.changed.set()
+            return await self.edit(change, edit)
+
+    async def edit(self, change: Change, edit: Edit) -> list[Difference]:
+        """As `change`, within one that is under way."""
+        file, old = await self.stored(change.transaction)
+        new = edit(old)
+        found = differences(old, new)
+        if not found and old == new:
+            return []
+        self._refuse_ruled(found, file)
+        whole = merged(file, new)
+        _refuse_unknown_pauses(found, whole)
+        _refuse_unwritable(replace(whole, paused=()))
+        await write_definitions(change.transaction, old, new)
+        for each in found:
+            await change.note(each.verb, each.subject, masked(each.before), masked(each.after))
+        if not found:
+            await change.note("catalog.order", "catalog")
+        await change.tell(CatalogChange(at=change.at, revision=whole.revision, catalog=whole))
+        change.then(lambda: self._took(new))
         return found
+
+    async def stored(self, transaction: Transaction) -> tuple[Catalog, Catalog]:
+        """What the file says, and what the database does."""
+        defined = await read_definitions(transaction)
+        if self.file is not None:
+            return self.file.catalog, defined
+        return ruled_by_file(await read_catalog(transaction), defined), defined
+
+    def refuse_ruled(self, kind: str, name: str) -> NoReturn:
+        raise Refused(kind, self._ruled(kind, name), "conflict")
+
+    def _took(self, defined: Catalog) -> None:
+        self.defined = defined
+        self.changed.set()
 
     def _said(self) -> Catalog:
         return self.file.catalog if self.file is not None else Catalog()
@@ -102,13 +119,19 @@ class Model:
             for kind, name in touched:
                 # A group is in both: the file has some components of it, the database others.
                 if (kind, name) in ruled and kind != "group":
-                    raise Refused(each.kind, self._ruled(kind, name), "conflict")
+                    self.refuse_ruled(kind, name)
 
     def _ruled(self, kind: str, name: str) -> str:
         what = f"{kind} {cut(name)}" if name else "page at /"
         line = self.lines.get((kind, name))
         where = self._name if line is None else f"{self._name}, line {line}"
         return f"The {what} is ruled by the file {where}: change it there, or take it out of the file first."
+
+
+def _refuse_unknown_pauses(found: list[Difference], whole: Catalog) -> None:
+    for each in found:
+        if each.kind == PAUSE and each.after is not None and each.name not in whole.paused:
+            raise Refused("monitor", f"No monitor has the key {cut(each.name)}.", "missing")
 
 
 def _refuse_unwritable(catalog: Catalog) -> None:
@@ -118,15 +141,22 @@ def _refuse_unwritable(catalog: Catalog) -> None:
     except StatusFileError as error:
         first = error.problems[0].message
         raise Refused("definition", f"{first[0].upper()}{first[1:]}.") from None
-    except (LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        msgspec.MsgspecError,
+    ) as error:
         raise Refused("definition", f"It cannot be understood ({cut(str(error))}).") from None
     if again != catalog:
         raise Refused("definition", "Some of its values have another form in a config file: correct them.")
 
 
-def _masked(thing: object | None) -> Any:
-    """For the audit log, which more people read than may know what is in a header."""
-    if not isinstance(thing, Component | Page):
+def masked(thing: object | None) -> Any:
+    """For those who read the audit log and the API: more than may know what is in a header."""
+    if not isinstance(thing, Component | Monitor | Page):
         return thing
     return _without_secrets(msgspec.to_builtins(thing))
 
@@ -134,7 +164,7 @@ def _masked(thing: object | None) -> Any:
 def _without_secrets(given: Any) -> Any:
     if isinstance(given, Mapping):
         return {
-            name: _MASK
+            name: MASK
             if isinstance(value, str) and value and _SECRET.search(name) and "${" not in value
             else _without_secrets(value)
             for name, value in given.items()

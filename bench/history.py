@@ -202,11 +202,16 @@ class Bench:
         async with database.writing() as transaction:
             await transaction.execute_all(past.statements())
             await transaction.execute("ANALYZE")
-        history, slugs = History(database), [f"c{n}" for n in range(COMPONENTS)]
+        slugs = [f"c{n}" for n in range(COMPONENTS)]
+        history = History(database)
         await self._time(f"bars_ms_{engine}", lambda: history.days(slugs, NOW, DAYS, UTC))
         for name, window in WINDOWS.items():
+            # As if nobody had asked this process before: the first of these reads all of the sheets.
+            history = History(database)
 
-            async def percentiles(window: tuple[datetime, datetime] = window) -> None:
+            async def percentiles(
+                history: History = history, window: tuple[datetime, datetime] = window
+            ) -> None:
                 found = await history.latencies(slugs, *window)
                 assert all(its.percentile(percent) for its in found.values() for percent in (50, 95, 99))
 
@@ -223,6 +228,7 @@ class Bench:
         self.figures[name] = statistics.median(took)
         # What of it is ours: on a machine that does something else, the rest is waiting.
         self.figures[name.replace("_ms_", "_cpu_ms_")] = statistics.median(used)
+        self.figures[name.replace("_ms_", "_first_cpu_ms_")] = used[0]
 
     async def _grow(self, engine: str, database: Database, url: str) -> None:
         empty = await weigh(url)

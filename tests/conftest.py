@@ -117,6 +117,10 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 
         await asyncio.sleep(0.01)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--examples", type=int, default=2, help="of schemathesis, for each operation and mode")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Lines are counted in the tests that name an example. To count them once more in each of the hundreds
     that Hypothesis finds takes three times as long and covers nothing new."""

@@ -63,6 +63,7 @@ class House:
         server = uvicorn.Server(settings)
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
+            listening.listen()
             serving = asyncio.create_task(server.serve([listening]))
             try:
                 yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -6,6 +6,7 @@ started here dies with the test process, even if that one is killed.
 
 import http.client
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
 import asyncpg  # type: ignore[import-untyped]
@@ -534,6 +535,13 @@ class Web(_Serving):
             with Statuswire("migrate", **self._environ) as migration:
                 assert migration.run() == 0, migration.logs
         return super().start(within)
+
+
+def at_the_console(web: Web, *words: str) -> Any:
+    """What a command prints, beside the running server."""
+    with Statuswire(*words, "--json", DATABASE_URL=web.database_url) as command:
+        assert command.run() == 0, command.logs
+        return json.loads(command.logs)
 
 
 class Worker(Statuswire):

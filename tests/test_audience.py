@@ -8,14 +8,27 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from app.domain.audience import PUBLIC, Audience, narrow, snapshot, sum_up, visible
+from app.domain.audience import (
+    PUBLIC,
+    Audience,
+    advance,
+    count,
+    narrow,
+    retreat,
+    snapshot,
+    sum_up,
+    visible,
+)
 from app.domain.board import Board, Patch
-from app.domain.events import Logged
+from app.domain.events import IncidentChange, Logged
+from app.domain.incident import Affected, Impact, Incident, IncidentStatus
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
 from app.domain.result import Outcome
 from app.domain.standing import State
 from app.domain.status import overall
+from app.pages.stories import show
 from tests.make import (
     NOON,
     a_batch,
@@ -213,6 +226,53 @@ def test_a_page_whose_sentence_alone_has_changed_is_told_so() -> None:
     status = overall([])
     body = narrow(Patch(id="1-0", at=NOON), SOME, status)
     assert body is not None and body.components is msgspec.UNSET and body.status is not msgspec.UNSET
+
+
+def test_who_is_told_of_an_incident_is_told_what_it_makes_of_the_page() -> None:
+    board = a_board("api", "shop")
+    for id, slug in (("1-0", "api"), ("2-0", "shop")):
+        board.fold(id, a_change(State.UP, monitor=f"{slug}/http"))
+    audience = Audience(frozenset({"api"})).at(board)
+    tally, said = count(board, audience), []
+    for n, (id, slug, status) in enumerate(
+        [("a", "api", "investigating"), ("b", "shop", "investigating"), ("a", "api", "resolved")]
+    ):
+        incident = Incident(
+            id=id,
+            title=id.upper(),
+            status=IncidentStatus(status),
+            impact=Impact.MAJOR,
+            since=NOON,
+            updated=NOON,
+            components=(Affected(slug),),
+        )
+        before = tally.overall()
+        patch = board.fold(f"{3 + n}-0", IncidentChange(at=NOON, incident=incident))
+        assert patch is not None
+        advance(tally, patch, audience)
+        said.append(tally.overall().description)
+        assert tally.overall() == sum_up(board, audience)
+        retreat(tally, patch, audience)
+        assert tally.overall() == before
+        advance(tally, patch, audience)
+    assert said == ["Open incident: A", "Open incident: A", "All systems operational"]
+
+
+def test_a_story_of_another_page_and_a_draft_are_nobodys_here() -> None:
+    board = a_board("api", "shop")
+    incident = Incident(
+        id="a",
+        title="A",
+        status=IncidentStatus.RESOLVED,
+        impact=Impact.NONE,
+        since=NOON,
+        updated=NOON,
+        components=(Affected("shop"),),
+    )
+    assert show(incident, board, PUBLIC) is not None
+    assert show(incident, board, Audience(frozenset({"api"}))) is None
+    assert show(incident, board, Audience(page="elsewhere")) is None
+    assert show(replace(incident, draft=True), board, PUBLIC) is None
 
 
 def test_of_two_changes_of_one_component_the_screen_is_sent_the_later() -> None:

@@ -6,13 +6,13 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.db import engine
+from app.db import engine, measured
 from app.db.engine import Database, Statement, Transaction
 from app.db.history import History, Point
 from app.db.latency import DAY, HOUR, MINUTE, SumsDiffer, roll_up
@@ -245,6 +245,61 @@ async def test_a_roll_up_beside_a_recorder_counts_each_sample_once(watched: Data
 
 
 # Crashes
+
+
+class Listed(Transaction):
+    """Keeps what was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    async def fetch(self, query: Any, *values: object) -> list[dict[str, Any]]:
+        self.asked.append(str(query))
+        return await super().fetch(query, *values)
+
+
+async def sheets_read(history: History, start: datetime, end: datetime) -> tuple[Counter[int], bool]:
+    """What `api` took, and whether a sheet was read for it."""
+    Listed.asked.clear()
+    found = await history.latency("api", start, end)
+    return Counter(found.counts), any("latency_sheets" in sql for sql in Listed.asked)
+
+
+async def test_a_sheet_is_read_once_until_one_has_changed(
+    watched: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Transaction", Listed)
+    # Two servers that only read, and a recorder beside them.
+    histories = History(watched), History(watched)
+    start, now = NOON - timedelta(hours=3, minutes=7), after(1.5 * DAY + 7 * 60)
+    samples = [("api", after(minute * 60), 100.0 + minute) for minute in range(50)]
+    await measure(watched, samples)
+    await roll_up(watched, now)
+    for history in histories:
+        assert await sheets_read(history, start, now) == (expected(samples, "api", start, now), True)
+        # A minute later the window is another one.
+        assert await sheets_read(history, start + timedelta(minutes=1), now + timedelta(minutes=1)) == (
+            expected(samples, "api", start, now),
+            False,
+        )
+    # Fresh, and then late in a sheet that was sealed long ago.
+    await measure(watched, late := [("api", after(90), 4000.0)])
+    for history in histories:
+        assert await sheets_read(history, start, now) == (expected(samples + late, "api", start, now), False)
+    await roll_up(watched, now)
+    for history in histories:
+        assert await sheets_read(history, start, now) == (expected(samples + late, "api", start, now), True)
+
+
+async def test_what_there_is_no_room_for_is_read_each_time(
+    watched: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Transaction", Listed)
+    monkeypatch.setattr(measured, "_ROOM", 0)
+    history, now = History(watched), after(DAY)
+    await measure(watched, samples := [("api", after(60), 100.0)])
+    await roll_up(watched, now)
+    for _ in range(2):
+        assert await sheets_read(history, NOON, now) == (expected(samples, "api", NOON, now), True)
 
 
 class Crash(Exception):

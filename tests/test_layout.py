@@ -41,13 +41,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile"),
-    "app/pages": (*SERVER, "app.security", "app.db", "app.live", "app.markdown"),
+    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model"),
+    "app/pages": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.markdown", "app.model", "app.statusfile"),
+    ),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),
         *("app.api", "app.pages", "app.model"),
     ),
     "app/console.py": ("app.config", "app.db", "app.domain", "app.security"),
+    "app/remote.py": ("app.reach",),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
     "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
@@ -87,11 +90,23 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     # To be connected to is not to connect: the others listen, tune what was accepted, or look at a port.
     "socket": (PROBES, EGRESS, "app/server.py", "app/live/peer.py", "app/up.py", "app/reach.py"),
     "urllib.request": (),
-    "http.client": (),
+    "http.client": ("app/remote.py",),
 }
 
 DOMAIN_KNOWS = {
-    *("msgspec", "collections", "datetime", "enum", "functools", "hashlib", "math", "re", "struct", "typing"),
+    *(
+        "msgspec",
+        "bisect",
+        "collections",
+        "datetime",
+        "enum",
+        "functools",
+        "hashlib",
+        "itertools",
+        "math",
+        "re",
+    ),
+    *("struct", "typing"),
     *("cronsim", "dateutil", "zoneinfo"),  # calendars: rules of repetition, and when clocks change
 }
 VERBS = {

@@ -765,21 +765,14 @@ async def test_the_page_of_a_component_is_live(browser: Browser, calm: Site) -> 
         assert visit.complaints == []
 
 
-async def test_what_a_visitor_loads_is_little(browser: Browser, calm: Site) -> None:
-    """As it comes over the wire, headers and all: the page in one answer, then its script and its icon."""
-    loaded: dict[str, float] = {}
-    async with screen(browser, "about:blank", live=False) as visit:
-        spy = await visit.page.context.new_cdp_session(visit.page)
-        await spy.send("Network.enable")
-        names: dict[str, str] = {}
-        spy.on("Network.responseReceived", lambda it: names.update({it["requestId"]: it["response"]["url"]}))
-        spy.on(
-            "Network.loadingFinished",
-            lambda it: loaded.update({names.get(it["requestId"], ""): it["encodedDataLength"]}),
-        )
-        await visit.page.goto(calm.web.url)
-        await visit.until("live")
-        await eventually(lambda: len(loaded) >= 2)
-    assert loaded[f"{calm.web.url}/"] <= 12_000
-    assert len(loaded) <= 5
-    assert sum(loaded.values()) <= 17_000, loaded
+async def test_get_updates_names_what_there_is_and_opens_without_a_script(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, calm.web.url, java_script_enabled=False, live=False) as visit:
+        assert await visit.page.is_hidden("#updates")
+        await visit.page.click("[popovertarget=updates]")
+        assert await visit.page.is_visible("#updates")
+        links = await visit.page.locator("#updates a").all()
+        addresses = [await link.get_attribute("href") or "" for link in links]
+        assert addresses == ["/events", "/v1/openapi.json"]
+        assert calm.web.get(addresses[1])[0] == 200

@@ -28,7 +28,7 @@ from app.domain.incident import Affected, Impact, Incident, IncidentStatus, Upda
 from app.domain.instant import to_ms
 from app.domain.monitor import Catalog, Link, Page
 from app.domain.standing import State
-from app.domain.status import Status, overall
+from app.domain.status import Status, Tally, overall
 from app.domain.uptime import Uptime
 from app.feed import Heard
 from app.live.hub import Hub
@@ -39,9 +39,10 @@ from app.pages.charts import DAY as DAY_CHART
 from app.pages.charts import HEIGHT, STRETCHES, Point, chart
 from app.pages.drawing import BAD_FILE, zone
 from app.pages.language import Language
-from app.pages.rows import SIGN, WORD, Group, Row, Sight, began
+from app.pages.rows import SIGN, WORD, Group, Row, Sight, began, weighed
 from app.pages.sentences import headline, summary, tally
 from app.pages.stale import WHY
+from app.pages.stories import Story
 from app.security.callers import Callers
 from app.security.entrance import Entrance
 from app.security.passwords import Passwords
@@ -452,10 +453,41 @@ def test_the_headline_of_a_page_is_the_sentence_of_its_frames(statuses: list[Sta
     assert headline(rows, ENGLISH) == summed_up.description
 
 
+@given(
+    st.lists(st.sampled_from(Status), max_size=3),
+    st.lists(st.sampled_from(list(Impact)), min_size=1, max_size=3),
+)
+def test_with_incidents_too(statuses: list[Status], impacts: list[Impact]) -> None:
+    rows = [_row(status, slug=f"c{n}") for n, status in enumerate(statuses)]
+    told = [_story(impact, n) for n, impact in enumerate(impacts)]
+    summed_up = Tally((row.slug, row.name, row.status) for row in rows)
+    for story in told:
+        summed_up.tell(story.id, story.title, story.impact)
+    assert headline(rows, ENGLISH, told) == summed_up.overall().description
+    assert weighed(rows, told)[0] is summed_up.overall().status
+    assert wall.say(rows, told)[1] != "Nothing needs attention"
+
+
+def _story(impact: Impact, n: int) -> Story:
+    return Story(
+        id=f"{n}",
+        kind="incident",
+        title=f"Trouble {n}",
+        status="investigating",
+        stage="Investigating",
+        impact=impact,
+        starts=after(n),
+        affects="",
+        said=(),
+    )
+
+
 def test_an_outage_began_when_the_first_of_the_worst_did() -> None:
     rows = [_row(Status.DEGRADED, 0), _row(Status.MAJOR, 20), _row(Status.MAJOR, 10)]
     assert began(rows) == rows[2].since
     assert began([_row(Status.OPERATIONAL), _row(Status.MAINTENANCE)]) is None
+    critical = _story(Impact.CRITICAL, 7)
+    assert began(rows[:1], [critical]) == critical.starts
 
 
 WELL = Uptime(operational=DAY, degraded=0, partial=0, major=0, maintenance=0, unknown=0)
@@ -612,7 +644,6 @@ async def test_the_calendar_names_outages_by_day_and_folds_the_days_between(serv
     assert html.count("No problem recorded") == 2
     assert 'href="/history?month=2025-12"' in html
     assert 'rel="next"' not in html
-    assert "data-live" not in html.partition("</style>")[0].partition("<head>")[0]
 
     assert "December 2025" in (await server.client.get("/history?month=2025-12")).text
     for month in ("2031-01", "13", "'; DROP TABLE spans", "0000-00"):
@@ -728,7 +759,7 @@ async def test_an_incident_is_told_in_the_language_of_the_page_and_in_its_markdo
     server.hear(IncidentChange(at=NOON, incident=incident))
     html = (await server.client.get("/?lang=de")).text
     assert 'data-id="inc_1" data-kind="incident" data-status="identified" data-impact="critical"' in html
-    assert '<h3 class="title" dir="auto">Payments &lt;fail&gt;</h3>' in html
+    assert '<a class="title" href="/incidents/inc_1?lang=de">Payments &lt;fail&gt;</a>' in html
     assert '<b class="stage">Ursache gefunden</b>' in html
     assert 'data-label="nächste Meldung bis"' in html
     assert "A <strong>disk</strong> is full." in html

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from app.live.named import Named
 from tests.conftest import eventually
 from tests.make import NOON, after
-from tests.services import Statuswire, Valkey, Web
+from tests.services import Statuswire, Valkey, Web, at_the_console
 
 SOON = 2.0
 
@@ -27,12 +26,6 @@ async def servers() -> AsyncIterator[tuple[Web, Web]]:
         first.start()
         with Web(valkey.url, first.database_url, STATUSWIRE_BEAT="0.4") as second:
             yield first, second.start(migrate=False)
-
-
-def at_the_console(web: Web, *words: str) -> Any:
-    with Statuswire(*words, "--json", DATABASE_URL=web.database_url) as command:
-        assert command.run() == 0, command.logs
-        return json.loads(command.logs)
 
 
 async def until_closed(socket: websockets.ClientConnection) -> int:

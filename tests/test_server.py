@@ -60,7 +60,7 @@ async def test_a_server_that_is_told_to_stop_while_it_starts_stops(
 ) -> None:
     _, web = parts
     Statuswire.start(web)
-    await eventually(lambda: listens_to(web, signal.SIGTERM))
+    await eventually(lambda: listens_to(web, signal.SIGTERM), within=30.0)
     await asyncio.sleep(after)
 
     assert await asyncio.to_thread(web.stop, 5.0) == 0
@@ -72,7 +72,7 @@ async def test_a_server_that_waits_for_redis_in_its_start_does_not_wait_when_it_
 ) -> None:
     valkey, web = parts
     Statuswire.start(web)
-    await eventually(lambda: listens_to(web, signal.SIGTERM))
+    await eventually(lambda: listens_to(web, signal.SIGTERM), within=30.0)
     valkey.pause()
     try:
         await asyncio.sleep(1.0)  # now it waits for Redis, and would for two and a half beats

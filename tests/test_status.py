@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.status import Status, overall, worst
+from app.domain.status import FELT, Status, Tally, overall, worst
 
 named = st.lists(st.tuples(st.text(min_size=1, max_size=8), st.sampled_from(Status)), max_size=8)
 
@@ -50,6 +50,33 @@ def test_one_more_component_never_makes_a_page_look_better(
     ranks = {status: rank for rank, status in enumerate(Status)}
     if components:
         assert ranks[overall([*components, ("one more", status)]).status] >= ranks[overall(components).status]
+
+
+def summed(statuses: list[Status], *impacts: str) -> tuple[str, str]:
+    tally = Tally((name, name, status) for name, status in page(*statuses))
+    for n, impact in enumerate(impacts):
+        tally.tell(f"{n}", f"Trouble {n}", impact)
+    said = tally.overall()
+    return said.status, said.description
+
+
+def test_an_open_incident_never_stands_beside_all_systems_operational() -> None:
+    well, ill, resting = Status.OPERATIONAL, Status.PARTIAL, Status.MAINTENANCE
+    assert summed([well], "none") == (well, "Open incident: Trouble 0")
+    assert summed([well], "critical") == (Status.MAJOR, "Open incident: Trouble 0")
+    assert summed([well], "none", "minor") == (Status.DEGRADED, "2 open incidents")
+    assert summed([], "none") == (Status.UNKNOWN, "Open incident: Trouble 0")
+    # What is broken is named, unless something that nobody could name is worse.
+    assert summed([well, ill], "major") == (ill, "Partial outage: B")
+    assert summed([well, ill], "critical") == (Status.MAJOR, "Open incident: Trouble 0")
+    assert summed([well, resting], "none") == (resting, "Maintenance: B")
+
+
+@given(st.lists(st.sampled_from(Status), max_size=3), st.lists(st.sampled_from(list(FELT)), max_size=3))
+def test_an_incident_never_makes_a_page_look_better(statuses: list[Status], impacts: list[str]) -> None:
+    status, said = summed(statuses, *impacts)
+    assert status == worst([summed(statuses)[0], *(FELT[impact] for impact in impacts)])
+    assert not impacts or said != "All systems operational"
 
 
 @given(named.flatmap(lambda components: st.tuples(st.just(components), st.permutations(components))))

@@ -15,7 +15,7 @@ from app.db.incidents import Incidents
 from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.domain.actor import Actor
-from app.domain.incident import Affected, Incident, IncidentStatus, NewIncident, NewUpdate
+from app.domain.incident import Affected, Impact, Incident, IncidentStatus, NewIncident, NewUpdate
 from app.domain.instant import from_seconds
 from app.domain.maintenance import NewMaintenance
 from app.domain.status import Status
@@ -151,6 +151,82 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
         assert [path.rpartition("/")[2] for path in more[0]] == ["stories.js"]
         assert more[1] == []
         assert page.complaints == wall.complaints == []
+
+
+async def test_an_incident_that_names_no_component_is_the_headline(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    async with screen(browser, site.web.url) as page, screen(browser, f"{site.web.url}/wall") as wall:
+        for visit, well in ((page, "All systems operational"), (wall, "All 18 operational")):
+            await reads(visit, "h1", well)
+        incident = await desk.post(impact=Impact.MAJOR)
+        await reads(page, "h1", "Open incident: Payments fail")
+        await reads(page, ".tally", "No component is known to be affected")
+        await reads(wall, "h1", "Open incident")
+        for visit in (page, wall):
+            await visit.page.wait_for_function("document.title.startsWith('◆ Open incident')")
+        for path, head in (("/", ".hero"), ("/wall", ".head")):
+            url = f"{site.web.url}{path}"
+            async with screen(browser, url, java_script_enabled=False, live=False) as fresh:
+                assert await fresh.page.get_attribute(head, "data-status") == "partial_outage"
+                assert (await fresh.page.title()).startswith("◆ Open incident")
+        await desk.incidents.resolve(MEI, now(), incident.id, "It works.")
+        await desk.tell()
+        for visit, well in ((page, "All systems operational"), (wall, "All 18 operational")):
+            await reads(visit, "h1", well)
+        assert page.complaints == wall.complaints == []
+
+
+async def test_an_incident_has_a_page_that_follows_it_to_its_end_and_stays(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    incident = await desk.post(impact=Impact.CRITICAL)
+    async with screen(browser, site.web.url) as page:
+        await page.page.click(".story .title")
+        await page.page.wait_for_url(f"**/incidents/{incident.id}")
+        await page.until("live")
+        assert await page.reads("h1") == "Payments fail"
+        assert await page.page.get_attribute(".hero", "data-status") == "major_outage"
+        # What is told of others is none of this page's business.
+        await desk.post(title="Another")
+        note = NewUpdate(words="A private thought.", private=True)
+        await desk.incidents.update(MEI, now(), incident.id, note)
+        update = NewUpdate(words="A switch.", status=IncidentStatus.IDENTIFIED)
+        await desk.incidents.update(MEI, now(), incident.id, update)
+        await desk.tell()
+        await reads(page, ".tally", "Identified")
+        await desk.incidents.resolve(MEI, now(), incident.id, "It works.")
+        await desk.tell()
+        await page.page.wait_for_selector('.hero[data-status="operational"]')
+        said = ["It works.", "A switch.", "We look."]
+        assert await page.page.locator(".said .words").all_inner_texts() == said
+        assert await page.page.locator(".story").count() == 1
+        assert await page.page.title() == "✓ Payments fail · Acme Status"
+        assert page.complaints == []
+    _, drawn = site.web.get(f"/incidents/{incident.id}")
+    assert b"It works." in drawn and b"private thought" not in drawn
+    assert b"Another" not in drawn
+    link = f"/incidents/{incident.id}?lang=de".encode()
+    await eventually(lambda: link in site.web.get("/?lang=de")[1].partition(b'id="past"')[2])
+
+
+async def test_what_is_not_public_has_no_page(site: Site, desk: Desk) -> None:
+    draft = await desk.post(title="Not yet", draft=True)
+    for path in (f"incidents/{draft.id}", "incidents/nothing", f"maintenances/{draft.id}", "incidents/a%00"):
+        status, body = site.web.get(f"/{path}")
+        assert (status, b"Not yet" in body) == (404, False), path
+
+
+async def test_the_history_draws_itself_anew_when_an_incident_ends(
+    browser: Browser, site: Site, desk: Desk
+) -> None:
+    async with screen(browser, f"{site.web.url}/history") as history, screen(browser, site.web.url) as home:
+        incident = await desk.post(title="Brief")
+        await desk.incidents.resolve(MEI, now(), incident.id, "Over.")
+        await desk.tell()
+        for visit in (history, home):
+            await visit.page.wait_for_selector(f'#past a[href="/incidents/{incident.id}"]', timeout=20_000)
+            assert visit.complaints == []
 
 
 async def test_what_a_server_stored_and_died_before_it_could_tell_is_told_by_another(

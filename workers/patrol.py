@@ -144,7 +144,7 @@ class Patrol:
         now, at = time.monotonic(), from_seconds(time.time())
         monitors = {
             monitor.key: monitor
-            for monitor in catalog.monitors()
+            for monitor in catalog.watched()
             if self._is_ours(monitor) and (ours is None or monitor.key in ours)
         }
         for key in self._watches.keys() - monitors.keys():

@@ -203,7 +203,7 @@ class Share:
             self._changed.set()
 
     def _ours(self, catalog: Catalog) -> set[str]:
-        keys = [monitor.key for monitor in catalog.monitors() if self._region in monitor.regions]
+        keys = [monitor.key for monitor in catalog.watched() if self._region in monitor.regions]
         return share_of(self._worker, self._members.names(), keys)
 
     async def _settle(self, catalog: Catalog, revision: str) -> str:
@@ -224,6 +224,6 @@ class Share:
         return {}
 
     async def _forget_what_is_gone(self, catalog: Catalog) -> None:
-        keys = {monitor.key for monitor in catalog.monitors() if self._region in monitor.regions}
+        keys = {monitor.key for monitor in catalog.watched() if self._region in monitor.regions}
         with suppress(*FeedDown):
             await self._feed.forget(self._region, all_but=keys)

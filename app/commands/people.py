@@ -1,15 +1,17 @@
-"""token, user, secrets: who may do what, said on the machine itself, where no login is asked for."""
+"""token, user, secrets: who may do what, said on the machine itself, where no login is asked for. Tokens can
+be made elsewhere too: with STATUSWIRE_URL, of the server there."""
 
 import argparse
 import asyncio
+import os
 import re
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-
-import msgspec
+from urllib.parse import quote
 
 from app.commands.checks import database_has_tables
-from app.commands.words import Commands, Run, add_places, console, read_config
+from app.commands.words import Commands, Run, add_places, console, read_config, show
 from app.config import Config
 from app.reach import Refused
 
@@ -49,7 +51,13 @@ def _verb(group: Commands, name: str, run: Run, words: str) -> argparse.Argument
     return parser
 
 
+def _is_elsewhere() -> bool:
+    return bool(os.environ.get("STATUSWIRE_URL"))
+
+
 def _create_token(arguments: argparse.Namespace) -> int:
+    if _is_elsewhere():
+        return _create_token_there(arguments)
     config = _with_tables(arguments)
     from app.console import Words, create_token
 
@@ -62,29 +70,71 @@ def _create_token(arguments: argparse.Namespace) -> int:
         wall=arguments.wall,
     )
     made = _done(create_token(config, console(), words))
-    _show(arguments, made, str(made.get("token") or made["path"]))
+    show(arguments, made, str(made.get("token") or made["path"]))
     return 0
 
 
 def _list_tokens(arguments: argparse.Namespace) -> int:
-    config = _with_tables(arguments)
-    from app.console import list_tokens
+    if _is_elsewhere():
+        found = _tokens_there()
+    else:
+        config = _with_tables(arguments)
+        from app.console import list_tokens
 
-    found = _done(list_tokens(config))
+        found = _done(list_tokens(config))
     lines = (
         f"{its['kind']:5}  {its['id']}  {its['name']}  {' '.join(its.get('scopes', ()))}" for its in found
     )
-    _show(arguments, found, "\n".join(lines))
+    show(arguments, found, "\n".join(lines))
     return 0
 
 
 def _revoke_token(arguments: argparse.Namespace) -> int:
-    config = _with_tables(arguments)
-    from app.console import revoke_token
+    if _is_elsewhere():
+        _revoke_token_there(arguments.id)
+    else:
+        config = _with_tables(arguments)
+        from app.console import revoke_token
 
-    _done(revoke_token(config, console(), arguments.id))
-    _show(arguments, {"id": arguments.id}, f"{arguments.id} is revoked")
+        _done(revoke_token(config, console(), arguments.id))
+    show(arguments, {"id": arguments.id}, f"{arguments.id} is revoked")
     return 0
+
+
+def _create_token_there(arguments: argparse.Namespace) -> int:
+    from app.remote import from_environment
+
+    if arguments.wall:
+        said: dict[str, Any] = {"name": arguments.name, "page": "".join(arguments.page[:1])}
+    else:
+        lasts = None if arguments.expires is None else timedelta(seconds=_seconds(arguments.expires))
+        said = {
+            "name": arguments.name,
+            "scopes": arguments.scope,
+            "pages": arguments.page,
+            "addresses": arguments.address,
+            "expires": None if lasts is None else datetime.now(UTC) + lasts,
+        }
+    made = from_environment().ask("POST", "/v1/walls" if arguments.wall else "/v1/tokens", said)
+    show(arguments, made, str(made.get("token") or made["path"]))
+    return 0
+
+
+def _tokens_there() -> list[dict[str, Any]]:
+    from app.remote import from_environment
+
+    remote = from_environment()
+    kinds = (("token", "/v1/tokens"), ("wall", "/v1/walls"))
+    return [{"kind": kind, **each} for kind, path in kinds for each in remote.items(path)]
+
+
+def _revoke_token_there(id: str) -> None:
+    from app.remote import from_environment
+
+    kind = next((each["kind"] for each in _tokens_there() if each["id"] == id), None)
+    if kind is None:
+        raise Refused(f"There is no token {id!r}; `statuswire token list` names them.")
+    from_environment().ask("DELETE", f"/v1/{kind}s/{quote(id, safe='')}")
 
 
 def _add_user(arguments: argparse.Namespace) -> int:
@@ -92,7 +142,7 @@ def _add_user(arguments: argparse.Namespace) -> int:
     from app.console import add_user
 
     password = _done(add_user(config, console(), arguments.email, arguments.name, arguments.role))
-    _show(arguments, {"email": arguments.email, "password": password}, password)
+    show(arguments, {"email": arguments.email, "password": password}, password)
     return 0
 
 
@@ -101,7 +151,7 @@ def _reset_user(arguments: argparse.Namespace) -> int:
     from app.console import reset_user
 
     password = _done(reset_user(config, console(), arguments.email))
-    _show(arguments, {"email": arguments.email, "password": password}, password)
+    show(arguments, {"email": arguments.email, "password": password}, password)
     return 0
 
 
@@ -111,7 +161,7 @@ def _rotate_secrets(arguments: argparse.Namespace) -> int:
 
     sealed, lost = _done(rotate_secrets(config, console()))
     text = f"{sealed} sealed anew" + (f", {lost} cannot be opened by any key that is given" if lost else "")
-    _show(arguments, {"sealed": sealed, "unreadable": lost}, text)
+    show(arguments, {"sealed": sealed, "unreadable": lost}, text)
     return 1 if lost else 0
 
 
@@ -130,10 +180,6 @@ def _done(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (BadKey, DatabaseDown, refused.Refused) as error:
         raise Refused(str(error)) from None
-
-
-def _show(arguments: argparse.Namespace, value: object, text: str) -> None:
-    print(msgspec.json.encode(value).decode() if arguments.json else text)
 
 
 def _seconds(span: str) -> float:

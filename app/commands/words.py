@@ -17,6 +17,7 @@ class Commands:
     """The commands of one level."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
         self._added: Any = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(self, name: str, run: Run, words: str) -> argparse.ArgumentParser:
@@ -34,6 +35,13 @@ class Commands:
             name, help=words, description=words[0].upper() + words[1:] + "."
         )
         return parser
+
+
+def show(arguments: argparse.Namespace, value: object, text: str) -> None:
+    """With --json for programs, else for people."""
+    import msgspec
+
+    print(msgspec.json.encode(value).decode() if arguments.json else text)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@ file; and what is written down beside it, one value each."""
 
 from collections.abc import Iterable
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 
@@ -15,6 +16,8 @@ _PAGE: Final = "page"
 _WHOLE_SINCE: Final = "whole_since"
 # The last event that reached back beyond a day, by the clock of the log.
 _PAST_CHANGED: Final = "past_changed"
+# Another one whenever sheets of latency were written or let go.
+_SHEETS_CHANGED: Final = "sheets_changed"
 
 
 async def read_catalog(transaction: Transaction) -> Catalog:
@@ -33,6 +36,7 @@ async def read_catalog(transaction: Transaction) -> Catalog:
         page=kept.page,
         pages=kept.pages,
         rules=kept.rules,
+        paused=kept.paused,
         groups=tuple(row["name"] for row in groups),
         components=tuple(
             Component(
@@ -52,7 +56,7 @@ async def write_catalog(transaction: Transaction, old: Catalog, new: Catalog) ->
     """Rows that stay are updated and not made anew: others may refer to them."""
     # Within a catalog, because a page that is like the default and one that is the default are encoded
     # differently there, and the revision is made of that.
-    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules)
+    kept = Catalog(page=new.page, pages=new.pages, rules=new.rules, paused=new.paused)
     await write_setting(transaction, _PAGE, msgspec.json.encode(kept).decode())
     await transaction.execute_many(
         "INSERT INTO groups (name, position) VALUES ({}, {})"
@@ -99,6 +103,16 @@ async def read_past_changed(transaction: Transaction) -> str | None:
 
 async def write_past_changed(transaction: Transaction, id: str) -> None:
     await write_setting(transaction, _PAST_CHANGED, id)
+
+
+async def read_sheets_changed(transaction: Transaction) -> str | None:
+    """Another one than last time if any sheet of latency has changed in between."""
+    return await read_setting(transaction, _SHEETS_CHANGED)
+
+
+async def write_sheets_changed(transaction: Transaction) -> None:
+    # No count: a backup that is put back, and goes on counting, would come by a number that was there before.
+    await write_setting(transaction, _SHEETS_CHANGED, uuid4().hex)
 
 
 async def read_cursor(transaction: Transaction) -> str:

@@ -7,7 +7,7 @@ whichever server is there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from secrets import token_hex
@@ -48,6 +48,7 @@ class Change:
         self.at = at
         self.is_noted = False
         self.is_told = False
+        self._then: list[Callable[[], None]] = []
 
     async def note(self, verb: str, subject: str, before: object = None, after: object = None) -> None:
         """Into the audit log: `incident.post`, `incident/3f2a91`, and what was there before and after.
@@ -64,6 +65,14 @@ class Change:
         """Say it on the feed once this is stored, behind all that was stored before."""
         self.is_told = True
         await _put(self.transaction, event)
+
+    def then(self, done: Callable[[], None]) -> None:
+        """Called once this is stored, and never if it is not."""
+        self._then.append(done)
+
+    def stored(self) -> None:
+        for done in self._then:
+            done()
 
 
 class Changes:
@@ -86,6 +95,7 @@ class Changes:
             if change.is_told and not change.is_noted:
                 raise RuntimeError("a change is told that is not in the audit log")
         self.stored.set()
+        change.stored()
 
     async def tell_again(self, events: Sequence[Logged]) -> None:
         """What the feed has lost, and was noted when it was changed."""
@@ -107,6 +117,18 @@ class Changes:
             await transaction.execute_many(
                 "DELETE FROM outbox WHERE id = {} AND key = {}", [(each.row, each.key) for each in told]
             )
+
+
+class Within(Changes):
+    """For a verb that is a part of a change which is under way, and is stored with it or not at all. It can
+    only change: what is read meanwhile is read in the same transaction."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    @asynccontextmanager
+    async def by(self, actor: Actor, at: datetime) -> AsyncIterator[Change]:
+        yield self._change
 
 
 async def _put(transaction: Transaction, event: Logged) -> None:

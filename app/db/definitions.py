@@ -1,5 +1,5 @@
 """What operators define in the database, beside what the file names: a Catalog of its own, a row for each
-group, component and page."""
+group, component and page, and for each monitor that is paused."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ import msgspec
 
 from app.db.engine import Transaction
 from app.db.tables import DefinitionRow
+from app.domain.merge import PAUSE
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.pages import MAIN
 from app.domain.rule import Rule
@@ -27,6 +28,7 @@ async def read_definitions(transaction: Transaction) -> Catalog:
         components=tuple(_decode_component(text) for text in said.get("component", ())),
         pages=tuple(page for page in pages if page.slug != MAIN),
         rules=tuple(msgspec.json.decode(text, type=Rule) for text in said.get("rule", ())),
+        paused=tuple(msgspec.json.decode(text, type=str) for text in said.get(PAUSE, ())),
     )
 
 
@@ -49,6 +51,7 @@ def _rows(catalog: Catalog) -> dict[str, tuple[str, int, str]]:
         *(("rule", rule.name, rule) for rule in catalog.rules),
         *(("group", group, group) for group in catalog.groups),
         *(("component", component.slug, component) for component in catalog.components),
+        *((PAUSE, key, key) for key in catalog.paused),
     ]
     return {
         f"{kind}/{name}": (kind, n, msgspec.json.encode(thing).decode())

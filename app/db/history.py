@@ -15,10 +15,15 @@ from msgspec import Struct
 from app.db import latency
 from app.db.catalog import read_cursor, read_past_changed, read_whole_since
 from app.db.engine import Database, Transaction
+from app.db.incidents import read_incident, read_incidents_begun
+from app.db.maintenances import find_maintenance, read_maintenances_begun
+from app.db.measured import Remembered
 from app.domain.board import Change, Note, Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
+from app.domain.incident import Incident
 from app.domain.instant import from_ms, to_ms
+from app.domain.maintenance import Maintenance
 from app.domain.status import Status
 from app.domain.uptime import Span, Uptime, uptime
 
@@ -29,6 +34,7 @@ _CHANGES_PER_PATCH: Final = 4
 # Components of which the days that are over are worked out at once; if that is given up on the way, those
 # before need not be done again.
 _DAYS_AT_ONCE: Final = 100
+_TOLD: Final = 300  # incidents, and as many maintenances, that are told of one time
 # Postgres takes 32,767 values in a statement.
 _MOST_VALUES: Final = 10_000
 
@@ -53,6 +59,7 @@ class Point(Struct, frozen=True):
 class History:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._remembered = Remembered()
         self._over: tuple[tuple[object, ...], dict[str, list[Day]]] = (), {}
 
     async def recent(self, limit: int) -> tuple[str | None, list[Patch]]:
@@ -77,6 +84,22 @@ class History:
         if len(patches) > limit:
             whole_since = max(whole_since, patches[-limit - 1].id, key=order)
         return whole_since, [patch for patch in patches if order(patch.id) > order(whole_since)]
+
+    async def incident(self, id: str) -> Incident | None:
+        """A public one; what of it is for everybody, `domain/audience.py` knows."""
+        async with self._database.reading() as transaction:
+            return await read_incident(transaction, id)
+
+    async def maintenance(self, id: str) -> Maintenance | None:
+        async with self._database.reading() as transaction:
+            return await find_maintenance(transaction, id)
+
+    async def begun(self, start: datetime, end: datetime) -> list[Incident | Maintenance]:
+        """What was told of that time, the newest first."""
+        async with self._database.reading() as transaction:
+            incidents = await read_incidents_begun(transaction, start, end, _TOLD)
+            maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
+        return [*incidents, *maintenances]
 
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
@@ -138,7 +161,7 @@ class History:
         """
         edges = [_up_to_minute(to_ms(start)), _up_to_minute(to_ms(end))]
         async with self._database.reading() as transaction:
-            measured = await latency.read(transaction, components, edges)
+            measured = await self._remembered.read(transaction, components, edges)
         return await asyncio.to_thread(
             lambda: {component: measured.histogram(component, *edges) for component in components}
         )
@@ -153,7 +176,7 @@ class History:
         begin, whole = to_ms(start), to_ms(end) - to_ms(start)
         edges = [_up_to_minute(begin + whole * n // points) for n in range(points + 1)]
         async with self._database.reading() as transaction:
-            measured = await latency.read(transaction, [component], edges)
+            measured = await self._remembered.read(transaction, [component], edges)
         parts = [measured.histogram(component, *some) for some in pairwise(edges)]
         return [
             Point(from_ms(at), part.count, part.percentile(50), part.percentile(95))

@@ -104,7 +104,7 @@ class Incidents:
         taken = 0
         async with self._changes.by(actor, at) as change:
             for incident in incidents:
-                if await _find(change.transaction, incident.id) is None:
+                if await find_incident(change.transaction, incident.id) is None:
                     if incident.is_open:
                         await _refuse_too_many(change.transaction)
                     await _open(change, incident)
@@ -142,7 +142,7 @@ class Incidents:
         words = rule.closing.replace("{components}", listed(list(names)))
         new = NewUpdate(words=words, status=IncidentStatus.RESOLVED)
         async with self._changes.by(actor, at) as change:
-            before = await _find(change.transaction, id)
+            before = await find_incident(change.transaction, id)
             if before is None or not before.is_open:
                 return None
             after = domain.updated(before, new, at, actor.origin)
@@ -151,14 +151,15 @@ class Incidents:
     async def lapse(self, id: str, at: datetime) -> None:
         """Nobody is on it any more, if the time of the acknowledgement is over."""
         async with self._changes.by(Actor("rule", "expiry"), at) as change:
-            before = await _find(change.transaction, id)
+            before = await find_incident(change.transaction, id)
             if before is not None and (until := before.acknowledged_until) is not None and until <= at:
                 after = domain.acknowledged(before, "", None, at)
                 await _keep(change, "incident.unacknowledge", before, after)
 
     # Templates
 
-    async def save_template(self, actor: Actor, at: datetime, template: Template) -> None:
+    async def save_template(self, actor: Actor, at: datetime, template: Template) -> Template:
+        """As it is kept."""
         name, title = refused.title(template.name, "name"), refused.title(template.title)
         words = refused.words(template.words)
         async with self._changes.by(actor, at) as change:
@@ -170,6 +171,7 @@ class Incidents:
                 *(name, title, template.status.value, words),
             )
             await change.note("template.save", f"template/{name}", before, template)
+        return Template(name=name, title=title, words=words, status=template.status)
 
     async def remove_template(self, actor: Actor, at: datetime, name: str) -> None:
         async with self._changes.by(actor, at) as change:
@@ -212,10 +214,51 @@ class Incidents:
             return await _keep(change, verb, before, become(before))
 
 
+async def find_incident(transaction: Transaction, id: str) -> Incident | None:
+    """Drafts and private notes too."""
+    if not may_be_id(id):
+        return None
+    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
+    return (await _whole(transaction, rows))[0] if rows else None
+
+
+async def list_incidents(transaction: Transaction, before: tuple[int, str], limit: int) -> list[Incident]:
+    """The newest first, behind the one that began at that millisecond and has that id."""
+    since, id = before
+    is_behind = (IncidentRow.since < since) | ((IncidentRow.since == since) & (IncidentRow.id < id))
+    query = IncidentRow.select().order_by(IncidentRow.since, IncidentRow.id, ascending=False)
+    return await _whole(transaction, await transaction.fetch(query.where(is_behind).limit(limit)))
+
+
+async def find_template(transaction: Transaction, name: str) -> Template | None:
+    return (await _templates(transaction)).get(name)
+
+
+async def list_templates(transaction: Transaction) -> list[Template]:
+    return list((await _templates(transaction)).values())
+
+
 async def read_open(transaction: Transaction) -> list[Incident]:
     """Those that are open and public."""
     rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.resolved.is_null()))
     return [incident for incident in await _whole(transaction, rows) if not incident.draft]
+
+
+async def read_incident(transaction: Transaction, id: str) -> Incident | None:
+    """A public one, with all that was said. Private notes are in it."""
+    found = await find_incident(transaction, id)
+    return None if found is None or found.draft else found
+
+
+async def read_incidents_begun(
+    transaction: Transaction, start: datetime, end: datetime, most: int
+) -> list[Incident]:
+    """The public ones that began then, the newest first."""
+    query = IncidentRow.select().where(
+        IncidentRow.since >= to_ms(start), IncidentRow.since < to_ms(end), IncidentRow.draft.eq(False)
+    )
+    query = query.order_by(IncidentRow.since, IncidentRow.id, ascending=False).limit(most)
+    return await _whole(transaction, await transaction.fetch(query))
 
 
 def acknowledgement(actor: Actor, words: str) -> str:
@@ -314,17 +357,10 @@ def _columns(incident: Incident) -> tuple[object, ...]:
 
 
 async def _need(transaction: Transaction, id: str) -> Incident:
-    found = await _find(transaction, id)
+    found = await find_incident(transaction, id)
     if found is None:
         raise Refused("id", f"There is no incident `{id[:40]}`.", "missing")
     return found
-
-
-async def _find(transaction: Transaction, id: str) -> Incident | None:
-    if not may_be_id(id):
-        return None
-    rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.id == id))
-    return (await _whole(transaction, rows))[0] if rows else None
 
 
 async def _whole(transaction: Transaction, rows: list[dict[str, Any]]) -> list[Incident]:

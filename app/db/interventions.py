@@ -5,6 +5,8 @@ it. Each is one change: stored, noted in the audit log and told. What is wrong r
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from app.db.change import Changes
 from app.db.engine import Transaction
 from app.db.incidents import acknowledgement
@@ -12,9 +14,27 @@ from app.db.updates import may_be_id, refuse_unknown
 from app.domain import refused
 from app.domain.actor import Actor
 from app.domain.events import Acknowledgement, Override
-from app.domain.instant import to_ms
+from app.domain.instant import Instant, from_ms, to_ms
 from app.domain.refused import Refused
 from app.domain.status import Status
+
+
+class ByHand(Struct, frozen=True, kw_only=True):
+    """The status that an operator has given to a component, until it is released."""
+
+    component: str
+    status: Status
+    at: Instant
+    author: str
+
+
+class OnIt(Struct, frozen=True, kw_only=True):
+    """Who is on it, in their words, and until when they have said so."""
+
+    words: str
+    at: Instant
+    until: Instant | None = None
+    author: str
 
 
 class Interventions:
@@ -87,6 +107,23 @@ class Interventions:
                 )
                 await change.note("component.unacknowledge", f"component/{component}", before, None)
                 await change.tell(Acknowledgement(at=at, component=component))
+
+
+async def find_override(transaction: Transaction, component: str) -> ByHand | None:
+    row = await _find(transaction, "overrides", component)
+    if row is None:
+        return None
+    return ByHand(
+        component=component, status=Status(row["status"]), at=from_ms(row["at"]), author=row["author"]
+    )
+
+
+async def find_acknowledgement(transaction: Transaction, component: str) -> OnIt | None:
+    row = await _find(transaction, "acknowledgements", component)
+    if row is None:
+        return None
+    until = None if row["until"] is None else from_ms(row["until"])
+    return OnIt(words=row["words"], at=from_ms(row["at"]), until=until, author=row["author"])
 
 
 async def _find(transaction: Transaction, table: str, component: str) -> dict[str, Any] | None:

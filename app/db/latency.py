@@ -1,5 +1,5 @@
 """How fast answers came: histograms by the minute for two days, by the hour for three months and by the day
-for ever, so that a percentile over any window is a few rows.
+for ever, so that a percentile over any window is a few rows; `measured.py` reads them.
 
 A measurement is first written to the fresh rows, and from there it is gathered into the sheet of its hour.
 When an hour is over, its sheet is sealed: from then on the sheet of the day knows all of it, and so on. What
@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from app.db.catalog import write_sheets_changed
 from app.db.engine import Database, Statement, Transaction
-from app.domain.histogram import LARGEST, Histogram, bucket_of
+from app.domain.histogram import LARGEST, bucket_of
 from app.domain.instant import to_ms
-from app.domain.sheet import Counts, Sheet, add_stretch, samples_of
+from app.domain.sheet import Counts, Sheet, add_stretch
 
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -45,7 +46,7 @@ LEVELS: Final = (
     Level(HOUR, 24, timedelta(days=90)),
     Level(DAY, 32, None),
 )
-_TOP: Final = len(LEVELS) - 1
+TOP: Final = len(LEVELS) - 1
 
 # Whatever comes later than that after its hour, or its day, costs one more writing.
 SEAL_AFTER: Final = timedelta(minutes=5)
@@ -97,8 +98,9 @@ class Fresh:
 
 def pieces_of(said: str) -> Iterable[tuple[int, int]]:
     """(minute, bucket) of each sample in a fresh row."""
-    for n in range(0, len(said), 2):
-        yield ord(said[n]) - _FIRST, ord(said[n + 1]) - _FIRST
+    raw = said.encode("latin-1")
+    for minute, bucket in zip(raw[::2], raw[1::2], strict=True):
+        yield minute - _FIRST, bucket - _FIRST
 
 
 # Rolling up
@@ -124,6 +126,8 @@ async def _all(step: Callable[..., Awaitable[int]], database: Database, at_once:
             # Whoever holds the cursor's row is the only one who writes: a recorder takes it first, too.
             await transaction.execute("UPDATE feed_cursor SET at = at WHERE name = 'feed'")
             count = await step(transaction, at_once, *what)
+            if count:
+                await write_sheets_changed(transaction)
         # Who has waited for the database gets it now; without this, we would again and again.
         await asyncio.sleep(0)
         done += count
@@ -202,12 +206,12 @@ async def _add(transaction: Transaction, n: int, more: Mapping[Place, Counts], s
     await transaction.execute_many(
         _UPSERT,
         [
-            (component, level.length, start, n == _TOP, sum(sheet.total.values()), sheet.encode())
+            (component, level.length, start, n == TOP, sum(sheet.total.values()), sheet.encode())
             for (component, start), sheet in sorted(sheets.items(), key=lambda item: item[0])
         ],
     )
     await _check(transaction, level, there, pieces, samples)
-    if n < _TOP and any(row["sealed"] for row in there.values()):
+    if n < TOP and any(row["sealed"] for row in there.values()):
         late = {place: _sum(pieces[place].values()) for place, row in there.items() if row["sealed"]}
         await _add(transaction, n + 1, late, sum(sum(counts.values()) for counts in late.values()))
 
@@ -231,11 +235,11 @@ async def _read(
 ) -> dict[Place, dict[str, Any]]:
     wanted = set(places)
     found: dict[Place, dict[str, Any]] = {}
-    for few in _chunks(sorted({start for _, start in wanted})):
-        for some in _chunks(sorted({component for component, _ in wanted})):
+    for few in chunks(sorted({start for _, start in wanted})):
+        for some in chunks(sorted({component for component, _ in wanted})):
             rows = await transaction.fetch(
                 "SELECT component, start, sealed, samples, totals FROM latency_sheets WHERE length = {}"
-                f" AND component IN ({_marks(some)}) AND start IN ({_marks(few)})",
+                f" AND component IN ({marks(some)}) AND start IN ({marks(few)})",
                 length,
                 *some,
                 *few,
@@ -249,105 +253,6 @@ async def _delete(transaction: Transaction, table: str, rows: Iterable[dict[str,
     await transaction.execute_many(f"DELETE FROM {table} WHERE id = {{}}", [(row["id"],) for row in rows])
 
 
-# Reading
-
-
-class Measured:
-    """What was read for some windows: histogram() is for any that begins and ends at the edges it was read
-    for."""
-
-    def __init__(self) -> None:
-        self._fresh: dict[str, list[tuple[int, str]]] = {}
-        # Of each component the sheets that nothing above knows, and by level and start those that refine.
-        self._roots: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        self._finer: dict[tuple[str, int, int], dict[str, Any]] = {}
-
-    def hold(self, sheets: Iterable[dict[str, Any]], fresh: Iterable[dict[str, Any]]) -> None:
-        for row in fresh:
-            self._fresh.setdefault(row["component"], []).append((row["start"], row["said"]))
-        for row in sheets:
-            n = _LEVEL_OF[row["length"]]
-            if n == _TOP or not row["sealed"]:
-                self._roots.setdefault(row["component"], []).append((n, row))
-            else:
-                self._finer[row["component"], n, row["start"]] = row
-
-    def histogram(self, component: str, start: int, end: int) -> Histogram:
-        counts = [0] * (LARGEST + 1)
-        for n, row in self._roots.get(component, ()):
-            self._take(n, row, start, end, counts)
-        for hour, said in self._fresh.get(component, ()):
-            for minute, bucket in pieces_of(said):
-                if start <= hour + minute * 60_000 < end:
-                    counts[bucket] += 1
-        return Histogram.of(counts)
-
-    def _take(self, n: int, row: dict[str, Any], start: int, end: int, into: list[int]) -> None:
-        length, begin, totals = _LENGTHS[n], row["start"], row["totals"]
-        if end <= begin or start >= begin + LEVELS[n].pieces * length:
-            return
-        # In pieces of the sheet, and how far into them.
-        first, into_first = divmod(start - begin, length) if start > begin else (0, 0)
-        last, into_last = divmod(end - begin, length)
-        if into_first:
-            self._take_part(n, row, first, start, end, into)
-            if first >= last:
-                return
-            first += 1
-        add_stretch(totals, first, last, into)
-        if into_last and last < LEVELS[n].pieces:
-            self._take_part(n, row, last, start, end, into)
-
-    def _take_part(
-        self, n: int, row: dict[str, Any], piece: int, start: int, end: int, into: list[int]
-    ) -> None:
-        """Of a piece that is not wholly within the window. Where its own minutes, or hours, are no longer
-        kept, or not all of them, it counts for when it begins."""
-        begin = row["start"] + piece * _LENGTHS[n]
-        finer = self._finer.get((row["component"], n - 1, begin))
-        if finer is not None and finer["samples"] == samples_of(row["totals"], piece):
-            self._take(n - 1, finer, start, end, into)
-        elif start <= begin < end:
-            add_stretch(row["totals"], piece, piece + 1, into)
-
-
-_LEVEL_OF: Final = {level.length: n for n, level in enumerate(LEVELS)}
-_LENGTHS: Final = tuple(level.length * 1000 for level in LEVELS)
-
-
-async def read(transaction: Transaction, components: Sequence[str], edges: Sequence[int]) -> Measured:
-    """For windows between these instants, which are whole minutes."""
-    measured = Measured()
-    for some in _chunks(list(components)):
-        sql, values = _query(some, edges)
-        fresh = await transaction.fetch(
-            f"SELECT component, start, said FROM latency_fresh WHERE component IN ({_marks(some)})"
-            " AND start > {} AND start < {}",
-            *(*some, min(edges) - HOUR * 1000, max(edges)),
-        )
-        measured.hold(await transaction.fetch(sql, *values), fresh)
-    return measured
-
-
-def _query(components: Sequence[str], edges: Sequence[int]) -> tuple[str, list[object]]:
-    """One question for each index that is of use, or SQLite would go through all that there is."""
-    asked = (
-        "SELECT component, length, start, sealed, samples, totals FROM latency_sheets"
-        f" WHERE component IN ({_marks(components)}) AND "
-    )
-    first, last = min(edges), max(edges)
-    parts = ["length = {} AND start > {} AND start < {}", "NOT sealed AND start > {} AND start < {}"]
-    values: list[object] = [*components, DAY, first - LEVELS[_TOP].stretch, last]
-    values += [*components, first - LEVELS[_TOP - 1].stretch, last]
-    for level in LEVELS[:-1]:
-        # Those that an edge cuts.
-        cut = sorted({level.sheet_of(edge) for edge in edges if edge % level.stretch})
-        if cut:
-            parts.append(f"sealed AND length = {{}} AND start IN ({_marks(cut)})")
-            values += [*components, level.length, *cut]
-    return " UNION ALL ".join(asked + part for part in parts), values
-
-
 def _sum(several: Iterable[Counts]) -> dict[int, int]:
     total: dict[int, int] = {}
     for counts in several:
@@ -356,9 +261,9 @@ def _sum(several: Iterable[Counts]) -> dict[int, int]:
     return total
 
 
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[n : n + _MOST_VALUES] for n in range(0, len(values), _MOST_VALUES))
 
 
-def _marks(values: Sequence[object]) -> str:
+def marks(values: Sequence[object]) -> str:
     return ", ".join(["{}"] * len(values))

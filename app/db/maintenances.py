@@ -76,7 +76,7 @@ class Maintenances:
     async def advance(self, id: str, at: datetime) -> Maintenance | None:
         """What has come due of itself: it begins, or ends. None if another server was first."""
         async with self._changes.by(_CLOCK, at) as change:
-            before = await _find(change.transaction, id)
+            before = await find_maintenance(change.transaction, id)
             status = None if before is None else domain.due(before, at)
             if before is None or status is None:
                 return None
@@ -123,11 +123,44 @@ class Maintenances:
             return await _keep(change, verb, before, become(before))
 
 
+async def find_maintenance(transaction: Transaction, id: str) -> Maintenance | None:
+    """Private notes too."""
+    if not may_be_id(id):
+        return None
+    rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.id == id))
+    return (await _whole(transaction, rows))[0] if rows else None
+
+
+async def list_maintenances(
+    transaction: Transaction, before: tuple[int, str], limit: int
+) -> list[Maintenance]:
+    """The latest first, behind the one that starts at that millisecond and has that id."""
+    starts, id = before
+    is_behind = (MaintenanceRow.starts < starts) | (
+        (MaintenanceRow.starts == starts) & (MaintenanceRow.id < id)
+    )
+    query = MaintenanceRow.select().order_by(MaintenanceRow.starts, MaintenanceRow.id, ascending=False)
+    return await _whole(transaction, await transaction.fetch(query.where(is_behind).limit(limit)))
+
+
 async def read_ahead(transaction: Transaction) -> list[Maintenance]:
     """Those that are not over."""
     over = MaintenanceStatus.COMPLETED.value
     rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.status != over))
     return await _whole(transaction, rows)
+
+
+async def read_maintenances_begun(
+    transaction: Transaction, start: datetime, end: datetime, most: int
+) -> list[Maintenance]:
+    """The newest first. What is only planned has not begun, whatever the clock says."""
+    query = MaintenanceRow.select().where(
+        MaintenanceRow.starts >= to_ms(start),
+        MaintenanceRow.starts < to_ms(end),
+        MaintenanceRow.status != MaintenanceStatus.SCHEDULED.value,
+    )
+    query = query.order_by(MaintenanceRow.starts, MaintenanceRow.id, ascending=False).limit(most)
+    return await _whole(transaction, await transaction.fetch(query))
 
 
 async def _keep(change: Change, verb: str, before: Maintenance, after: Maintenance) -> Maintenance:
@@ -155,7 +188,7 @@ async def _keep(change: Change, verb: str, before: Maintenance, after: Maintenan
 async def _add_following(change: Change, maintenance: Maintenance) -> None:
     """The next of a series is announced as soon as one begins."""
     following = domain.following(maintenance, change.at)
-    if following is not None and await _find(change.transaction, following.id) is None:
+    if following is not None and await find_maintenance(change.transaction, following.id) is None:
         await _add(change, "maintenance.schedule", following)
 
 
@@ -197,17 +230,10 @@ async def _write_components(transaction: Transaction, maintenance: Maintenance) 
 
 
 async def _need(transaction: Transaction, id: str) -> Maintenance:
-    found = await _find(transaction, id)
+    found = await find_maintenance(transaction, id)
     if found is None:
         raise Refused("id", f"There is no maintenance `{id[:40]}`.", "missing")
     return found
-
-
-async def _find(transaction: Transaction, id: str) -> Maintenance | None:
-    if not may_be_id(id):
-        return None
-    rows = await transaction.fetch(MaintenanceRow.select().where(MaintenanceRow.id == id))
-    return (await _whole(transaction, rows))[0] if rows else None
 
 
 async def _whole(transaction: Transaction, rows: list[dict[str, Any]]) -> list[Maintenance]:

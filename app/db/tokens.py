@@ -1,6 +1,7 @@
 """Tokens of programs and of walls in their tables, each with the hash of its secret."""
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -41,8 +42,13 @@ async def remove_token(transaction: Transaction, id: str) -> None:
     await transaction.execute("DELETE FROM tokens WHERE id = {}", id)
 
 
-async def list_walls(transaction: Transaction, after: str, limit: int) -> list[Wall]:
+async def list_walls(
+    transaction: Transaction, after: str, limit: int, pages: Collection[str] | None = None
+) -> list[Wall]:
+    """Of these pages; None: of all."""
     query = WallRow.select().where(WallRow.id > after).order_by(WallRow.id).limit(limit)
+    if pages is not None:
+        query = query.where(WallRow.page.is_in(list(pages)))
     return [_wall(row) for row in await transaction.fetch(query)]
 
 

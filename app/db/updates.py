@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from app.db.engine import Transaction
-from app.db.tables import ComponentRow, UpdateRow
+from app.db.tables import ComponentRow, DefinitionRow, UpdateRow
 from app.domain.incident import Update
 from app.domain.instant import from_ms, to_ms
 from app.domain.refused import Refused
@@ -58,7 +58,10 @@ async def write_updates(
 async def refuse_unknown(transaction: Transaction, slugs: Iterable[str], field: str = "components") -> None:
     """What is not in the catalog can neither fail nor be worked on."""
     rows = await transaction.fetch(ComponentRow.select(ComponentRow.slug))
-    known = [row["slug"] for row in rows]
+    # What was defined a moment ago may not be recorded yet. It is told before whatever is said of it now.
+    defined = await transaction.fetch(DefinitionRow.select(DefinitionRow.key))
+    news = (row["key"].removeprefix("component/") for row in defined if row["key"].startswith("component/"))
+    known = [*(row["slug"] for row in rows), *news]
     for slug in slugs:
         if slug not in known:
             close = difflib.get_close_matches(slug, known, n=1)

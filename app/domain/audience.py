@@ -112,8 +112,39 @@ def visible(board: Board, audience: Audience) -> Iterator[tuple[Component, Shown
 
 
 def count(board: Board, audience: Audience) -> Tally:
+    audience = audience.at(board)
     rows = ((component.slug, component.name, shown.status) for component, shown in visible(board, audience))
-    return Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    tally = Tally(rows) if audience.components is None else Tally(rows, NO_SUCH_COMPONENT)
+    for incident in board.operations.incidents.values():
+        _tell(tally, incident, audience)
+    return tally
+
+
+def advance(tally: Tally, patch: Patch, audience: Audience) -> None:
+    for change in patch.changes:
+        tally.move(change.slug, change.status)
+    for story in patch.incidents:
+        _turn(tally, story.was, story.became, audience)
+
+
+def retreat(tally: Tally, patch: Patch, audience: Audience) -> None:
+    """To what it was before the patch."""
+    for change in reversed(patch.changes):
+        tally.move(change.slug, change.was)
+    for story in reversed(patch.incidents):
+        _turn(tally, story.became, story.was, audience)
+
+
+def _turn(tally: Tally, one: Incident | None, other: Incident | None, audience: Audience) -> None:
+    if one is not None:
+        tally.forget(one.id)
+    if other is not None:
+        _tell(tally, other, audience)
+
+
+def _tell(tally: Tally, incident: Incident, audience: Audience) -> None:
+    if incident.is_open and _seen(_slugs(incident), audience) is not None:
+        tally.tell(incident.id, incident.title, incident.impact)
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:
@@ -152,8 +183,8 @@ def incidents(board: Board, audience: Audience) -> Iterator[PublicIncident]:
     audience = audience.at(board)
     found = board.operations.incidents.values()
     for incident in sorted(found, key=lambda each: (each.since, each.id), reverse=True):
-        if (seen := _seen(_slugs(incident), audience)) is not None:
-            yield tell_incident(incident, seen)
+        if (told := show_incident(incident, audience)) is not None:
+            yield told
 
 
 def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance]:
@@ -161,8 +192,20 @@ def maintenances(board: Board, audience: Audience) -> Iterator[PublicMaintenance
     audience = audience.at(board)
     found = board.operations.maintenances.values()
     for maintenance in sorted(found, key=lambda each: (each.starts, each.id)):
-        if (seen := _seen(maintenance.components, audience)) is not None:
-            yield tell_maintenance(maintenance, seen)
+        if (told := show_maintenance(maintenance, audience)) is not None:
+            yield told
+
+
+def show_incident(incident: Incident, audience: Audience) -> PublicIncident | None:
+    """None if it is none of this audience's business. What is on its page, the audience must know already."""
+    if incident.draft or (seen := _seen(_slugs(incident), audience)) is None:
+        return None
+    return tell_incident(incident, seen)
+
+
+def show_maintenance(maintenance: Maintenance, audience: Audience) -> PublicMaintenance | None:
+    seen = _seen(maintenance.components, audience)
+    return None if seen is None else tell_maintenance(maintenance, seen)
 
 
 def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPatch | None:
@@ -202,6 +245,7 @@ def spell(note: Note, audience: Audience) -> str:
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
         "set by hand" if note.by_hand else "",
+        "paused" if note.paused else "",
         note.acknowledged,
     )
     return ", ".join(filter(None, said))

@@ -60,12 +60,13 @@ class Change(Struct, frozen=True, kw_only=True):
 
 class Note(Struct, frozen=True):
     """What is to be said beside a status: that it flaps, the slug and name of the component that it lies
-    behind, that it was set by hand, and who is on it."""
+    behind, that it was set by hand, that nobody looks at it for now, and who is on it."""
 
     flapping: bool = False
     behind: str = ""
     name: str = ""
     by_hand: bool = False
+    paused: bool = False
     acknowledged: str = ""
 
 
@@ -116,6 +117,7 @@ class Board:
         self._monitors: dict[str, Monitor] = {}
         self._components: dict[str, Component] = {}
         self._owner: dict[str, Component] = {}
+        self._paused: frozenset[str] = frozenset()
         self._pages = on_pages(self.catalog)
         self._dependencies = Dependencies(self.catalog)
         if catalog is not None:
@@ -177,6 +179,8 @@ class Board:
     def verdict(self, monitor: Monitor) -> State:
         """What is held of it: what its regions say together, and unknown for what is down behind something
         that is down itself."""
+        if monitor.key in self._paused:
+            return State.UNKNOWN
         if monitor.kind == "group":
             own = _verdict_of_group(monitor, [self.verdict(each) for each in self.members(monitor)])
         else:
@@ -196,6 +200,8 @@ class Board:
 
     def alone(self, monitor: Monitor) -> State:
         """The verdict without regard to what lies behind what."""
+        if monitor.key in self._paused:
+            return State.UNKNOWN
         if monitor.kind != "group":
             return self._said_together(monitor)
         return _verdict_of_group(monitor, [self._said_together(each) for each in self.members(monitor)])
@@ -334,7 +340,7 @@ class Board:
 
     def _hear_heartbeat(self, event: Heartbeat) -> list[Change]:
         monitor = self._monitors.get(event.monitor)
-        if monitor is None or not _is_pushed(monitor):
+        if monitor is None or not _is_pushed(monitor) or monitor.key in self._paused:
             return []
         key = (monitor.key, DEFAULT_REGION)
         if (heard := self.heard.get(key)) is not None and timedelta(0) < heard - event.at < SAID_AGAIN:
@@ -357,6 +363,8 @@ class Board:
         return None if standing is None else heartbeat.due(monitor, standing)
 
     def _is_assigned(self, monitor: str, region: str) -> bool:
+        if monitor in self._paused:
+            return False
         return (known := self._monitors.get(monitor)) is not None and region in known.regions
 
     def _best_before(self, monitor: str, region: str) -> datetime:
@@ -415,6 +423,8 @@ class Board:
             monitor, reason = "", told[1]
         elif status is Status.UNKNOWN and (parent := self._parent_of(component)) is not None:
             reason = f"behind {parent.name}"
+        elif status is Status.UNKNOWN and self._is_paused(component):
+            reason = "paused"
         change = Change(
             slug=component.slug,
             status=status,
@@ -504,12 +514,16 @@ class Board:
         said = Note(
             flapping=self._flaps(component),
             by_hand=self.operations.is_by_hand(slug),
+            paused=self._is_paused(component),
             acknowledged=self.operations.acknowledgement(slug),
         )
         if self.shown[slug].status is Status.UNKNOWN and (parent := self._parent_of(component)):
             behind = self._owner[parent.monitors[0].key]
             return replace(said, behind=behind.slug, name=behind.name)
         return NO_NOTE if said == NO_NOTE else said
+
+    def _is_paused(self, component: Component) -> bool:
+        return any(monitor.key in self._paused for monitor in component.monitors)
 
     def _flaps(self, component: Component) -> bool:
         words = (
@@ -529,12 +543,14 @@ class Board:
         self._owner = {
             monitor.key: component for component in catalog.components for monitor in component.monitors
         }
+        self._paused = frozenset(catalog.paused)
         self._pages = on_pages(catalog)
         self._dependencies = Dependencies(catalog)
         self.standings = {
             (key, region): standing
             for (key, region), standing in self.standings.items()
-            if key in self._monitors and region in self._monitors[key].regions
+            # When it is looked at again, what was said before is old.
+            if self._is_assigned(key, region)
             # Of what others have seen no job has said a word.
             if key in rhythms or not _is_pushed(self._monitors[key])
         }

@@ -166,8 +166,9 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
 
 
 class SecondLook(Struct, frozen=True, kw_only=True, tag="look"):
-    """A region has seen a monitor fail that did not fail before, and asks the others to look at once. Only
-    the bell says it, to workers: if it is lost, they look in their own time."""
+    """A region has seen a monitor fail that did not fail before, and asks the others to look at once; or an
+    operator does, who is in no `region`. Only the bell says it, to workers: if it is lost, they look in their
+    own time."""
 
     monitor: str
     region: str

@@ -66,8 +66,9 @@ def _head(board: Board, monitor: Monitor) -> Iterator[str]:
     shown = board.shown[component.slug]
     yield f"{monitor.key}: {monitor.kind} {monitor.target}"
     hides = _hidden_by(board, monitor)
+    paused = ": it is paused, and nobody looks at it" if monitor.key in board.catalog.paused else ""
     behind = f": it is seen to be down, and lies behind {hides.name}" if hides else ""
-    yield f"  verdict    {_MEANS[board.verdict(monitor)]}{behind}"
+    yield f"  verdict    {_MEANS[board.verdict(monitor)]}{paused or behind}"
     why = f" ({shown.reason})" if shown.reason else ""
     yield f"  page       {component.name} is {shown.status} since {rfc3339(shown.since)}{why}"
     if others := _others(board, component, monitor):

@@ -5,10 +5,13 @@ dozen numbers.
 """
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, compress
 
 GROWTH = math.log(1.1)  # neighbouring buckets are 10 % apart; their middle is at most 5 % from either edge
 LARGEST = 124  # about two minutes: more than any probe may take
+_BUCKETS = range(LARGEST + 1)
 
 
 class Histogram:
@@ -35,9 +38,9 @@ class Histogram:
         return total
 
     @classmethod
-    def of(cls, counts: Iterable[int]) -> "Histogram":
+    def of(cls, counts: Sequence[int]) -> "Histogram":
         """From the count of each bucket, in order."""
-        return cls({bucket: count for bucket, count in enumerate(counts) if count})
+        return cls(dict(zip(compress(_BUCKETS, counts), filter(None, counts), strict=True)))
 
     @property
     def count(self) -> int:
@@ -45,13 +48,12 @@ class Histogram:
 
     def percentile(self, percent: float) -> float | None:
         """Milliseconds below which `percent` of the samples lie. None if there are none."""
-        rank = math.ceil(self.count * percent / 100)
-        seen = 0
-        for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= max(rank, 1):
-                return _middle(bucket)
-        return None
+        buckets = sorted(self.counts)
+        running = list(accumulate(map(self.counts.__getitem__, buckets)))
+        if not running or not running[-1]:
+            return None
+        rank = max(math.ceil(running[-1] * percent / 100), 1)
+        return _middle(buckets[bisect_left(running, rank)])
 
 
 def bucket_of(took: float) -> int:

@@ -24,6 +24,8 @@ TOLD_UPDATES: Final = 20
 
 
 class IncidentStatus(StrEnum):
+    """How far it has come. `postmortem` is resolved too, and explained."""
+
     INVESTIGATING = "investigating"
     IDENTIFIED = "identified"
     MONITORING = "monitoring"
@@ -32,6 +34,8 @@ class IncidentStatus(StrEnum):
 
 
 class Impact(StrEnum):
+    """How bad it is for those who use what is affected."""
+
     NONE = "none"
     MINOR = "minor"
     MAJOR = "major"

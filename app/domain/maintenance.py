@@ -21,6 +21,8 @@ LONGEST: Final = timedelta(days=90)
 
 
 class MaintenanceStatus(StrEnum):
+    """How far it has come. It is `under_maintenance` from `in_progress` on, until it is `completed`."""
+
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in_progress"
     VERIFYING = "verifying"
@@ -72,6 +74,8 @@ class NewMaintenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class NewMaintenanceUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With a status it begins, is verified or ends by it. A private one is a note among operators."""
+
     words: str
     status: MaintenanceStatus | None = None
     private: bool = False
@@ -173,11 +177,11 @@ def updated(maintenance: Maintenance, new: NewMaintenanceUpdate, now: datetime, 
 def edited(maintenance: Maintenance, edit: MaintenanceEdit, now: datetime) -> Maintenance:
     if maintenance.is_over:
         raise Refused("id", "This maintenance is over: it stays as it was.", "conflict")
-    starts, ends = _window(
-        maintenance.starts if edit.starts is UNSET else edit.starts,
-        maintenance.ends if edit.ends is UNSET else edit.ends,
-        now,
-    )
+    starts = maintenance.starts if edit.starts is UNSET else edit.starts
+    ends = maintenance.ends if edit.ends is UNSET else edit.ends
+    if (starts, ends) != (maintenance.starts, maintenance.ends):
+        # Only then: one that was begun long before its time can be longer, and have another title.
+        starts, ends = _window(starts, ends, now)
     components = maintenance.components if edit.components is UNSET else _distinct(edit.components)
     return replace(
         maintenance,

@@ -18,12 +18,14 @@ from app.domain.rule import Rule
 
 T = TypeVar("T")
 
+PAUSE = "pause"
 # What an operator makes of the database's part.
 Edit: TypeAlias = Callable[[Catalog], Catalog]
 
 
 class Difference(Struct, frozen=True):
-    """A group, component or page that came, went or became another. `before` or `after` is None then."""
+    """A group, component or page that came, went or became another, or the pause of a monitor. `before` or
+    `after` is None for what was not there, or is not any more."""
 
     kind: str
     name: str
@@ -31,7 +33,13 @@ class Difference(Struct, frozen=True):
     after: object | None
 
     @property
+    def subject(self) -> str:
+        return f"{'monitor' if self.kind == PAUSE else self.kind}/{self.name}"
+
+    @property
     def verb(self) -> str:
+        if self.kind == PAUSE:
+            return "monitor.resume" if self.after is None else "monitor.pause"
         if self.before is None:
             return f"{self.kind}.create"
         return f"{self.kind}.{'delete' if self.after is None else 'replace'}"
@@ -54,6 +62,8 @@ def merged(file: Catalog, database: Catalog) -> Catalog:
         pages=(*file.pages, *(page for page in database.pages if page.slug not in slugs)),
         rules=(*file.rules, *(rule for rule in database.rules if rule.name not in rules)),
     )
+    known = {monitor.key for monitor in whole.monitors()}
+    whole = replace(whole, paused=tuple(key for key in database.paused if key in known))
     if Dependencies(whole).loop() is None:
         return whole
     # The file has come to close a loop with what the database says. Nothing may lie behind itself.
@@ -119,13 +129,45 @@ def with_component(component: Component) -> Edit:
 
 
 def without_component(slug: str) -> Edit:
-    return lambda catalog: replace(
-        catalog, components=tuple(each for each in catalog.components if each.slug != slug)
-    )
+    def edit(catalog: Catalog) -> Catalog:
+        gone = {m.key for each in catalog.components if each.slug == slug for m in each.monitors}
+        return replace(
+            catalog,
+            components=tuple(each for each in catalog.components if each.slug != slug),
+            paused=tuple(key for key in catalog.paused if key not in gone),
+        )
+
+    return edit
+
+
+def with_pause(key: str) -> Edit:
+    return lambda catalog: replace(catalog, paused=tuple(dict.fromkeys((*catalog.paused, key))))
+
+
+def without_pause(key: str) -> Edit:
+    return lambda catalog: replace(catalog, paused=tuple(each for each in catalog.paused if each != key))
 
 
 def with_group(name: str) -> Edit:
     return lambda catalog: replace(catalog, groups=tuple(dict.fromkeys((*catalog.groups, name))))
+
+
+def renamed_group(name: str, new: str) -> Edit:
+    """On the pages that name it, too."""
+
+    def renamed(page: Page) -> Page:
+        groups = page.groups and tuple(new if each == name else each for each in page.groups)
+        return page if groups == page.groups else replace(page, groups=groups)
+
+    return lambda catalog: replace(
+        catalog,
+        page=renamed(catalog.page),
+        pages=tuple(map(renamed, catalog.pages)),
+        groups=tuple(new if each == name else each for each in catalog.groups),
+        components=tuple(
+            replace(each, group=new) if each.group == name else each for each in catalog.components
+        ),
+    )
 
 
 def without_group(name: str) -> Edit:
@@ -172,7 +214,8 @@ def with_all_of(given: Catalog, prune: bool) -> Edit:
 
     def edit(catalog: Catalog) -> Catalog:
         if prune:
-            return given
+            # What is paused is said by nobody's file.
+            return replace(given, paused=catalog.paused)
         result = with_page(given.page)(catalog) if given.page != Page() else catalog
         for step in (
             *(with_group(group) for group in given.groups),
@@ -193,6 +236,7 @@ def _things(catalog: Catalog) -> Iterator[tuple[tuple[str, str], object]]:
     yield from ((("rule", rule.name), rule) for rule in catalog.rules)
     yield from ((("group", group), group) for group in catalog.groups)
     yield from ((("component", component.slug), component) for component in catalog.components)
+    yield from (((PAUSE, key), True) for key in catalog.paused)
 
 
 def _by_group(components: Sequence[Component], groups: Sequence[str]) -> tuple[Component, ...]:

@@ -67,6 +67,8 @@ class Component(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Link(Struct, frozen=True):
+    """At the foot of a page."""
+
     name: str
     url: str
 
@@ -93,13 +95,15 @@ class Page(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Catalog(Struct, frozen=True, kw_only=True):
     """Everything a config file says, in the order it says it. `groups` in order; a component names its
-    group. `page` is the one at `/`, `pages` are the others. `rules` open incidents by themselves."""
+    group. `page` is the one at `/`, `pages` are the others. `rules` open incidents by themselves.
+    `paused` are keys of monitors at which nobody looks for now: operators say that, and no file."""
 
     page: Page = Page()
     groups: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     rules: tuple[Rule, ...] = ()
     pages: tuple[Page, ...] = ()
+    paused: tuple[str, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -110,3 +114,8 @@ class Catalog(Struct, frozen=True, kw_only=True):
     def monitors(self) -> Iterator[Monitor]:
         for component in self.components:
             yield from component.monitors
+
+    def watched(self) -> Iterator[Monitor]:
+        """Those that are not paused."""
+        paused = frozenset(self.paused)
+        return (monitor for monitor in self.monitors() if monitor.key not in paused)

@@ -6,7 +6,7 @@ is one row of numbers less another, however many they are.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from functools import lru_cache
 from typing import Final
 
@@ -62,7 +62,7 @@ class Sheet:
         return b"".join((bytes((lane, len(buckets), *buckets)), *rows))
 
 
-def add_stretch(raw: bytes, first: int, end: int, into: list[int]) -> None:
+def add_stretch(raw: bytes, first: int, end: int, into: MutableSequence[int]) -> None:
     """Add the histogram of the pieces from `first` up to, and without, `end`; `into` has a place for each
     bucket. Five hundred components are asked for at once, so this makes no Sheet of the bytes."""
     buckets, row, start, pieces = _head(raw)
@@ -78,6 +78,11 @@ def add_stretch(raw: bytes, first: int, end: int, into: list[int]) -> None:
         before = row.unpack_from(raw, start + (first - 1) * row.size)
         for bucket, now, then in zip(buckets, totals, before, strict=True):
             into[bucket] += now - then
+
+
+def pieces_in(raw: bytes) -> int:
+    """Up to the last that has any samples."""
+    return _head(raw)[3]
 
 
 def samples_of(raw: bytes, piece: int) -> int:

@@ -29,7 +29,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from app import metrics
 from app.live import handshake
 from app.live.crowd import Doorstep
-from app.live.handshake import BAD_HANDSHAKE, Handshake, Released
+from app.live.handshake import BAD_HANDSHAKE, END, Handshake, Released
 from app.live.peer import BAD_FRAME, UNSENT_BYTES, Pings
 
 RELEASE = "statuswire.release"
@@ -43,10 +43,11 @@ HEAD_BYTES = 16 * 1024
 FAREWELL_SECONDS = 0.1
 FED_AT_ONCE = 4096  # bytes: what one read brings may be 40,000 frames, all of which uvicorn takes apart first
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + END
 _STREAM = b"HTTP/1.1 200 OK\r\n%b%btransfer-encoding: chunked\r\n\r\n"
 _STREAM_1_0 = b"HTTP/1.1 200 OK\r\n%b%bconnection: close\r\n\r\n"
-_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_NO_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + END
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\n" + END
 
 # The socket with the head of an answer that is still to be written, of which `lines` is a part; None if it
 # has gone. The ASGI callable then just returns.
@@ -264,8 +265,8 @@ class HttpDoor(HttpToolsProtocol):
         self._hang_up()
 
     def send_400_response(self, msg: str) -> None:
-        super().send_400_response(msg)
-        self._hang_up()
+        """What uvicorn says to whoever speaks no HTTP, in our words: its own lack the headers."""
+        self._refuse(_NO_HTTP)
 
     def _hang_up(self) -> None:
         if self.scheme == "https":

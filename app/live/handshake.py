@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.live.frames import websocket_frame
+from app.security.headers import LINES
 
 # Of what a viewer says before it has been answered. More than a Peer would read to its end.
 EARLY_BYTES = 16 * 1024
@@ -29,12 +30,13 @@ _WELCOME = (
     b"HTTP/1.1 101 Switching Protocols\r\n%bupgrade: websocket\r\nconnection: Upgrade\r\n"
     b"sec-websocket-accept: %b\r\n\r\n"
 )
-_END = b"content-length: 0\r\nconnection: close\r\n\r\n"
-_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n" + _END
-_FAILED = b"HTTP/1.1 500 Internal Server Error\r\n" + _END
-BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\n" + _END
+# Of an answer with nothing in it, all but its first line.
+END = LINES + b"content-length: 0\r\nconnection: close\r\n\r\n"
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n" + END
+_FAILED = b"HTTP/1.1 500 Internal Server Error\r\n" + END
+BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\n" + END
 _OTHER_VERSION = (
-    b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\nupgrade: websocket\r\n"
+    b"HTTP/1.1 426 Upgrade Required\r\n" + LINES + b"sec-websocket-version: 13\r\nupgrade: websocket\r\n"
     b"content-length: 0\r\nconnection: Upgrade, close\r\n\r\n"
 )
 

@@ -79,6 +79,8 @@ class Hub:
         self._stage_of: dict[Viewer, Stage] = {}
         self._address_of: dict[Viewer, str] = {}
         self._named: Named[Viewer] = Named()
+        # How often somebody has been turned out, or may have been.
+        self.turns = 0
         self._crowd = crowd or Crowd(MOST_VIEWERS, MOST_PER_ADDRESS)
         self._soon = soon or (lambda job: asyncio.get_running_loop().call_soon(job))
         self._caster = Caster(self._soon, self._flush)
@@ -104,7 +106,9 @@ class Hub:
     def restore(self, board: Board, complete_since: str, past: Sequence[Patch] = ()) -> None:
         """Begin from what the database remembers. `past` is what was last sent, for those who resume; it
         lacks nothing after the id `complete_since`."""
+        doors = self._doors()
         self.board = board
+        self._turn_out(self._turned_out(doors))
         self._past = deque(past, maxlen=RESUME_PATCHES)
         self._complete_since = complete_since
         for stage in self._stages.values():
@@ -123,7 +127,7 @@ class Hub:
             self._reset("gap", f"{ms}-{n + 1}")
             # What was missed may have been that one of them may not watch any more. They come back, and are
             # asked again.
-            self._end(self._named)
+            self._turn_out(self._named)
         elif isinstance(item.event, Beat):
             self._hear_beat(item.event, item.ago)
         else:
@@ -131,13 +135,13 @@ class Hub:
             metrics.FEED_LAG.set(max(0.0, self._wall_clock() - order(item.id)[0] / 1000))
             self._note(item.event)
             if isinstance(item.event, Revoked):
-                self._end(self._named.of(item.event.owner))
+                self._turn_out(self._named.of(item.event.owner))
             doors = self._doors() if isinstance(item.event, CatalogChange) else {}
             patch = self.board.fold(item.id, item.event)
             if patch is None:
                 return
             if patch.catalog:
-                self._end(self._turned_out(doors))
+                self._turn_out(self._turned_out(doors))
                 self._probed = {key: at for key, at in self._probed.items() if key in self.board.standings}
                 self._reset("catalog", self.board.id)
             else:
@@ -355,6 +359,10 @@ class Hub:
     def end_over(self) -> None:
         """Let go of those whose time has run out."""
         self._end(self._named.over(self.now()))
+
+    def _turn_out(self, viewers: Iterable[Viewer]) -> None:
+        self.turns += 1
+        self._end(viewers)
 
     def _end(self, viewers: Iterable[Viewer]) -> None:
         for viewer in tuple(viewers):

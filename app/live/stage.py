@@ -75,8 +75,7 @@ class Stage:
 
     def show(self, patch: Patch) -> None:
         before = self._overall
-        for change in patch.changes:
-            self._tally.move(change.slug, change.status)
+        views.advance(self._tally, patch, self._audience)
         self._overall = self._tally.overall()
         body = views.narrow(patch, self._audience, None if self._overall == before else self._overall)
         if body is not None:
@@ -272,8 +271,7 @@ def _retrace(
     for patch in reversed(past):
         if (at := order(patch.id)) <= place:
             return
-        for change in reversed(patch.changes):
-            tally.move(change.slug, change.was)
+        views.retreat(tally, patch, audience)
         before = tally.overall()
         yield at, patch, None if before == after else after
         after = before

@@ -172,9 +172,8 @@ async def _open_events(
         return await _answer(send, 405, "This address is a stream: use GET.", (b"allow", b"GET"))
     try:
         request = Request(scope, proxies)
-        await _recognise(scope, request, callers)
-        await _enter(scope, request, hub, entrance)
         await until_heard(hub, request.since)
+        await _let_in(scope, request, hub, callers, entrance)
         hub.admit(request.audience, request.address)
     except Refused as refused:
         return await _answer(send, refused.status, refused.sentence)
@@ -211,9 +210,8 @@ async def _open_socket(
         if request.from_elsewhere(hub.board.catalog.page.url):
             # Before the upgrade: a script of another site is to learn nothing, not even a close code.
             return await send({"type": "websocket.close", "code": FORBIDDEN, "reason": ""})
-        await _recognise(scope, request, callers)
-        await _enter(scope, request, hub, entrance)
         await until_heard(hub, request.since)
+        await _let_in(scope, request, hub, callers, entrance)
         hub.admit(request.audience, request.address)
     except (Refused, Crowded) as no:
         # A browser learns no status of a handshake that failed, so the final no is a close code.
@@ -226,6 +224,18 @@ async def _open_socket(
     if code != TOO_SLOW:
         with suppress(OSError, RuntimeError):
             await send({"type": "websocket.close", "code": code, "reason": ""})
+
+
+async def _let_in(
+    scope: Scope, request: Request, hub: Hub, callers: Callers | None, entrance: Entrance | None
+) -> None:
+    """Nothing may be awaited between this and joining: whoever is turned out in that time is not yet on the
+    hub's list, and would watch for ever."""
+    asked = None
+    while asked != hub.turns:
+        asked = hub.turns
+        await _recognise(scope, request, callers)
+        await _enter(scope, request, hub, entrance)
 
 
 async def _recognise(scope: Scope, request: Request, callers: Callers | None) -> None:

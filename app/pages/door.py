@@ -2,6 +2,7 @@
 it from then on."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from litestar import Request, Response, post
 from litestar.exceptions import NotFoundException
@@ -33,7 +34,7 @@ async def knock(
         return at.page
     if at.page.access == "password":
         return _form(at.page)
-    return go(f"/login?then={request.url.path}")
+    return go(f"/login?then={quote(request.scope['path'])}")
 
 
 def routes(hub: Hub, entrance: Entrance, callers: Callers, passwords: Passwords) -> list[HTTPRouteHandler]:

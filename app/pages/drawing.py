@@ -3,7 +3,9 @@
 Everything a template prints is escaped, unless it is Markup, and Markup is only made here and in `bars`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.domain.instant import rfc3339
+from app.domain.status import Status
 from app.markdown import to_html
 from app.pages.language import CATALOGUES
 from app.pages.rows import WORD
@@ -26,7 +29,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 # What a tag of a page must change with, besides what the page shows.
 EDITION = sha256(
-    RELEASE.encode() + b"".join(path.read_bytes() for path in sorted([*_TEMPLATES.iterdir(), *CATALOGUES]))
+    RELEASE.encode()
+    + b"".join(path.read_bytes() for path in sorted([*_TEMPLATES.rglob("*.html"), *CATALOGUES]))
 ).hexdigest()[:12]
 
 
@@ -73,6 +77,26 @@ def clock(at: datetime, where: ZoneInfo) -> str:
     return f"{at.astimezone(where):%H:%M:%S}"
 
 
+def labelled(values: Iterable[StrEnum]) -> list[tuple[str, str]]:
+    """What a form offers: each value with the word for it."""
+    return [
+        (each.value, WORD[each] if isinstance(each, Status) else each.replace("_", " ").capitalize())
+        for each in values
+    ]
+
+
+def local(at: datetime, where: ZoneInfo) -> str:
+    """As `<input type=datetime-local>` takes it: to the minute."""
+    return f"{at.astimezone(where):%Y-%m-%dT%H:%M}"
+
+
+def moment(at: datetime, where: ZoneInfo, since: datetime | None = None) -> str:
+    """For operators: `Tue 24 Nov 2026, 13:30 CET`; without the day if that is the day of `since`."""
+    there = at.astimezone(where)
+    is_same = since is not None and since.astimezone(where).date() == there.date()
+    return f"{there:%H:%M %Z}" if is_same else f"{there:%a %-d %b %Y, %H:%M %Z}"
+
+
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
@@ -90,6 +114,9 @@ _environment.globals |= {
 _environment.filters |= {
     "iso": rfc3339,
     "clock": clock,
+    "labelled": labelled,
+    "local": local,
+    "moment": moment,
     "milliseconds": milliseconds,
     "json": as_json,
     "prose": prose,

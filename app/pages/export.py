@@ -69,11 +69,11 @@ async def draw_all(
     view = _view(hub, views, every)
     for name in ("copy.js", *(f"status-{status}.svg" for status in (*Status, "stale"))):
         yield f"static/{RELEASE}/{name}", FILES[name].packed.plain
-    yield "history/index.html", await _history(views, past, _at(view, "../"))
+    yield "history/index.html", await _history(views, past, _at(view, "../"), hub.board)
     for row in view.seen.rows:
         path = f"components/{row.slug}/index.html"
         yield path, await _component(views, past, _at(view, "../../"), row.slug)
-    yield "index.html", await _page(views, past, view)
+    yield "index.html", await _page(views, past, view, hub.board)
 
 
 def _view(hub: Hub, views: Views, every: float | None) -> View:
@@ -103,10 +103,11 @@ def _at(view: View, root: str) -> View:
     return msgspec.structs.replace(view, root=root)
 
 
-async def _page(views: Views, past: Past, view: View) -> bytes:
+async def _page(views: Views, past: Past, view: View, board: Board) -> bytes:
     days = await past.days(view.seen.groups, view.now, view.where)
     speeds = await public.measured(past, view.seen, DAY, view.now)
-    return await _draw(views, "page.html", view, lambda: public.shown(view, days, DAY, speeds))
+    lately = calendar.told_of(await calendar.lately(past, view) or (), view, board)
+    return await _draw(views, "page.html", view, lambda: public.shown(view, days, DAY, speeds, lately))
 
 
 async def _component(views: Views, past: Past, view: View, slug: str) -> bytes:
@@ -119,11 +120,13 @@ async def _component(views: Views, past: Past, view: View, slug: str) -> bytes:
     )
 
 
-async def _history(views: Views, past: Past, view: View) -> bytes:
+async def _history(views: Views, past: Past, view: View, board: Board) -> bytes:
     today = view.now.astimezone(view.where).date()
-    spans = await calendar.month_of(past, view, today.replace(day=1))
+    first = today.replace(day=1)
+    spans, told = await calendar.month_of(past, view, first)
+    stories = calendar.told_of(told or (), view, board)
     return await _draw(
-        views, "history.html", view, lambda: calendar.shown(view, today.replace(day=1), today, spans)
+        views, "history.html", view, lambda: calendar.shown(view, first, today, spans, stories)
     )
 
 

@@ -17,7 +17,7 @@ from app.security.oidc import SECONDS_TO_SIGN_IN, NotProven, OpenId
 from app.security.scopes import PUBLIC
 from app.security.signin import NotSignedIn, Proof, SignIn
 
-HOME: Final = "/account"
+HOME: Final = "/admin"
 _PENDING: Final = f"{COOKIE}-oidc"
 _PUBLIC: Final = {"scope": PUBLIC}
 

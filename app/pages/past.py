@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from app.db.engine import DatabaseDown
 from app.db.history import History
+from app.domain.incident import Incident
+from app.domain.maintenance import Maintenance
 from app.domain.uptime import Span, Uptime
 from app.pages.bars import Bar, component_bar, group_bar
 from app.pages.charts import Point, Stretch
@@ -94,6 +96,20 @@ class Past:
         """`name` tells what is read from all else that is."""
         return await self._get((name,), now, lambda: self._history.spans_of(slugs, start, end))
 
+    async def begun(
+        self, name: str, start: datetime, end: datetime, now: datetime
+    ) -> list[Incident | Maintenance] | None:
+        """Incidents and maintenances of that time. Asked for again sooner than the rest: what was resolved
+        just now has left the head of the page."""
+        return await self._get((name,), now, lambda: self._history.begun(start, end), lambda _: False)
+
+    async def incident(self, id: str) -> Incident | None:
+        """Not kept, or made-up ids would drive out what is. Raises DatabaseDown."""
+        return await _soon(self._history.incident(id))
+
+    async def maintenance(self, id: str) -> Maintenance | None:
+        return await _soon(self._history.maintenance(id))
+
     async def _get(
         self,
         key: object,
@@ -133,6 +149,14 @@ class _Kept:
             return
         if settled(value):
             self.next = now + KEEP
+
+
+async def _soon(asked: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await asked
+    except TimeoutError:
+        raise DatabaseDown("The database is slow.", "is slow") from None
 
 
 def _draw(uptimes: Mapping[str, Sequence[Uptime]], groups: Sequence[Group], language: Language) -> Bars:

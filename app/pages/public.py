@@ -15,15 +15,16 @@ from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
-from app.domain.status import Status, worst
+from app.domain.status import Status
 from app.live.hub import Hub
-from app.pages import calendar, component
+from app.pages import calendar, component, story
 from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
 from app.pages.drawing import zone
 from app.pages.front import Fronts, paths
 from app.pages.past import Days, Past
-from app.pages.rows import Row, Seen, began
+from app.pages.rows import Row, Seen, began, weighed
 from app.pages.sentences import headline, summary, tally
+from app.pages.stories import Story
 from app.pages.view import View, hero
 from app.security.entrance import Entrance
 
@@ -61,11 +62,15 @@ def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> li
         where = zone(views.seen().page.time_zone)
         days = await past.days(views.seen().groups, hub.now(), where)
         speeds = await measured(past, views.seen(), stretch, hub.now())
+        told = await calendar.lately(past, views.view(request))
         view = views.view(request)
-        key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds])
-        return await views.answer(request, "page.html", view, key, lambda: shown(view, days, stretch, speeds))
+        lately = calendar.told_of(told or (), view, fronts.hub.board)
+        key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds], lately)
+        return await views.answer(
+            request, "page.html", view, key, lambda: shown(view, days, stretch, speeds, lately)
+        )
 
-    return [page, *component.routes(fronts), *calendar.routes(fronts)]
+    return [page, *component.routes(fronts), *calendar.routes(fronts), *story.routes(fronts)]
 
 
 async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:
@@ -80,24 +85,27 @@ async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> l
     return sorted(found, key=lambda its: seen.rows.index(its[0]))
 
 
-def shown(view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Measured]) -> dict[str, Any]:
-    rows, groups, language = view.seen.rows, view.seen.groups, view.language
+def shown(
+    view: View, days: Days | None, stretch: Stretch, speeds: Sequence[Measured], lately: Sequence[Story]
+) -> dict[str, Any]:
+    rows, groups, told, language = view.seen.rows, view.seen.groups, view.seen.stories, view.language
     bars = days.bars(groups, language) if days else None
     return {
         **hero(
             view,
-            worst(row.status for row in rows),
-            headline(rows, language),
-            tally(rows, language),
-            began(rows),
+            weighed(rows, told)[0],
+            headline(rows, language, told),
+            tally(rows, language, told),
+            began(rows, told),
         ),
-        "stories": view.seen.stories,
+        "stories": told,
         "groups": [(group, summary(group, language)) for group in groups],
         "bars": bars.components if bars else {},
         "group_bars": bars.groups if bars else {},
         "first_day": days.first if days else None,
         "lost_past": days is None and bool(rows),
         "legend": LEGEND,
+        "lately": calendar.days_of(lately, view),
         "stretch": stretch,
         "stretches": STRETCHES.values(),
         "speeds": [Speed(row, drawn) for row, points in speeds if (drawn := chart(halved(points)))],

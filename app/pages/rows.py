@@ -13,7 +13,7 @@ from app.domain.audience import Audience, spell, visible
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.pages import MAIN, NOTHING
-from app.domain.status import SEVERITY, Status, worst
+from app.domain.status import FELT, SEVERITY, Status, weigh, worst
 from app.pages.stories import Story, stories
 
 WORD = {
@@ -161,8 +161,19 @@ def _grouped(names: Iterable[str], rows: Iterable[Row]) -> tuple[Group, ...]:
     return tuple(Group(name=name, rows=tuple(its)) for name, its in members.items() if its)
 
 
-def began(rows: Iterable[Row]) -> datetime | None:
+def weighed(rows: Sequence[Row], told: Iterable[Story]) -> tuple[Status, tuple[Story, ...]]:
+    """How a page stands, and the open incidents if they say so rather than its rows."""
+    incidents = tuple(each for each in told if each.kind == "incident")
+    components = worst(row.status for row in rows) if rows else None
+    status, by_incidents = weigh(components, (each.impact for each in incidents))
+    return status, incidents if by_incidents else ()
+
+
+def began(rows: Sequence[Row], told: Iterable[Story] = ()) -> datetime | None:
     """Since when the page has been as bad as it is. None if nothing is wrong."""
-    bad = [row for row in rows if SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE]]
-    status = worst(row.status for row in bad)
-    return min((row.since for row in bad if row.status is status), default=None)
+    status, incidents = weighed(rows, told)
+    if SEVERITY[status] <= SEVERITY[Status.MAINTENANCE]:
+        return None
+    since = [row.since for row in rows if row.status is status]
+    since += (each.starts for each in incidents if FELT[each.impact] is status)
+    return min(since, default=None)

@@ -3,11 +3,12 @@ page.js says the same of what it hears.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from app.domain.status import Status, worst
 from app.pages.language import Language
-from app.pages.rows import WORD, Group, Row
+from app.pages.rows import WORD, Group, Row, weighed
+from app.pages.stories import Story
 
 HEADLINE = {
     Status.MAINTENANCE: "Maintenance: {components}",
@@ -19,11 +20,15 @@ HEADLINE = {
 _AFFECTED = (Status.DEGRADED, Status.PARTIAL, Status.MAJOR)
 
 
-def headline(rows: Sequence[Row], language: Language) -> str:
+def headline(rows: Sequence[Row], language: Language, told: Iterable[Story] = ()) -> str:
     """In English, what `status.description` of a frame says."""
+    status, incidents = weighed(rows, told)
+    if len(incidents) == 1:
+        return language.say("Open incident: {title}", title=incidents[0].title)
+    if incidents:
+        return language.count(len(incidents), "{number} open incident", "{number} open incidents")
     if not rows:
         return language.say("Nothing is watched yet")
-    status = worst(row.status for row in rows)
     if status is Status.OPERATIONAL:
         return language.say("All systems operational")
     names = [row.name for row in rows if row.status is status]
@@ -41,11 +46,14 @@ def _spell(names: Sequence[str], of: int, language: Language) -> str:
     return language.count(len(names), "{number} component", "{number} components")
 
 
-def tally(rows: Sequence[Row], language: Language) -> str:
+def tally(rows: Sequence[Row], language: Language, told: Iterable[Story] = ()) -> str:
     """The line below the headline."""
     if not rows:
         return language.say("No component has been added")
     if worst(row.status for row in rows) is Status.OPERATIONAL:
+        # That all work is not what to say beside an incident, though no probe has seen it.
+        if weighed(rows, told)[1]:
+            return language.say("No component is known to be affected")
         return language.count(len(rows), "The one component works", "All {number} components work")
     if some := _number(rows, *_AFFECTED):
         texts = "{some} of {number} component affected", "{some} of {number} components affected"

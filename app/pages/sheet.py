@@ -4,7 +4,8 @@ Also what such a page needs of cookies, which only these pages set.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
@@ -16,6 +17,8 @@ from app.security.callers import COOKIE, HOST
 from app.security.signin import KNOWN_BROWSER_FOR, Opened
 
 BROWSER = f"{COOKIE}-browser"
+# What stands in an address as it is; of all else a header would be broken, or made two.
+_OF_ADDRESSES: Final = "!#$%&'()*+,/:;=?@[]~"
 _STYLE = style("tokens.css", "form.css", beat=5.0)
 _HEADERS = {
     **SECURITY,
@@ -40,7 +43,7 @@ def sheet(
 
 def go(where: str, *cookies: Cookie) -> Response[str]:
     """After a form: so that to load the page again does not send it again."""
-    headers = {"Location": where, "Cache-Control": "no-store"}
+    headers = {"Location": quote(where, safe=_OF_ADDRESSES), "Cache-Control": "no-store"}
     return Response("", status_code=303, media_type="text/html", headers=headers, cookies=list(cookies))
 
 
@@ -66,6 +69,7 @@ def cookies_of(opened: Opened, tls: bool) -> list[Cookie]:
 
 
 async def read_form(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:
-    """What was typed; what is not there is empty."""
+    """What was typed; what is not there is empty. A NUL is nothing that is typed, and Postgres takes none."""
     form = await request.form()
-    return {name: given if isinstance(given := form.get(name), str) else "" for name in names}
+    typed = {name: given for name in names if isinstance(given := form.get(name), str)}
+    return {name: typed.get(name, "").replace("\0", "\N{REPLACEMENT CHARACTER}") for name in names}

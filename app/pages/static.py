@@ -23,7 +23,7 @@ from app.pages.answer import SECURITY, Packed, matches, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
 # What pages name; the modules that these import are in them.
-JOINED = ("page.js", "bars.js", "stories.js", "wall.js")
+JOINED = ("page.js", "bars.js", "renew.js", "stories.js", "wall.js", "admin.js")
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 

@@ -7,8 +7,11 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from app.domain.audience import Audience, incidents, maintenances
+from app.domain.audience import Audience, incidents, maintenances, show_incident, show_maintenance
 from app.domain.board import Board
+from app.domain.incident import Incident
+from app.domain.maintenance import Maintenance, MaintenanceStatus
+from app.domain.status import FELT, Status
 from app.domain.told import PublicAffected, PublicIncident, PublicMaintenance, PublicUpdate
 
 # What a screen calls each status of a story.
@@ -34,7 +37,7 @@ class Said(Struct, frozen=True):
 
 
 class Story(Struct, frozen=True, kw_only=True):
-    """`ends` is None for an incident, of which nobody knows. `said` from the newest to the oldest."""
+    """`ends` is None for an incident that is open: nobody knows. `said` from the newest to the oldest."""
 
     id: str
     kind: str
@@ -48,17 +51,35 @@ class Story(Struct, frozen=True, kw_only=True):
     acknowledged: str = ""
     affects: str
     said: tuple[Said, ...]
+    over: bool = False
+
+    @property
+    def stands(self) -> Status:
+        """The colour and the shape of what it is about, while it is not over."""
+        if self.over:
+            return Status.OPERATIONAL
+        return FELT[self.impact] if self.kind == "incident" else Status.MAINTENANCE
 
 
 def stories(board: Board, audience: Audience) -> tuple[Story, ...]:
     """Incidents first, the newest before older ones, then what is planned, the next first."""
     return (
-        *(_of_incident(each, board) for each in incidents(board, audience)),
-        *(_of_maintenance(each, board) for each in maintenances(board, audience)),
+        *(of_incident(each, board) for each in incidents(board, audience)),
+        *(of_maintenance(each, board) for each in maintenances(board, audience)),
     )
 
 
-def _of_incident(incident: PublicIncident, board: Board) -> Story:
+def show(told: Incident | Maintenance, board: Board, audience: Audience) -> Story | None:
+    """One of them, also when it is over. None if it is none of this audience's business."""
+    audience = audience.at(board)
+    if isinstance(told, Incident):
+        incident = show_incident(told, audience)
+        return None if incident is None else of_incident(incident, board)
+    maintenance = show_maintenance(told, audience)
+    return None if maintenance is None else of_maintenance(maintenance, board)
+
+
+def of_incident(incident: PublicIncident, board: Board) -> Story:
     return Story(
         id=incident.id,
         kind="incident",
@@ -67,6 +88,8 @@ def _of_incident(incident: PublicIncident, board: Board) -> Story:
         stage=STAGES[incident.status],
         impact=incident.impact,
         starts=datetime.fromisoformat(incident.since),
+        ends=_instant(incident.resolved),
+        over=incident.resolved is not UNSET,
         promise=_instant(incident.next_update_by),
         acknowledged=incident.acknowledged or "",
         affects=_names(incident.components, board),
@@ -74,7 +97,7 @@ def _of_incident(incident: PublicIncident, board: Board) -> Story:
     )
 
 
-def _of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
+def of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
     starts = datetime.fromisoformat(maintenance.starts)
     planned = [Said(starts, "", maintenance.words)] if maintenance.words else []
     return Story(
@@ -85,6 +108,7 @@ def _of_maintenance(maintenance: PublicMaintenance, board: Board) -> Story:
         stage=STAGES[maintenance.status],
         starts=starts,
         ends=datetime.fromisoformat(maintenance.ends),
+        over=maintenance.status == MaintenanceStatus.COMPLETED,
         affects=_names(maintenance.components, board),
         said=(*_said(maintenance.updates), *planned),
     )

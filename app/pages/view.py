@@ -28,9 +28,10 @@ from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
 _STYLES: Final = {
-    "page.html": ("tokens.css", "page.css", "stories.css"),
+    "page.html": ("tokens.css", "page.css", "stories.css", "days.css"),
     "component.html": ("tokens.css", "page.css", "component.css"),
-    "history.html": ("tokens.css", "page.css", "component.css"),
+    "history.html": ("tokens.css", "page.css", "component.css", "days.css"),
+    "story.html": ("tokens.css", "page.css", "stories.css"),
 }
 
 

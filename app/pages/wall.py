@@ -3,7 +3,7 @@ then on frames change it, for months.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +14,15 @@ from litestar.params import FromPath, FromQuery
 
 from app.config import Config
 from app.domain.monitor import Page
-from app.domain.status import SEVERITY, Status, worst
+from app.domain.status import SEVERITY, Status
 from app.live.hub import Hub
 from app.pages import stale
 from app.pages.answer import Press
 from app.pages.door import knock
 from app.pages.drawing import EDITION, draw, zone
-from app.pages.rows import SIGN, WORD, Row, Seen, Sight
+from app.pages.rows import SIGN, WORD, Row, Seen, Sight, weighed
 from app.pages.static import style
+from app.pages.stories import Story
 from app.security.callers import Callers, NotRecognised
 from app.security.entrance import Entrance
 
@@ -93,8 +94,8 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
 
 def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, Any]:
     live = feed == "ok"
-    status = worst(row.status for row in seen.rows)
-    heading, detail = say(seen.rows) if live else ("No live data", stale.WHY[feed].capitalize())
+    status, _ = weighed(seen.rows, seen.stories)
+    heading, detail = say(seen.rows, seen.stories) if live else ("No live data", stale.WHY[feed].capitalize())
     return {
         "title": f"{SIGN[status] if live else stale.SIGN} {heading} · {seen.page.name}",
         "live": live,
@@ -114,9 +115,10 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, A
     }
 
 
-def say(rows: Sequence[Row]) -> tuple[str, str]:
+def say(rows: Sequence[Row], told: Iterable[Story] = ()) -> tuple[str, str]:
     """The sentence of the wall and the line below it."""
-    if not rows:
+    incidents = [each for each in told if each.kind == "incident"]
+    if not rows and not incidents:
         return "Nothing is watched yet", "What is named in the config file appears here"
     problems = sorted(
         (row for row in rows if SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE]),
@@ -129,6 +131,9 @@ def say(rows: Sequence[Row]) -> tuple[str, str]:
         heading = f"{waiting} {verb} attention" if waiting else f"{len(problems)} in hand"
         said = (f"{first.name}: {WORD[first.status].lower()}", first.acknowledged)
         return heading, ", ".join(filter(None, said))
+    if incidents:
+        number = len(incidents)
+        return "Open incident" if number == 1 else f"{number} open incidents", incidents[0].title
     resting = sum(row.status is Status.MAINTENANCE for row in rows)
     if resting:
         return "Nothing needs attention", f"{len(rows) - resting} operational, {resting} in maintenance"

@@ -49,6 +49,9 @@ class Caller(Struct, frozen=True, kw_only=True):
     def may(self, scope: str) -> bool:
         return scopes.covers(self.scopes, scope)
 
+    def may_see(self, page: str) -> bool:
+        return self.pages is None or page in self.pages
+
     @property
     def key(self) -> str:
         return min(self.owners)

@@ -18,7 +18,7 @@ from app.domain.events import Revoked
 from app.domain.people import Token, Wall
 from app.domain.refused import Refused, later, title
 from app.security import tokens
-from app.security.scopes import SCOPES
+from app.security.scopes import ADMIN, SCOPES
 
 AT_MOST: Final = 100  # pages, or networks, of one token
 
@@ -111,6 +111,8 @@ def _checked(given: TokenWords, now: datetime) -> TokenWords:
     for scope in given.scopes:
         if scope not in SCOPES:
             raise Refused("scopes", f"There is no scope {scope!r}: there are {', '.join(SCOPES)}.")
+    if given.pages and ADMIN in given.scopes:
+        raise Refused("pages", "An admin's token is for all pages: leave `pages` out, or `admin`.")
     if given.expires is not None:
         later(given.expires, now, "expires", "now")
     if max(len(given.pages), len(given.addresses)) > AT_MOST:

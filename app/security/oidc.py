@@ -9,19 +9,20 @@ import hmac
 import time
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from app.config import Provider
 from app.security.egress import Egress
 from app.security.fetch import NotFetched, fetch
 from app.security.secrets import Secrets, Unreadable
+
+# joserfc is imported by who checks a signature: it takes 0.14 s, and most servers have no provider.
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
 
 SECONDS_TO_SIGN_IN: Final = 600.0
 METADATA_FOR: Final = 3600.0
@@ -150,6 +151,9 @@ class OpenId:
 
     async def _verify(self, metadata: _Metadata, token: str) -> dict[str, Any]:
         """The claims, if one of the provider's keys has signed them. One that we do not know may be new."""
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
         for fresh in (False, True):
             keys = await self._read_keys(metadata, fresh)
             try:
@@ -167,7 +171,10 @@ class OpenId:
             self._metadata = time.monotonic(), found
         return self._metadata[1]
 
-    async def _read_keys(self, metadata: _Metadata, fresh: bool) -> KeySet:
+    async def _read_keys(self, metadata: _Metadata, fresh: bool) -> "KeySet":
+        from joserfc.errors import JoseError
+        from joserfc.jwk import KeySet
+
         old = self._keys
         if old is None or (fresh and time.monotonic() - old[0] > KEYS_EVERY):
             answer = await self._fetch(metadata.jwks_uri)

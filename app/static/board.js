@@ -26,6 +26,24 @@ export function worst(components) {
   return statuses.reduce((one, other) => (rank(other) > rank(one) ? other : one), statuses[0] ?? 'unknown');
 }
 
+// As FELT and `weigh` of app/domain/status.py: how all of it stands, and the open incidents if they say so rather than
+// the components. What is open is what is drawn.
+const FELT = { none: 'operational', minor: 'degraded_performance', major: 'partial_outage', critical: 'major_outage' };
+export function openIncidents() {
+  return [...document.querySelectorAll('.story[data-kind="incident"]:not([data-over])')].map((element) => {
+    const { impact, starts } = element.dataset;
+    const title = element.querySelector('.title').textContent;
+    return { title, status: FELT[impact], since: Date.parse(starts) };
+  });
+}
+
+export function weigh(components, incidents) {
+  const stands = worst(components);
+  const status = worst([{ status: stands }, ...incidents]);
+  const silent = !components.length || stands === 'operational';
+  return { status, incidents: status !== stands || silent ? incidents : [] };
+}
+
 export class Board {
   components = new Map();
   sentence;
@@ -58,7 +76,7 @@ export class Board {
 
   hear(frame) {
     if (frame.type === 'snapshot') {
-      const drawn = root.dataset.component ? frame.components.filter(({ slug }) => this.components.has(slug)) : frame.components;
+      const drawn = 'part' in root.dataset ? frame.components.filter(({ slug }) => this.components.has(slug)) : frame.components;
       if (describe(drawn) === describe(this.all)) keepInThisTab.set('reloaded-for', '');
       else reloadOnce(drawn);
       for (const { slug, note, acknowledged } of frame.components) this.#note(slug, note, acknowledged);

@@ -1,5 +1,5 @@
 // The pages for visitors. The server has drawn them; this keeps true what says how things stand now.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, setTitle, weigh, word, worst, write } from './board.js';
 import { Clock, ago, span } from './time.js';
 import { Live } from './live.js';
 import { count, say } from './language.js';
@@ -8,10 +8,12 @@ import { keep } from './keep.js';
 const root = document.documentElement;
 const hero = document.querySelector('.hero');
 const place = document.querySelector('.stories');
+const past = document.getElementById('past');
 const groups = [...document.querySelectorAll('.group')];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const FLASHES = 24; // at once; more would be a fire alarm
 const POINTING = ['pointerover', 'focusin'];
+const SETTLED = 6e3; // milliseconds after which the past is read again: more than AGAIN of app/pages/past.py
 const SILENCE = 10e3; // between two announcements to a screen reader
 // As HEADLINE of app/pages/sentences.py.
 const HEADLINE = {
@@ -29,6 +31,27 @@ const live = new Live(hear, drawHero);
 function hear(frame) {
   board.hear(frame);
   if (tellsStories(frame)) tell(frame);
+  if (past && isOfPast(frame)) renew();
+}
+
+// What is over, only the server can draw: it comes out of the database, which has it a moment later than we. Spread,
+// as all who look will ask.
+let renewing = false;
+function renew() {
+  if (renewing) return;
+  renewing = true;
+  setTimeout(async () => {
+    renewing = false;
+    await (await import('./renew.js')).renew(past.id);
+    drawTimes();
+  }, SETTLED * (1 + Math.random()));
+}
+
+function isOfPast({ type, why, components, incidents = [], maintenances = [] }) {
+  if (type === 'snapshot') return why !== 'first';
+  const told = [...incidents, ...maintenances];
+  if (root.dataset.part) return components || told.length;
+  return told.some(({ removed, resolved, status }) => removed || resolved || status === 'completed');
 }
 
 // The server has drawn the incidents that there were. What they become is loaded when the first frame tells of it.
@@ -38,6 +61,7 @@ async function tell(frame) {
     ({ Stories }) => new Stories((slug) => board.components.get(slug)?.name, (at) => clock.moment(at)),
   );
   (await stories).hear(frame);
+  drawHero();
 }
 
 function tellsStories({ type, incidents, maintenances }) {
@@ -77,26 +101,45 @@ function drawGroup(group) {
 }
 
 function drawHero() {
-  const status = worst(board.all);
+  if (!hero) return;
+  const incidents = openIncidents();
+  const { status, about, below } = root.dataset.part === 'story' ? ofStory() : ofAll(incidents);
   const stale = live.state === 'stale';
-  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : headline(status);
+  const sentence = stale ? say('Not live: {reason}', { reason: say(live.reason) }) : about;
   const heading = hero.querySelector('h1');
   paint(hero, status, stale ? 'stale' : status);
   if (heading.textContent !== sentence) {
     write(heading, sentence);
     announce(sentence);
   }
-  write(hero.querySelector('.tally'), stale ? lastKnown(status) : tally(status));
+  write(hero.querySelector('.tally'), stale ? lastKnown(status, about) : below);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
-  drawStarted(status);
+  drawStarted(status, incidents);
+}
+
+function ofAll(open) {
+  const { status, incidents } = weigh(board.all, open);
+  return { status, about: headline(status, incidents), below: tally(status, incidents) };
+}
+
+// As `stands` of app/pages/stories.py.
+function ofStory() {
+  const story = document.querySelector('.story');
+  const { kind, over } = story.dataset;
+  const [open] = openIncidents();
+  const status = over !== undefined ? 'operational' : kind === 'incident' ? open.status : 'under_maintenance';
+  return { status, about: story.querySelector('.title').textContent, below: story.querySelector('.stage').textContent };
 }
 
 // The sentences are those of app/pages/sentences.py.
 
-function headline(status) {
+function headline(status, incidents) {
   const all = board.all;
   if (root.dataset.component) return say('{component}: {status}', { component: all[0].name, status: word(status) });
+  const { length } = incidents;
+  if (length === 1) return say('Open incident: {title}', incidents[0]);
+  if (length) return count(length, '{number} open incident', '{number} open incidents');
   if (!all.length) return say('Nothing is watched yet');
   if (status === 'operational') return say('All systems operational');
   const names = all.filter((component) => component.status === status).map(({ name }) => name);
@@ -111,10 +154,10 @@ function spell(names, of) {
   return count(names.length, '{number} component', '{number} components');
 }
 
-function lastKnown(status) {
+function lastKnown(status, sentence) {
   const time = clock.recent(live.known, live.now());
   if (status === 'unknown') return say('Nothing heard since {time}', { time });
-  return say('Last known state, from {time}: {sentence}', { time, sentence: headline(status) });
+  return say('Last known state, from {time}: {sentence}', { time, sentence });
 }
 
 const isAffected = ({ status }) => rank(status) >= rank('degraded_performance');
@@ -127,16 +170,18 @@ function sumUp(members) {
   return say('{some} of {all} unknown', { some: number(members, ({ status }) => status === 'unknown'), all });
 }
 
-function tally(status) {
+function tally(status, incidents) {
   const all = board.all;
   if (root.dataset.component) return all[0].group ?? '';
   if (!all.length) return say('No component has been added');
+  const stands = worst(all);
+  if (stands === 'operational' && incidents.length) return say('No component is known to be affected');
   const texts = {
     operational: ['The one component works', 'All {number} components work'],
     under_maintenance: ['{some} of {number} component in maintenance', '{some} of {number} components in maintenance'],
     unknown: ['{some} of {number} component unknown', '{some} of {number} components unknown'],
-  }[status] ?? ['{some} of {number} component affected', '{some} of {number} components affected'];
-  const some = number(all, rank(status) > rank('unknown') ? isAffected : (component) => component.status === status);
+  }[stands] ?? ['{some} of {number} component affected', '{some} of {number} components affected'];
+  const some = number(all, rank(stands) > rank('unknown') ? isAffected : (component) => component.status === stands);
   return count(all.length, ...texts, { some });
 }
 
@@ -149,8 +194,8 @@ function drawFreshness() {
   else if (met || live.state === 'stale') write(freshness, `${capital(say(live.remedy))}${live.refused ? '' : '…'}`);
 }
 
-function drawStarted(status) {
-  const bad = board.all.filter((component) => isProblem(component) && component.status === status);
+function drawStarted(status, incidents) {
+  const bad = [...board.all, ...incidents].filter((one) => isProblem(one) && one.status === status);
   const started = hero.querySelector('.started');
   started.hidden = bad.length === 0;
   if (bad.length) drawTime(started.querySelector('time'), Math.min(...bad.map(({ since }) => since)));
@@ -213,4 +258,4 @@ for (const card of document.querySelectorAll('[data-day]')) {
 document.getElementById('language').addEventListener('change', ({ target }) => target.form.submit());
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));
 setInterval(drawTimes, 10e3);
-if (hero) live.start();
+if (hero || past) live.start();

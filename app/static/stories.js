@@ -2,6 +2,7 @@
 // true. What a template has no place for is not shown: a wall has one line for each.
 import { say } from './language.js';
 import { write } from './board.js';
+import { keepInThisTab } from './keep.js';
 
 // As STAGES of app/pages/stories.py.
 const STAGES = {
@@ -15,10 +16,12 @@ const STAGES = {
   verifying: 'Verifying',
   completed: 'Completed',
 };
+const TOLD = 20; // updates of one story in a frame: TOLD_UPDATES of app/domain/incident.py
 const OVER = ['resolved', 'postmortem', 'completed'];
 
 export class Stories {
   #place = document.querySelector('.stories');
+  #only = this.#place.dataset.only; // on the page of one of them: its id
   #story = document.getElementById('story').content.firstElementChild;
   #update = document.getElementById('update')?.content.firstElementChild;
   #name;
@@ -35,6 +38,10 @@ export class Stories {
       ...(frame.incidents ?? []).map((story) => this.#draw('incident', story)),
       ...(frame.maintenances ?? []).map((story) => this.#draw('maintenance', story)),
     ];
+    if (this.#only) {
+      if (frame.type === 'snapshot' && !told.some(Boolean)) this.#endUnseen(frame.id);
+      return;
+    }
     if (frame.type === 'snapshot') {
       for (const element of [...this.#place.children]) if (!told.includes(element)) element.remove();
     } else if (!told.length) return;
@@ -49,15 +56,28 @@ export class Stories {
     }
   }
 
+  // On a page of its own: it ended while we were away. Once for each state, should the server not know it yet.
+  #endUnseen(id) {
+    if ('over' in this.#place.firstElementChild.dataset || keepInThisTab.get('ended') === id) return;
+    keepInThisTab.set('ended', id);
+    location.reload();
+  }
+
   #draw(kind, story) {
     const known = [...this.#place.children].find(({ dataset }) => dataset.id === story.id);
-    if (story.removed || OVER.includes(story.status)) {
+    const over = OVER.includes(story.status);
+    if (this.#only && !known) return null;
+    if (this.#only && story.removed) return location.reload();
+    if (story.removed || (over && !this.#only)) {
       known?.remove();
       return null;
     }
     const element = known ?? this.#story.cloneNode(true);
     const { id, status, impact = 'none' } = story;
     Object.assign(element.dataset, { id, kind, status, impact, starts: story.since ?? story.starts });
+    element.toggleAttribute('data-over', over);
+    const title = element.querySelector('a.title');
+    if (title) title.setAttribute('href', `${this.#place.dataset.base}/${kind}s/${id}${location.search}`);
     this.#fill(element, {
       title: story.title,
       stage: stage(status),
@@ -65,7 +85,7 @@ export class Stories {
       affects: story.components.map(({ slug }) => this.#name(slug)).filter(Boolean).join(', '),
     });
     this.#time(element.querySelector('.starts'), story.since ?? story.starts);
-    this.#time(element.querySelector('.ends'), story.ends);
+    this.#time(element.querySelector('.ends'), story.ends ?? story.resolved);
     this.#time(element.querySelector('.promise'), story.next_update_by);
     this.#tell(element.querySelector('.said'), story);
     if (!known) this.#place.append(element);
@@ -89,6 +109,9 @@ export class Stories {
   #tell(list, { updates, words, html, starts }) {
     if (!list) return;
     const planned = words ? [{ at: starts, status: '', html }] : [];
+    // Of a long story a frame brings the last part.
+    const oldest = updates.length >= TOLD ? updates.at(-1).at : '';
+    const older = [...list.children].filter((item) => item.querySelector('time').dateTime < oldest);
     list.replaceChildren(
       ...[...updates, ...planned].map((update) => {
         const item = this.#update.cloneNode(true);
@@ -98,6 +121,7 @@ export class Stories {
         item.querySelector('.words').innerHTML = update.html;
         return item;
       }),
+      ...older,
     );
   }
 

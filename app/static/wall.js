@@ -1,6 +1,6 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, paint, rank, reload, setTitle, word, worst, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, write } from './board.js';
 import { Chime } from './chime.js';
 import { Clock, span } from './time.js';
 import { Diagnostics } from './diagnostics.js';
@@ -51,6 +51,7 @@ let reach = unitFor(settings); // the unit in pixels, and how far away it can be
 function hear(frame) {
   board.hear(frame);
   stories.hear(frame);
+  if (frame.incidents) drawHead();
 }
 
 function draw({ changed, measured, noted }) {
@@ -258,10 +259,11 @@ function drawLastProblem({ name, was, began, ended }) {
 // The head
 
 function drawHead() {
-  const status = worst(board.all);
+  const incidents = openIncidents();
+  const { status } = weigh(board.all, incidents);
   const stale = live.state === 'stale';
   paint(head, status, stale ? 'stale' : status);
-  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say();
+  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say(incidents);
   write(find('.say h1'), heading);
   write(find('.say p'), detail);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, heading, stale ? 'stale' : status);
@@ -276,10 +278,10 @@ function drawHead() {
 }
 
 // As `say` of app/pages/wall.py.
-function say() {
+function say(incidents) {
   const all = board.all;
   const resting = all.filter(({ status }) => status === 'under_maintenance').length;
-  if (!all.length) return ['Nothing is watched yet', 'What is named in the config file appears here'];
+  if (!all.length && !incidents.length) return ['Nothing is watched yet', 'What is named in the config file appears here'];
   if (problems.length) {
     const [first] = problems;
     const waiting = problems.filter(({ acknowledged }) => !acknowledged).length;
@@ -287,6 +289,8 @@ function say() {
     const said = [`${first.name}: ${word(first.status).toLowerCase()}`, first.acknowledged];
     return [heading, said.filter(Boolean).join(', ')];
   }
+  const number = incidents.length;
+  if (number) return [number === 1 ? 'Open incident' : `${number} open incidents`, incidents[0].title];
   if (resting) return ['Nothing needs attention', `${all.length - resting} operational, ${resting} in maintenance`];
   return [`All ${all.length} operational`, 'Nothing needs attention'];
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from app.domain.merge import differences
+from app.domain.merge import PAUSE, differences
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.rule import Rule
 from app.statusfile.writing import component_tree, page_tree, rule_tree
@@ -27,6 +27,7 @@ def steps(old: Catalog, new: Catalog) -> list[Step]:
     return [
         Step(each.verb.partition(".")[2], each.kind, each.name, _tree(each.before), _tree(each.after))
         for each in differences(old, new)
+        if each.kind != PAUSE
     ]
 
 

@@ -106,6 +106,7 @@ class Run(Trail):
     family: str = "any"
     secrets: Secrets = field(default_factory=Secrets)
     concern: tuple[str, str] | None = None  # a reason and a detail: it is right, and may not stay so
+    remark: str = ""  # a detail of what is right
     tls: float | None = None
     first_byte: float | None = None
     total: float | None = None
@@ -151,7 +152,7 @@ class Run(Trail):
         if expect.slower_than is not None and self.total is not None and self.total > expect.slower_than:
             detail = f"It took {self.total * 1000:.0f} ms; up to {expect.slower_than * 1000:.0f} is right."
             return self._result(Outcome.SLOW, "slow", detail)
-        return self._result(Outcome.OK)
+        return self._result(Outcome.OK, detail=self.remark)
 
     def ended_badly(self, error: BaseException, monitor: Monitor) -> Result:
         """What an exception says of the target. One that is not FORESEEN is a bug of ours: nothing."""

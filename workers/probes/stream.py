@@ -103,7 +103,7 @@ class Stream:
     @property
     def certificate_until(self) -> datetime | None:
         """When the first certificate of the chain ends: the leaf, or one that it hangs on."""
-        return min((_end_of(der) for der in self._chain()), default=None)
+        return min((_end_of(der) for der in self.chain), default=None)
 
     @property
     def version(self) -> str:
@@ -115,7 +115,9 @@ class Stream:
         """What both sides agreed to speak within TLS; empty if they did not."""
         return (self._tls.selected_alpn_protocol() or "") if self._tls is not None else ""
 
-    def _chain(self) -> list[bytes]:
+    @property
+    def chain(self) -> list[bytes]:
+        """The certificates as they were verified, the server's own first."""
         if self._tls is None:
             return []
         if self._tls.context.verify_mode is ssl.CERT_NONE:

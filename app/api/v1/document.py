@@ -5,7 +5,7 @@ beside it, and answer for every path under /v1 that there is not.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Litestar, Response, Router, get
@@ -21,6 +21,15 @@ _TEXT = (
     "answers `next`, which is the `cursor` of the next page. `ETag` and `If-Match` keep two from overwriting "
     "each other; an `Idempotency-Key` makes a POST that is sent again one change, for 24 hours."
 )
+
+_PARAMETERS: Final = {
+    "id": "What it is called; an id with a slash in it as it is, or encoded.",
+    "parent": "The id of what it belongs to.",
+    "limit": "How many there are on a page of the list, at the most.",
+    "cursor": "`next` of the page before.",
+    "Idempotency-Key": "Sent again with the same key and body, this is one change.",
+    "If-Match": "The ETag of what you have read: if it is another meanwhile, nothing is changed.",
+}
 
 
 def describe(routes: Router, resources: Sequence[Resource[Any, Any]]) -> dict[str, Any]:
@@ -39,9 +48,12 @@ def describe(routes: Router, resources: Sequence[Resource[Any, Any]]) -> dict[st
     types = {kind for resource in resources for kind in structs_of(resource)}
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schema["components"]["schemas"] |= components
+    examples = {resource.given.__name__: resource.example for resource in resources if resource.example}
     for path in schema["paths"].values():
         for operation in path.values():
             _tell_headers(operation)
+            _tell_parameters(operation)
+            _give_example(operation, examples)
     return schema
 
 
@@ -55,6 +67,20 @@ def route(schema: Callable[[], dict[str, Any]]) -> HTTPRouteHandler:
         return Response(made[0], headers={"content-type": "application/json"})
 
     return openapi
+
+
+def _tell_parameters(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        parameter["description"] = _PARAMETERS[parameter["name"]]
+        if parameter["in"] == "path":
+            # Litestar has a format of its own for what may hold a slash.
+            parameter["schema"] = {"type": "string", "minLength": 1}
+
+
+def _give_example(operation: dict[str, Any], examples: dict[str, dict[str, Any]]) -> None:
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        if example := examples.get(body["schema"]["$ref"].rpartition("/")[2]):
+            body["example"] = example
 
 
 def _tell_headers(operation: dict[str, Any]) -> None:

@@ -65,6 +65,9 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
             return _our_own(request, error)
         case HTTPException():
             return problem(error.status_code, _sentence(error), (), error.headers)
+        case RecursionError():
+            # Of JSON that is all brackets; nothing here has more than a few within each other.
+            return problem(400, "What was sent has too much within each other.")
         case DatabaseDown():
             return problem(503, f"The database {error.what}; try again.", (), {"retry-after": "5"})
         case _:

@@ -8,23 +8,26 @@ compared with (If-Match), what is changed, and the answer that is kept (Idempote
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from operator import getitem
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromQuery, HeaderParameter, JSONBody, QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 
 from app.api.v1.problem import MEDIA_TYPE, Answered, Problem
 from app.db import answers
 from app.db.change import Change, Changes
 from app.db.engine import Transaction
+from app.domain.monitor import Catalog
+from app.domain.pages import on_pages
 from app.domain.plain import plain
 from app.security.callers import Caller
 from app.security.guard import caller_of
@@ -53,27 +56,42 @@ _ERRORS: Final = {
 
 
 class Asked(Struct, frozen=True):
-    """Who asks, and the id of what the thing belongs to, where it belongs to another."""
+    """Who asks, and the id of what the thing belongs to, where it belongs to another. `sees` are the slugs of
+    the components on the pages that the caller is bound to; None for who is bound to none."""
 
     caller: Caller
     parent: str = ""
+    sees: frozenset[str] | None = None
+
+    def sees_all(self, slugs: Iterable[str]) -> bool:
+        """Who is bound to pages has to do with what is on them and nowhere else, and not with what is on
+        none."""
+        return self.sees is None or (bool(named := set(slugs)) and named <= self.sees)
 
 
 class Resource(Generic[S, G]):
-    """`given` is what POST and PUT take, `shown` what is answered, and `issued` what POST answers if that is
-    more. With a `parent` the path is /v1/<parent>/{parent}/<name>."""
+    """`given` is what POST and PUT take, `altered` what PUT takes if that is less, `shown` what is answered,
+    and `issued` what POST answers if that is more. With a `parent` the path is /v1/<parent>/{parent}/<name>;
+    `single`, if that has one of them at the most, which PUT makes as well. `example` is what POST may be
+    sent."""
 
     name: ClassVar[str]
     words: ClassVar[str]  # what one of them is, in the description: "a token"
     shown: ClassVar[type[Struct]]
     given: ClassVar[type[Struct]]
+    altered: ClassVar[type[Struct] | None] = None
     issued: ClassVar[type[Struct] | None] = None
     parent: ClassVar[str] = ""
+    single: ClassVar[bool] = False
+    has_slashes: ClassVar[bool] = False  # in its ids
+    example: ClassVar[dict[str, Any] | None] = None
+    # Each is of a page, and its methods look whether the caller may see that.
+    of_pages: ClassVar[bool] = False
     reads: ClassVar[str] = ""  # the scope; `<name>:read` unless said
     writes: ClassVar[str] = ""
 
     async def list(self, transaction: Transaction, asked: Asked, after: str, limit: int) -> Sequence[S]:
-        """Those behind the one with the id `after`, in an order that does not change."""
+        """Those behind the one whose place is `after`, in an order that does not change."""
         raise NotImplementedError
 
     async def find(self, transaction: Transaction, asked: Asked, id: str) -> S | None:
@@ -82,7 +100,7 @@ class Resource(Generic[S, G]):
     async def make(self, change: Change, asked: Asked, given: G) -> Struct:
         raise NotImplementedError
 
-    async def alter(self, change: Change, asked: Asked, old: S, given: G) -> S:
+    async def alter(self, change: Change, asked: Asked, old: S, given: Any) -> S:
         raise NotImplementedError
 
     async def remove(self, change: Change, asked: Asked, old: S) -> None:
@@ -91,32 +109,56 @@ class Resource(Generic[S, G]):
     def id_of(self, item: S) -> str:
         return str(item.id)  # type: ignore[attr-defined]
 
-    def said_of(self, item: S) -> G:
+    def place_of(self, item: S) -> str:
+        """What `list` is given as `after`."""
+        return self.id_of(item)
+
+    def is_seen(self, asked: Asked, item: S) -> bool:
+        """Whether who is bound to pages has to do with it."""
+        return True
+
+    def said_of(self, item: S) -> Any:
         """What PUT would say to leave it as it is: PATCH goes from there."""
-        names = self.given.__struct_fields__
-        return self.given(**{name: getattr(item, name) for name in names})  # type: ignore[return-value]
+        said = self.altered or self.given
+        return said(**{name: getattr(item, name) for name in said.__struct_fields__})
 
 
 class Frame:
     """What all resources stand on."""
 
-    def __init__(self, changes: Changes, secrets: Secrets, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        secrets: Secrets,
+        now: Callable[[], datetime],
+        catalog: Callable[[], Catalog],
+    ) -> None:
         self.changes = changes
         self.secrets = secrets
         self.now = now
+        self._catalog = catalog
 
     def routes(self, resource: Resource[Any, Any]) -> list[HTTPRouteHandler]:
-        made = (("list", _list), ("find", _read), ("make", _make), ("alter", _put), ("alter", _patch))
+        of_many = (("list", _list), ("make", _make), ("alter", _put), ("alter", _patch))
+        made = (("make", _put),) if resource.single else of_many
         return [
             build(self, resource)
-            for method, build in (*made, ("remove", _remove))
+            for method, build in (("find", _read), *made, ("remove", _remove))
             if getattr(type(resource), method) is not getattr(Resource, method)
         ]
+
+    def asked(self, request: Request[Any, Any, Any]) -> Asked:
+        caller = caller_of(request)
+        sees = None
+        if caller.pages is not None:
+            pages = on_pages(self._catalog())
+            sees = frozenset[str]().union(*(pages[slug].slugs for slug in caller.pages if slug in pages))
+        return Asked(caller, str(request.path_params.get("parent", "")), sees)
 
     async def change(
         self, request: Request[Any, Any, Any], work: Callable[[Change, Asked], Awaitable[A]]
     ) -> A:
-        asked = _asked(request)
+        asked = self.asked(request)
         async with self.changes.by(asked.caller.actor, self.now()) as change:
             return await work(change, asked)
 
@@ -167,8 +209,8 @@ def _list(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
         after = "" if cursor is None else _opened(cursor)
         async with frame.changes.database.reading() as transaction:
             # One more than asked for says whether there are more.
-            items = list(await resource.list(transaction, _asked(request), after, limit + 1))
-        more = _cursor(resource.id_of(items[limit - 1])) if len(items) > limit else None
+            items = await _some(resource, transaction, frame.asked(request), after, limit + 1)
+        more = _cursor(resource.place_of(items[limit - 1])) if len(items) > limit else None
         return _tagged(request, plain({"items": items[:limit], "next": more}))
 
     shown = _list_of(resource.shown)
@@ -176,13 +218,13 @@ def _list(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
 
 
 def _read(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
         async with frame.changes.database.reading() as transaction:
-            item = await _find(resource, transaction, _asked(request), id)
+            item = await _find(resource, transaction, frame.asked(request), _id(request))
         return _tagged(request, plain(item))
 
     return _route(
-        get, resource, "/{id:str}", handle, reading=True, status=200, answer=resource.shown, errors=(404,)
+        get, resource, _one(resource), handle, reading=True, status=200, answer=resource.shown, errors=(404,)
     )
 
 
@@ -194,8 +236,9 @@ def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
     ) -> Response[bytes]:
         async def work(change: Change, asked: Asked) -> Response[bytes]:
             item = await resource.make(change, asked, data)
+            _refuse_unseen(resource, asked, item)
             body = plain(item)
-            where = {"location": f"{request.url.path}/{resource.id_of(item)}"}
+            where = {"location": f"{request.url.path}/{quote(resource.id_of(item), safe='')}"}
             return Response(_encode(body), status_code=201, headers={**_json(body), **where})
 
         return await frame.once(request, work)
@@ -208,41 +251,55 @@ def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
 
 
 def _put(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any], id: FromPath[str], data: Any) -> Response[bytes]:
-        return await _alter(frame, resource, request, id, lambda _: data)
+    async def handle(request: Request[Any, Any, Any], data: Any) -> Response[bytes]:
+        return await _alter(frame, resource, request, lambda _: data)
 
-    handle.__annotations__["data"] = _body(resource.given)
+    handle.__annotations__["data"] = _body(resource.altered or resource.given)
     errors = (400, 404, 409, 412, 422)
     return _route(
-        put, resource, "/{id:str}", handle, reading=False, status=200, answer=resource.shown, errors=errors
+        put, resource, _one(resource), handle, reading=False, status=200, answer=resource.shown, errors=errors
     )
 
 
 def _patch(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any], id: FromPath[str], data: Any) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any], data: Any) -> Response[bytes]:
         said = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
         return await _alter(
-            frame, resource, request, id, lambda old: msgspec.structs.replace(resource.said_of(old), **said)
+            frame, resource, request, lambda old: msgspec.structs.replace(resource.said_of(old), **said)
         )
 
-    handle.__annotations__["data"] = _body(_partly(resource.given))
+    handle.__annotations__["data"] = _body(_partly(resource.altered or resource.given))
     errors = (400, 404, 409, 412, 422)
     return _route(
-        patch, resource, "/{id:str}", handle, reading=False, status=200, answer=resource.shown, errors=errors
+        patch,
+        resource,
+        _one(resource),
+        handle,
+        reading=False,
+        status=200,
+        answer=resource.shown,
+        errors=errors,
     )
 
 
 def _remove(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any], id: FromPath[str]) -> None:
+    async def handle(request: Request[Any, Any, Any]) -> None:
         async def work(change: Change, asked: Asked) -> None:
-            old = await _find(resource, change.transaction, asked, id)
+            old = await _find(resource, change.transaction, asked, _id(request))
             _refuse_another(request, old)
             await resource.remove(change, asked, old)
 
         await frame.change(request, work)
 
     return _route(
-        delete, resource, "/{id:str}", handle, reading=False, status=204, answer=None, errors=(404, 409, 412)
+        delete,
+        resource,
+        _one(resource),
+        handle,
+        reading=False,
+        status=204,
+        answer=None,
+        errors=(404, 409, 412),
     )
 
 
@@ -268,11 +325,16 @@ def _route(
     bodies = {number: _problem_of(number) for number in sorted({*errors, *always})}
     described = f"This is {resource.words}" if answer else "Done"
     done = ResponseSpec(answer, description=described, generate_examples=False)
-    doing = {get: "list" if not path else "read", post: "make", put: "replace", patch: "change"}
+    doing = {
+        get: "list" if not (path or resource.single) else "read",
+        post: "make",
+        put: "replace",
+        patch: "change",
+    }
     does = doing.get(verb, "remove")
     return verb(  # type: ignore[no-any-return]
         f"{base}/{resource.name}{path}",
-        opt={"scope": scope},
+        opt={"scope": scope, "of_pages": resource.of_pages},
         status_code=status,
         tags=[resource.name],
         operation_id=".".join(filter(None, (resource.parent, resource.name, does))),
@@ -289,13 +351,34 @@ def _problem_of(status: int) -> ResponseSpec:
 # What the routes are made of
 
 
-def _asked(request: Request[Any, Any, Any]) -> Asked:
-    return Asked(caller_of(request), str(request.path_params.get("parent", "")))
+def _one(resource: Resource[Any, Any]) -> str:
+    if resource.single:
+        return ""
+    return "/{id:path}" if resource.has_slashes else "/{id:str}"
+
+
+def _id(request: Request[Any, Any, Any]) -> str:
+    """Litestar puts a slash before what may hold some."""
+    return str(request.path_params.get("id", "")).removeprefix("/")
+
+
+async def _some(
+    resource: Resource[Any, Any], transaction: Transaction, asked: Asked, after: str, limit: int
+) -> list[Any]:
+    """Of those that the caller may see."""
+    found: list[Any] = []
+    while len(found) < limit:
+        items = await resource.list(transaction, asked, after, limit)
+        found += (item for item in items if resource.is_seen(asked, item))
+        if len(items) < limit:
+            break
+        after = resource.place_of(items[-1])
+    return found[:limit]
 
 
 async def _find(resource: Resource[Any, Any], transaction: Transaction, asked: Asked, id: str) -> Any:
     item = await resource.find(transaction, asked, id)
-    if item is None:
+    if item is None or not resource.is_seen(asked, item):
         raise Answered(404, f"There is no such thing among the {resource.name}.")
     return item
 
@@ -304,18 +387,29 @@ async def _alter(
     frame: Frame,
     resource: Resource[Any, Any],
     request: Request[Any, Any, Any],
-    id: str,
     said: Callable[[Any], Any],
 ) -> Response[bytes]:
     async def work(change: Change, asked: Asked) -> Response[bytes]:
-        old = await _find(resource, change.transaction, asked, id)
-        _refuse_another(request, old)
-        given = said(old)
-        new = old if given == resource.said_of(old) else await resource.alter(change, asked, old, given)
+        if resource.single and await resource.find(change.transaction, asked, "") is None:
+            if "if-match" in request.headers:
+                raise Answered(412, "There is none, so it is not what If-Match says.")
+            new = await resource.make(change, asked, said(None))
+        else:
+            old = await _find(resource, change.transaction, asked, _id(request))
+            _refuse_another(request, old)
+            given = said(old)
+            new = old if given == resource.said_of(old) else await resource.alter(change, asked, old, given)
+        _refuse_unseen(resource, asked, new)
         body = plain(new)
         return Response(_encode(body), headers=_json(body))
 
     return await frame.change(request, work)
+
+
+def _refuse_unseen(resource: Resource[Any, Any], asked: Asked, item: Any) -> None:
+    """All that was changed until now is taken back."""
+    if not resource.is_seen(asked, item):
+        raise Answered(403, "This token is for some pages: name components, and only such as are on them.")
 
 
 def _refuse_another(request: Request[Any, Any, Any], old: Struct) -> None:
@@ -352,7 +446,10 @@ def _cursor(id: str) -> str:
 
 def _opened(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        opened = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if not opened.isprintable():
+            raise ValueError
+        return opened
     except (ValueError, UnicodeError):
         raise Answered(
             422, "This `cursor` is none of ours; take it from `next`, as it is.", "cursor"
@@ -361,18 +458,24 @@ def _opened(cursor: str) -> str:
 
 def structs_of(resource: Resource[Any, Any]) -> list[type[Struct]]:
     """All that the description of its routes must tell of."""
-    found: list[type[Struct]] = [resource.shown, _list_of(resource.shown), Problem]
+    found: list[type[Struct]] = [resource.shown, Problem]
+    if not resource.single:
+        found.append(_list_of(resource.shown))
     if resource.issued is not None:
         found.append(resource.issued)
     if hasattr(resource, "given"):
-        found += [resource.given, _partly(resource.given)]
+        found.append(resource.given)
+        if not resource.single:
+            found += [resource.altered or resource.given, _partly(resource.altered or resource.given)]
     return found
 
 
 @cache
 def _list_of(shown: type[Struct]) -> type[Struct]:
     items = getitem(list, shown)  # type: ignore[call-overload]
-    return msgspec.defstruct(f"{shown.__name__}List", [("items", items), ("next", str | None, None)])
+    words = {"__doc__": "One page of a list. `next` is the `cursor` of the next one, null after the last."}
+    fields: list[Any] = [("items", items), ("next", str | None, None)]
+    return msgspec.defstruct(f"{shown.__name__}List", fields, namespace=words)
 
 
 def _body(given: type[Struct]) -> Any:
@@ -385,4 +488,10 @@ def _partly(given: type[Struct]) -> type[Struct]:
     """The same, of which any part may be left out."""
     types = get_type_hints(given, include_extras=True)
     fields = [(name, types[name] | UnsetType, UNSET) for name in given.__struct_fields__]
-    return msgspec.defstruct(f"{given.__name__}Patch", fields, forbid_unknown_fields=True, kw_only=True)
+    return msgspec.defstruct(
+        f"{given.__name__}Patch",
+        fields,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        namespace={"__doc__": f"Any part of {given.__name__}; what is left out stays."},
+    )

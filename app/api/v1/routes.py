@@ -9,23 +9,42 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.api.v1 import document
 from app.api.v1.audit import Audit
+from app.api.v1.components import Acknowledgement, Components, Override
+from app.api.v1.groups import Groups
+from app.api.v1.incidents import IncidentAcknowledgement, Incidents, Postmortem, Updates
+from app.api.v1.maintenances import Maintenances, MaintenanceUpdates, Series
+from app.api.v1.monitors import Monitors
+from app.api.v1.pages import Pages
 from app.api.v1.problem import Answered
 from app.api.v1.resource import Frame, Resource
+from app.api.v1.templates import Templates
 from app.api.v1.tokens import Tokens
 from app.api.v1.users import Users
 from app.api.v1.walls import Walls
 from app.db.change import Changes
+from app.domain.monitor import Catalog
+from app.model import Model
 from app.security.secrets import Secrets
 
-RESOURCES: Final[tuple[type[Resource[Any, Any]], ...]] = (Audit, Tokens, Users, Walls)
+RESOURCES: Final[tuple[type[Resource[Any, Any]], ...]] = (
+    *(Incidents, Updates, Postmortem, IncidentAcknowledgement),
+    *(Maintenances, MaintenanceUpdates, Series, Templates),
+    *(Audit, Tokens, Users, Walls),
+)
+OF_CATALOG: Final = (Groups, Components, Override, Acknowledgement, Monitors, Pages)
 _JSON: Final = ("application/json", "application/merge-patch+json")
 
 
 def routes(
-    changes: Changes, secrets: Secrets, now: Callable[[], datetime]
+    changes: Changes,
+    secrets: Secrets,
+    now: Callable[[], datetime],
+    model: Model,
+    catalog: Callable[[], Catalog],
 ) -> list[Router | HTTPRouteHandler]:
-    frame = Frame(changes, secrets, now)
-    resources = [resource() for resource in RESOURCES]
+    """`catalog` is the one that runs: what is on the pages that a caller is bound to."""
+    frame = Frame(changes, secrets, now, catalog)
+    resources = [*(resource() for resource in RESOURCES), *(resource(model) for resource in OF_CATALOG)]
     made = Router(
         "/v1",
         route_handlers=[route for resource in resources for route in frame.routes(resource)],

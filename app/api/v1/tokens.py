@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -39,6 +39,7 @@ class Tokens(Resource[Token, TokenGiven]):
     name, words = "tokens", "a token"
     shown, given, issued = Token, TokenGiven, TokenIssued
     reads = writes = ADMIN
+    example: ClassVar = {"name": "deploys", "scopes": ["incidents:write"]}
 
     async def list(self, transaction: Transaction, asked: Asked, after: str, limit: int) -> Sequence[Token]:
         return await tokens.list_tokens(transaction, after, limit)

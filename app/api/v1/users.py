@@ -3,6 +3,7 @@ one on the command line.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from app.security.scopes import ADMIN
 
 
 class UserGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody, and what they may do."""
+
     email: Email
     name: Name
     role: Role = Role.VIEWER
@@ -27,6 +30,7 @@ class Users(Resource[User, UserGiven]):
     name, words = "users", "a person"
     shown, given = User, UserGiven
     reads = writes = ADMIN
+    example: ClassVar = {"email": "mei@acme.example", "name": "Mei", "role": "operator"}
 
     async def list(self, transaction: Transaction, asked: Asked, after: str, limit: int) -> Sequence[User]:
         return await users.list_users(transaction, after, limit)

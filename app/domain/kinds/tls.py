@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from app.domain.words import EXPECTED, Choice, Form, Host, Place, Securing
+from app.domain.words import EXPECTED, Choice, Flag, Form, Host, Place, Securing
 
 
 class Tls(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -11,4 +11,5 @@ class Tls(Securing, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     server_name: Annotated[str, Host()] = (
         ""  # whom the certificate is for, if it is not the host of the target
     )
+    revocation: Annotated[bool, Flag()] = False  # its authority is asked whether it was revoked
     version: Annotated[str, Choice(("1.2", "1.3")), EXPECTED] = ""  # this one at least

@@ -1,0 +1,166 @@
+"""From an operator's word to every screen: an incident or a status by hand, said by REST and by the command
+line, until it is on the SSE stream, drawn on an open page and drawn on the wall.
+
+The clock starts before the request is sent, or, of the command line, before what was typed is read; a process
+of its own would begin some tenths of a second later. All clocks are one machine's.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
+from typing import Any, TypeAlias
+
+import httpx
+from playwright.async_api import Page
+
+from app.cli import main as command
+from bench import report
+from bench.probe_to_pixel import FILE, WATCH_PAINT, Arrivals, Target, statuses, watch_sse
+from tests.browser import chromium
+from tests.conftest import eventually
+from tests.services import Valkey, Web, Worker
+
+SCREENS = ("sse", "page", "wall")
+DOORS = ("override", "rest", "cli")
+REACH = {f"{door}_{screen}_ms_p99": 100.0 for door in DOORS for screen in SCREENS}
+ROUNDS, QUICK_ROUNDS = 100, 5
+# Each door breaks the component and mends it.
+Step: TypeAlias = Callable[[], Awaitable[None]]
+
+
+def by_hand(client: httpx.AsyncClient) -> tuple[Step, Step]:
+    place = "/v1/components/target/override"
+
+    async def out() -> None:
+        (await client.put(place, json={"status": "partial_outage"})).raise_for_status()
+
+    async def well() -> None:
+        (await client.delete(place)).raise_for_status()
+
+    return out, well
+
+
+def by_rest(client: httpx.AsyncClient) -> tuple[Step, Step]:
+    ids: list[str] = []
+    affected = [{"slug": "target", "status": "major_outage"}]
+
+    async def out() -> None:
+        said = {"title": "It is out", "words": "We look.", "components": affected}
+        ids.append((await client.post("/v1/incidents", json=said)).raise_for_status().json()["id"])
+
+    async def well() -> None:
+        said = {"words": "It is well.", "status": "resolved"}
+        (await client.post(f"/v1/incidents/{ids[-1]}/updates", json=said)).raise_for_status()
+
+    return out, well
+
+
+def by_command() -> tuple[Step, Step]:
+    ids: list[str] = []
+
+    def say(*words: str) -> str:
+        with redirect_stdout(io.StringIO()) as said:
+            assert command(["incident", *words]) == 0
+        return said.getvalue().split()[0]
+
+    async def out() -> None:
+        words = ("post", "It is out", "We look.", "--component", "target=major_outage")
+        ids.append(await asyncio.to_thread(say, *words))
+
+    async def well() -> None:
+        await asyncio.to_thread(say, "resolve", ids[-1], "It is well.")
+
+    return out, well
+
+
+async def run(rounds: int) -> dict[str, float]:
+    target, sse = Target(), Arrivals()
+    async with target.listening() as port:
+        with Valkey(aof=True) as valkey, Web(valkey.start().url) as web:
+            file = web.folder / "statuswire.yaml"
+            file.write_text(FILE % port)
+            await asyncio.to_thread(web.start)
+            os.environ |= {"STATUSWIRE_URL": web.url, "STATUSWIRE_TOKEN": a_token(web)}
+            with Worker(valkey.url, file) as worker:
+                worker.start()
+                await eventually(lambda: "operational" in statuses(web), within=20)
+                watching = asyncio.create_task(watch_sse(web, sse))
+                try:
+                    async with chromium() as browser:
+                        screens = [await browser.new_page(), await browser.new_page()]
+                        for page, path in zip(screens, ("/", "/wall"), strict=True):
+                            await page.goto(f"{web.url}{path}")
+                            await page.wait_for_selector('[data-slug="target"][data-status="operational"]')
+                            await page.evaluate(WATCH_PAINT)
+                        return await measured(rounds, sse, screens)
+                finally:
+                    watching.cancel()
+
+
+async def measured(rounds: int, sse: Arrivals, screens: list[Page]) -> dict[str, float]:
+    headers = {"authorization": f"Bearer {os.environ['STATUSWIRE_TOKEN']}"}
+    began: list[tuple[str, float]] = []
+    async with httpx.AsyncClient(base_url=os.environ["STATUSWIRE_URL"], headers=headers) as client:
+        doors = {"override": by_hand(client), "rest": by_rest(client), "cli": by_command()}
+        sse.forget()
+        for n in range(rounds):
+            for name, steps in doors.items():
+                for step in steps:
+                    began.append((name, time.time()))
+                    await step()
+                    await drawn(len(began), sse, screens)
+                    # Not in step with beats and probes.
+                    await asyncio.sleep(0.02 + 0.037 * (n % 7))
+    painted = [await times(page) for page in screens]
+    return figures(began, {"sse": [at * 1000 for at in sse.arrived], "page": painted[0], "wall": painted[1]})
+
+
+async def drawn(count: int, sse: Arrivals, screens: list[Page]) -> None:
+    async def everywhere() -> bool:
+        return len(sse.arrived) >= count and all([len(await times(page)) >= count for page in screens])
+
+    await eventually(lambda: len(sse.arrived) >= count, within=10)
+    # Asked meanwhile, the screens would be busy with answering us.
+    await asyncio.sleep(0.12)
+    await eventually(everywhere, within=10)
+
+
+async def times(page: Page) -> list[float]:
+    painted: list[float] = await page.evaluate("window.painted")
+    return painted
+
+
+def figures(began: list[tuple[str, float]], seen_ms: dict[str, list[float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for door in DOORS:
+        for screen in SCREENS:
+            pairs = zip(began, seen_ms[screen], strict=True)
+            took = [at - since * 1000 for (name, since), at in pairs if name == door]
+            for percent in (50, 99):
+                found[f"{door}_{screen}_ms_p{percent}"] = report.percentile(took, percent)
+    found["changes"] = len(began)
+    return found
+
+
+def a_token(web: Web) -> str:
+    words: list[Any] = [sys.executable, "-m", "app.cli", "token", "create", "bench", "--scope", "admin"]
+    made = subprocess.run(words, cwd=web.folder, env=web.environ, capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="statuswire bench door_to_pixel", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
+    rounds = QUICK_ROUNDS if parser.parse_args().quick else ROUNDS
+    report.close("door_to_pixel", asyncio.run(run(rounds)), REACH)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
