@@ -51,7 +51,8 @@ function measure(groups) {
   return {
     heading: most(groups.map((group) => widthOf(group.name, 550))),
     name: most(names.map((name) => widthOf(name, 650))),
-    halves: most(names.map(halves)),
+    // Of few, the widest too, unless it alone would make all the others small.
+    halves: Math.min(Math.max(...names.map(halves)), 1.25 * most(names.map(halves))),
   };
 }
 
