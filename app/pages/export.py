@@ -86,7 +86,7 @@ async def draw_all(
     views, past = Views(hub, config), Past(History(database))
     view = _view(hub, views, every)
     for name in ("copy.js", *(f"status-{status}.svg" for status in (*Status, "stale"))):
-        yield f"static/{RELEASE}/{name}", FILES[name].packed.plain
+        yield f"static/{RELEASE}/{name}", FILES[name].content
     yield "history/index.html", await _history(views, past, _at(view, "../"), hub.board)
     for row in view.seen.rows:
         path = f"components/{row.slug}/index.html"

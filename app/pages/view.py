@@ -99,7 +99,7 @@ class Views:
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False, page=page)
-        self._script = "".join(FILES[name].packed.plain.decode() for name in JOINED)
+        self._script = "".join(FILES[name].content.decode() for name in JOINED)
 
     def seen(self) -> Seen:
         return self._sight.of(self._hub.board)
