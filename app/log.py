@@ -35,9 +35,10 @@ _FLUSH_PATIENCE = 1.0
 
 _USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
 _SECRET_PARAMETER = re.compile(
-    r"([?&](?:password|passwd|pwd|token|secret|api_?key|key)=)[^&\s]+", re.IGNORECASE
+    r"([?&](?:password|passwd|pwd|token|secret|api_?key|key|wall)=)[^&\s]+", re.IGNORECASE
 )
-_HEARTBEAT = re.compile(r"(/v1/heartbeats/)[^\s/?#]+")
+# Whoever has such a path has what is behind it.
+_TOKEN_IN_PATH = re.compile(r"(/v1/heartbeats/|/wall/)[^\s/?#]+")
 # Besides the C0 and C1 controls: line separators, and the marks that make a terminal show text backwards.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL_BUT_NEWLINE = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f"))
@@ -141,8 +142,8 @@ def _redacted(text: str) -> str:
     # Most values hold none of it; substring searches are cheaper than regexes.
     if "@" in text and "://" in text:
         text = _USERINFO.sub(r"\1***@", text)
-    if "/heartbeats/" in text:
-        text = _HEARTBEAT.sub(r"\1***", text)
+    if "/heartbeats/" in text or "/wall/" in text:
+        text = _TOKEN_IN_PATH.sub(r"\1***", text)
     return _SECRET_PARAMETER.sub(r"\1***", text) if "=" in text else text
 
 
