@@ -15,7 +15,9 @@ from tests.targets import OK, Behaviour, listening, repeating, saying
 
 AT_ONCE = 12  # of each: 144 in all
 MOST_MIB = 32
-MOST_HELD = 0.25  # seconds of processor time between two turns of another probe
+# Seconds of processor time between two turns of another probe: 0.08, and several times that where coverage
+# is counted on a busy machine.
+MOST_HELD = 0.6
 
 BLANKS = bytes(1 << 20)
 FINE = b"HTTP/1.1 200 OK\r\n"
