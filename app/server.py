@@ -71,7 +71,7 @@ async def serve(config: Config, start: "_Start") -> None:
             server.app,
             http=door(Doorstep(SPARE_PER_ADDRESS, proxies)),
             ws=WebSocketDoor,
-            # The parts live around the server and not in it (`opened`), and told to stop while it asks Litestar
+            # The parts live around the server and not in it (`opened`). Told to stop while it asks Litestar
             # to begin, uvicorn would write a traceback.
             lifespan="off",
             # 46 KiB a connection and twice the CPU, for nothing at 300 bytes a frame.
