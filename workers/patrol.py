@@ -62,6 +62,8 @@ _LONGEST_JITTER: Final = 1.0
 _LONGEST_RETRY: Final = 3.0
 
 _TOO_MUCH_STOLEN: Final = 0.1
+# Seconds that our loop stood still in mid-probe, by which what was found is not said at all.
+STOOD_STILL: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -341,9 +343,7 @@ class Patrol:
             stolen = self._lag.stolen - before
             result = await self._health.doubt(result, began)
             if self._watches.get(monitor.key) is watch and watch.monitor is monitor:
-                result = doubt(result, monitor, stolen)
-                self._judge(watch, result, late=is_late(result, lag, stolen))
-                verdict = result.outcome is not Outcome.INCONCLUSIVE
+                verdict = self._weigh(watch, result, lag, stolen)
         finally:
             watch.visited = False
             if self._watches.get(monitor.key) is watch:
@@ -351,6 +351,16 @@ class Patrol:
                     self._arrange_next(watch, verdict)
                 else:  # it was another target that answered
                     self._arrange(watch, time.monotonic())
+
+    def _weigh(self, watch: Watch, result: Result, lag: float, stolen: float) -> bool:
+        """Whether it is a verdict."""
+        if stolen >= STOOD_STILL:
+            # It tells of the time before that, and others may have looked since.
+            self._outcomes[Outcome.INCONCLUSIVE] += 1
+            return False
+        result = doubt(result, watch.monitor, stolen)
+        self._judge(watch, result, late=is_late(result, lag, stolen))
+        return result.outcome is not Outcome.INCONCLUSIVE
 
     def _judge(self, watch: Watch, result: Result, late: bool) -> None:
         before, monitor = watch.standing, watch.monitor
