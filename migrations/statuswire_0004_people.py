@@ -1,9 +1,11 @@
 """People, their sessions, the tokens of programs and walls, tries to sign in, and answers that are kept."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from piccolo.columns import BigInt, Column, ForeignKey, Integer, Text
+from piccolo.columns import BigInt, ForeignKey, Integer, Text
 from piccolo.columns.base import OnDelete
 from piccolo.table import Table
+
+from migrations import add_table
 
 ID = "statuswire_0004_people"
 VERSION = "1.38.0"
@@ -12,19 +14,6 @@ DESCRIPTION = "People, sessions, tokens"
 
 class UserRow(Table, tablename="users"):
     id = Text(primary_key=True)
-
-
-def add_table(manager: MigrationManager, class_name: str, tablename: str, **columns: Column) -> None:
-    manager.add_table(class_name, tablename=tablename)
-    for name, column in columns.items():
-        manager.add_column(
-            table_class_name=class_name,
-            tablename=tablename,
-            column_name=name,
-            column_class_name=type(column).__name__,
-            column_class=type(column),
-            params=column._meta.params,
-        )
 
 
 async def forwards() -> MigrationManager:

@@ -1,7 +1,8 @@
 """One account for each address and each account elsewhere, one session for each cookie."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from piccolo.engine import engine_finder
+
+from migrations import add_statements
 
 ID = "statuswire_0004_people_indexes"
 VERSION = "1.38.0"
@@ -16,12 +17,5 @@ STATEMENTS = (
 
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="statuswire", description=DESCRIPTION)
-
-    async def run() -> None:
-        engine = engine_finder()
-        assert engine is not None
-        for statement in STATEMENTS:
-            await engine.run_ddl(statement)
-
-    manager.add_raw(run)
+    add_statements(manager, STATEMENTS)
     return manager

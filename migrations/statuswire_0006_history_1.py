@@ -1,29 +1,18 @@
 """Latency in sheets, and notes: their tables."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from piccolo.columns import BigInt, BigSerial, Boolean, Bytea, Column, Integer, Text
+from piccolo.columns import BigInt, BigSerial, Boolean, Bytea, Integer, Text
+
+from migrations import add_columns, add_table
 
 ID = "statuswire_0006_history_1"
 VERSION = "1.38.0"
 DESCRIPTION = "Latency in sheets, and notes"
 
 
-def add_columns(manager: MigrationManager, class_name: str, tablename: str, **columns: Column) -> None:
-    for name, column in columns.items():
-        manager.add_column(
-            table_class_name=class_name,
-            tablename=tablename,
-            column_name=name,
-            column_class_name=type(column).__name__,
-            column_class=type(column),
-            params=column._meta.params,
-        )
-
-
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="statuswire", description=DESCRIPTION)
-    manager.add_table("LatencyFreshRow", tablename="latency_fresh")
-    add_columns(
+    add_table(
         manager,
         "LatencyFreshRow",
         "latency_fresh",
@@ -33,8 +22,7 @@ async def forwards() -> MigrationManager:
         samples=Integer(),
         said=Text(),
     )
-    manager.add_table("LatencySheetRow", tablename="latency_sheets")
-    add_columns(
+    add_table(
         manager,
         "LatencySheetRow",
         "latency_sheets",
@@ -46,8 +34,7 @@ async def forwards() -> MigrationManager:
         samples=BigInt(),
         totals=Bytea(),
     )
-    manager.add_table("NoteRow", tablename="notes")
-    add_columns(
+    add_table(
         manager,
         "NoteRow",
         "notes",

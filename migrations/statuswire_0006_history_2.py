@@ -7,6 +7,8 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine import engine_finder
 from piccolo.querystring import QueryString
 
+from migrations import add_statements
+
 ID = "statuswire_0006_history_2"
 VERSION = "1.38.0"
 DESCRIPTION = "The indexes of latency and notes, and the old latencies"
@@ -31,12 +33,11 @@ HOUR_MS = 3_600_000
 
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="statuswire", description=DESCRIPTION)
+    add_statements(manager, STATEMENTS)
 
     async def run() -> None:
         engine = engine_finder()
         assert engine is not None
-        for statement in STATEMENTS:
-            await engine.run_ddl(statement)
         last: Any = 0
         while rows := await engine.run_querystring(
             QueryString(

@@ -3,7 +3,7 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.columns import BigInt, BigSerial, Integer, Text
 
-from migrations.statuswire_0001_tables import add_table
+from migrations import add_columns, add_table
 
 ID = "statuswire_0007_heartbeats"
 VERSION = "1.38.0"
@@ -12,16 +12,13 @@ DESCRIPTION = "What jobs say of themselves"
 
 async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="statuswire", description=DESCRIPTION)
-    for name in ("seen", "running"):
-        column = BigInt(null=True, default=None)
-        manager.add_column(
-            table_class_name="MonitorRegionRow",
-            tablename="monitor_regions",
-            column_name=name,
-            column_class_name="BigInt",
-            column_class=BigInt,
-            params=column._meta.params,
-        )
+    add_columns(
+        manager,
+        "MonitorRegionRow",
+        "monitor_regions",
+        seen=BigInt(null=True, default=None),
+        running=BigInt(null=True, default=None),
+    )
     add_table(
         manager,
         "HeartbeatLogRow",
