@@ -34,8 +34,6 @@ class Place(Struct, frozen=True):
 
 
 class InCatalog(Resource[S, G]):
-    of_pages = True
-
     def __init__(self, model: Model) -> None:
         self._model = model
 

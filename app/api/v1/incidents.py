@@ -65,7 +65,6 @@ class IncidentAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Incidents(Resource[IncidentShown, NewIncident]):
     name, words = "incidents", "an incident"
-    of_pages = True
     shown, given, altered = IncidentShown, NewIncident, IncidentAltered
     example: ClassVar = {
         "title": "Card payments fail",
@@ -124,7 +123,6 @@ class _OfOne(Resource[S, G]):
 
     of_pages = True
     parent = "incidents"
-    of_pages = True
     reads, writes = READS, WRITES
 
     async def incident(self, transaction: Transaction, asked: Asked) -> Incident:
@@ -134,7 +132,20 @@ class _OfOne(Resource[S, G]):
         return found
 
 
-class Updates(_OfOne[UpdateShown, NewUpdate]):
+class _Written(_OfOne[UpdateShown, G]):
+    """What was written of one incident can be written anew, and taken back."""
+
+    async def alter(
+        self, change: Change, asked: Asked, old: UpdateShown, given: UpdateAltered
+    ) -> UpdateShown:
+        new = await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, given.words)
+        return next(each for each in of_updates(new.updates) if each.n == old.n)
+
+    async def remove(self, change: Change, asked: Asked, old: UpdateShown) -> None:
+        await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, None)
+
+
+class Updates(_Written[NewUpdate]):
     name, words = "updates", "an update of an incident"
     shown, given, altered = UpdateShown, NewUpdate, UpdateAltered
     example: ClassVar = {"words": "The provider has found the cause.", "status": "identified"}
@@ -156,20 +167,11 @@ class Updates(_OfOne[UpdateShown, NewUpdate]):
             raise Answered(403, "This token is for some pages, and one of these is not there.", "components")
         return max(of_updates(new.updates), key=lambda each: each.n)
 
-    async def alter(
-        self, change: Change, asked: Asked, old: UpdateShown, given: UpdateAltered
-    ) -> UpdateShown:
-        new = await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, given.words)
-        return next(each for each in of_updates(new.updates) if each.n == old.n)
-
-    async def remove(self, change: Change, asked: Asked, old: UpdateShown) -> None:
-        await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, None)
-
     def id_of(self, item: UpdateShown) -> str:
         return str(item.n)
 
 
-class Postmortem(_OfOne[UpdateShown, UpdateAltered]):
+class Postmortem(_Written[UpdateAltered]):
     name, words = "postmortem", "the postmortem of an incident"
     shown, given = UpdateShown, UpdateAltered
     single = True
@@ -186,15 +188,6 @@ class Postmortem(_OfOne[UpdateShown, UpdateAltered]):
         new = NewUpdate(words=given.words, status=IncidentStatus.POSTMORTEM)
         told = await _verbs(change).update(change.actor, change.at, asked.parent, new)
         return max(of_updates(told.updates), key=lambda each: each.n)
-
-    async def alter(
-        self, change: Change, asked: Asked, old: UpdateShown, given: UpdateAltered
-    ) -> UpdateShown:
-        new = await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, given.words)
-        return next(each for each in of_updates(new.updates) if each.n == old.n)
-
-    async def remove(self, change: Change, asked: Asked, old: UpdateShown) -> None:
-        await _verbs(change).rewrite(change.actor, change.at, asked.parent, old.n, None)
 
 
 class IncidentAcknowledgement(_OfOne[AcknowledgementShown, AcknowledgementGiven]):

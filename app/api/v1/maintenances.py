@@ -49,7 +49,6 @@ class MaintenanceAltered(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 class Maintenances(Resource[MaintenanceShown, NewMaintenance]):
     name, words = "maintenances", "a maintenance"
-    of_pages = True
     shown, given, altered = MaintenanceShown, NewMaintenance, MaintenanceAltered
     example: ClassVar = {
         "title": "Database upgrade",
@@ -107,7 +106,6 @@ class _OfOne(Resource[S, G]):
 
     of_pages = True
     parent = "maintenances"
-    of_pages = True
     reads, writes = "maintenances:read", "maintenances:write"
 
     async def maintenance(self, transaction: Transaction, asked: Asked) -> Maintenance:
