@@ -133,7 +133,7 @@ def create_app(server: Server) -> Litestar:
             *heartbeats.routes(server.heartbeats, server.callers),
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history, server.entrance),
-            *door.routes(server.hub, server.entrance, server.callers, Passwords()),
+            *door.routes(server.hub, server.entrance, server.callers, server.signin.passwords),
             *wall.routes(server.hub, server.config, server.callers, server.entrance),
             *static.routes(),
             *schema.routes(),
