@@ -9,8 +9,6 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Callable
-from ipaddress import ip_network
 from types import FrameType
 
 import structlog
@@ -23,6 +21,7 @@ from app.live.crowd import Doorstep
 from app.live.handover import WebSocketDoor, door
 from app.live.hub import Hub
 from app.live.peer import narrow
+from app.loop import loop_factory
 from app.main import opened
 from app.security.secrets import BadKey
 
@@ -43,7 +42,7 @@ def web(config: Config) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, start.give_up)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(config, start))
     except asyncio.CancelledError:
         log.info("told to stop before it served")
@@ -61,7 +60,6 @@ async def serve(config: Config, start: "_Start") -> None:
     start.begin()
     _allow_files(config.max_viewers + 2 * SPARE_CONNECTIONS)
     sockets = _sockets(config)
-    proxies = [ip_network(given) for given in config.trusted_proxies]
     async with opened(config) as server:
         # What stands by now stands to the end. A full collection would walk through all of it each time, and
         # hold the loop for 40 ms.
@@ -69,7 +67,7 @@ async def serve(config: Config, start: "_Start") -> None:
         gc.freeze()
         settings = uvicorn.Config(
             server.app,
-            http=door(Doorstep(SPARE_PER_ADDRESS, proxies)),
+            http=door(Doorstep(SPARE_PER_ADDRESS, server.proxies)),
             ws=WebSocketDoor,
             # The parts live around the server and not in it (`opened`). Told to stop while it asks Litestar
             # to begin, uvicorn would write a traceback.
@@ -177,12 +175,3 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         if allowed < wanted:
             log.info("the limit of open files leaves room for fewer viewers than allowed", open_files=allowed)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: a write to a socket costs half as much."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/__init__.py": (),
     "app/domain": (),
     "app/config.py": (),
+    "app/loop.py": (),
     "app/embedded.py": (),
     "app/log.py": ("app.config",),
     "app/reach.py": ("app.config",),
@@ -53,10 +54,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/remote.py": ("app.reach",),
     "app/explain.py": ("app.config", "app.domain", "app.feed", "app.db"),
     "app/heartbeats.py": ("app.config", "app.domain", "app.db", "app.security"),
-    "app/server.py": ("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security"),
+    "app/server.py": (
+        *("app.main", "app.config", "app.metrics", "app.db", "app.live", "app.security", "app.loop"),
+    ),
     "app/commands": ("app", "workers"),
     "app/cli.py": ("app.commands", "app.config", "app.reach"),
-    "workers": ("app.domain", "app.feed", "app.security.egress", "app.config"),
+    "workers": ("app.domain", "app.feed", "app.security.egress", "app.config", "app.loop"),
 }
 
 PROBES = "workers/probes/"
@@ -69,7 +72,7 @@ LIVES_IN: dict[str, tuple[str, ...]] = {
     "asyncpg": ("app/db/",),
     "litestar": ("app/main.py", "app/live/streams.py", "app/api/", "app/pages/", "app/security/"),
     "uvicorn": ("app/server.py", "app/live/handover.py"),
-    "uvloop": ("app/server.py", "workers/main.py"),
+    "uvloop": ("app/loop.py",),
     "jinja2": ("app/pages/",),
     "babel": ("app/pages/language.py",),
     "brotli": ("app/pages/answer.py",),

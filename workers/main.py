@@ -14,6 +14,7 @@ import structlog
 
 from app.config import Config, own_parts, places
 from app.feed import Feed, FeedDown
+from app.loop import loop_factory
 from app.security.egress import Egress, Policy
 from workers.lag import spare_what_stays
 from workers.outbox import Outbox
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 def run(config: Config) -> int:
     """The exit code, once a signal or a fault of our own has ended it."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(work(config))
 
 
@@ -137,12 +138,3 @@ async def _close(closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with suppress(*FeedDown):
         async with asyncio.timeout(_CLOSE_PATIENCE):
             await closing()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: a fifth less CPU for each probe."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
