@@ -1,35 +1,28 @@
 """Incidents at /admin: posted with what fails now already chosen, updated, resolved, and looked back on."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from litestar import get, post
-from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
 
 from app.db.incidents import Incidents
 from app.domain.incident import Edit, Impact, Incident, IncidentStatus, NewIncident, NewUpdate
 from app.domain.refused import Refused
+from app.pages.admin import stories
 from app.pages.admin.choices import SPANS, STATUSES, affected, choices, failing, impact_now, in_span
-from app.pages.admin.desk import Asking, Desk, Form, Page, done, found, path
+from app.pages.admin.desk import Asking, Desk, Form, Page, done, path
 from app.pages.drawing import local
 from app.security.guard import caller_of
 
-_READ: Final = {"scope": "incidents:read"}
-_WRITE: Final = {"scope": "incidents:write"}
 _SHOWN: Final = 50
 _OPEN: Final = (IncidentStatus.INVESTIGATING, IncidentStatus.IDENTIFIED, IncidentStatus.MONITORING)
 RESOLVED: Final = "This incident is resolved."
-
-Verb = Callable[[Asking, Form, str], Awaitable[str]]
 
 
 class Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._incidents = Incidents(desk.changes)
-        self.verbs: dict[str, Verb] = {
+        self.verbs: dict[str, stories.Verb] = {
             "update": self._update,
             "resolve": self._resolve,
             "postmortem": self._postmortem,
@@ -79,7 +72,7 @@ class Pages:
         }
         return self._desk.page(request, "incident.html", incident.title, values, form, refused)
 
-    async def post(self, request: Asking, form: Form) -> str | Page:
+    async def make(self, request: Asking, form: Form) -> str | Page:
         if form.has("template"):
             return await self.blank(request, await self._filled(form))
         desk, now = self._desk, self._desk.hub.now()
@@ -178,49 +171,7 @@ def on_it(request: Asking) -> str:
 
 
 def routes(desk: Desk) -> list[HTTPRouteHandler]:
-    pages = Pages(desk)
-
-    @get("/admin/incidents", opt=_READ)
-    async def list_incidents(request: Asking) -> Page:
-        return await pages.list(request)
-
-    @get("/admin/incidents/new", opt=_WRITE)
-    async def begin_incident(request: Asking) -> Page:
-        return await pages.blank(request)
-
-    @post("/admin/incidents/new", opt=_WRITE, status_code=200)
-    async def post_incident(request: Asking) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.blank(request, form, refused)
-
-        return await desk.take(request, "post", lambda form: pages.post(request, form), again)
-
-    @get("/admin/incidents/{id:str}", opt=_READ)
-    async def show_incident(request: Asking, id: FromPath[str]) -> Page:
-        try:
-            return await pages.show(request, id)
-        except Refused as refused:
-            raise found(refused) from None
-
-    @post("/admin/incidents/{id:str}/{verb:str}", opt=_WRITE, status_code=200)
-    async def change_incident(request: Asking, id: FromPath[str], verb: FromPath[str]) -> Page:
-        work = pages.verbs.get(verb)
-        if work is None:
-            raise NotFoundException("There is no such verb.")
-
-        async def go_on(form: Form) -> str:
-            word = await work(request, form, id)
-            return done("/admin/incidents" if verb == "remove" else path("incidents", id), word)
-
-        async def again(form: Form, refused: Refused) -> Page:
-            try:
-                return await pages.show(request, id, form, refused)
-            except Refused as gone:
-                raise found(gone) from None
-
-        return await desk.take(request, verb, go_on, again)
-
-    return [list_incidents, begin_incident, post_incident, show_incident, change_incident]
+    return stories.routes(desk, Pages(desk), "incidents", begins="post", ends="remove")
 
 
 def _next(incident: Incident) -> IncidentStatus:

@@ -1,14 +1,10 @@
 """Planned work at /admin: scheduled, once or again and again, begun and ended early, taken back."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from litestar import get, post
-from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
 
 from app.db.maintenances import Maintenances
 from app.domain import recurrence
@@ -20,26 +16,23 @@ from app.domain.maintenance import (
     NewMaintenanceUpdate,
 )
 from app.domain.refused import Refused
+from app.pages.admin import stories
 from app.pages.admin.choices import choices
-from app.pages.admin.desk import Asking, Desk, Form, Page, done, found, path
+from app.pages.admin.desk import Asking, Desk, Form, Page, done, path
 from app.pages.drawing import local, zone
 from app.security.guard import caller_of
 
-_READ: Final = {"scope": "maintenances:read"}
-_WRITE: Final = {"scope": "maintenances:write"}
 _SHOWN: Final = 50
 # What comes again mostly comes so; all else is written as a rule.
 RHYTHMS: Final = {"FREQ=DAILY": "every day", "FREQ=WEEKLY": "every week", "FREQ=MONTHLY": "every month"}
 _AHEAD: Final = 4
-
-Verb = Callable[[Asking, Form, str], Awaitable[str]]
 
 
 class Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._maintenances = Maintenances(desk.changes)
-        self.verbs: dict[str, Verb] = {
+        self.verbs: dict[str, stories.Verb] = {
             "update": self._update,
             "begin": self._begin,
             "verify": self._verify,
@@ -80,7 +73,7 @@ class Pages:
         }
         return self._desk.page(request, "maintenance.html", maintenance.title, values, form, refused)
 
-    async def schedule(self, request: Asking, form: Form) -> str:
+    async def make(self, request: Asking, form: Form) -> str:
         time_zone = form.one("time_zone").strip() or self._desk.where.key
         there = recurrence.zone(time_zone)
         new = NewMaintenance(
@@ -134,51 +127,7 @@ class Pages:
 
 
 def routes(desk: Desk) -> list[HTTPRouteHandler]:
-    pages = Pages(desk)
-
-    @get("/admin/maintenances", opt=_READ)
-    async def list_maintenances(request: Asking) -> Page:
-        return await pages.list(request)
-
-    @get("/admin/maintenances/new", opt=_WRITE)
-    async def begin_maintenance(request: Asking) -> Page:
-        return await pages.blank(request)
-
-    @post("/admin/maintenances/new", opt=_WRITE, status_code=200)
-    async def schedule_maintenance(request: Asking) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.blank(request, form, refused)
-
-        return await desk.take(request, "schedule", lambda form: pages.schedule(request, form), again)
-
-    @get("/admin/maintenances/{id:str}", opt=_READ)
-    async def show_maintenance(request: Asking, id: FromPath[str]) -> Page:
-        try:
-            return await pages.show(request, id)
-        except Refused as refused:
-            raise found(refused) from None
-
-    @post("/admin/maintenances/{id:str}/{verb:str}", opt=_WRITE, status_code=200)
-    async def change_maintenance(request: Asking, id: FromPath[str], verb: FromPath[str]) -> Page:
-        work = pages.verbs.get(verb)
-        if work is None:
-            raise NotFoundException("There is no such verb.")
-
-        async def go_on(form: Form) -> str:
-            word = await work(request, form, id)
-            return done("/admin/maintenances" if verb == "cancel" else path("maintenances", id), word)
-
-        async def again(form: Form, refused: Refused) -> Page:
-            try:
-                return await pages.show(request, id, form, refused)
-            except Refused as gone:
-                raise found(gone) from None
-
-        return await desk.take(request, verb, go_on, again)
-
-    return [
-        list_maintenances, begin_maintenance, schedule_maintenance, show_maintenance, change_maintenance,
-    ]  # fmt: skip
+    return stories.routes(desk, Pages(desk), "maintenances", begins="schedule", ends="cancel")
 
 
 def _coming(maintenance: Maintenance) -> list[tuple[datetime, datetime]]:
