@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 import trustme
@@ -16,6 +16,13 @@ from tests.services import GenuineRedis, Postgres, Valkey
 from workers.probes import Probes
 from workers.probes.equipment import Equipment
 from workers.probes.stream import Certificates
+
+# Imported by the fixtures that need them: most modules of tests need neither a browser nor a whole server.
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+    from app.db.engine import Database
+    from tests.people import House
 
 T = TypeVar("T")
 
@@ -127,3 +134,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator["Browser"]:
+    from tests.browser import chromium
+
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def house(database: "Database", tmp_path: Path) -> "House":
+    """For modules with the databases of tests/databases.py."""
+    from tests.people import House
+
+    return House(database, tmp_path)
+
+
+@pytest.fixture
+async def light(sqlite_database: "Database", tmp_path: Path) -> "House":
+    """On SQLite alone, for what has nothing to do with the engine."""
+    from tests.people import House
+
+    return House(sqlite_database, tmp_path)

@@ -18,7 +18,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page
 
 from app.domain.status import Status
-from tests.browser import Site, chromium
+from tests.browser import Site
 from tests.conftest import eventually
 from tests.people import PASSWORD
 from tests.services import ROOT, Worker
@@ -88,12 +88,6 @@ class Phone:
     async def shoot(self, name: str, **options: Any) -> None:
         if os.environ.get("STATUSWIRE_SHOTS"):
             await self.page.screenshot(path=SHOTS / f"{name}.png", **options)
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

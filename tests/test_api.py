@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from app.db.engine import Database
 from app.domain.people import Role
 from app.security import scopes
 from app.security.scopes import ADMIN, PERSON, PUBLIC, SCOPES
@@ -19,17 +17,6 @@ from tests.rows import rows
 pytest_plugins = ["tests.databases"]
 
 A_TOKEN = {"name": "deploys", "scopes": ["incidents:write"]}
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> House:
-    return House(database, tmp_path)
-
-
-@pytest.fixture
-async def light(sqlite_database: Database, tmp_path: Path) -> House:
-    """On SQLite alone, for what has nothing to do with the engine."""
-    return House(sqlite_database, tmp_path)
 
 
 @pytest.fixture

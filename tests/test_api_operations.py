@@ -1,14 +1,12 @@
 """The resources of /v1 that operators work with: what each verb comes to, and what is refused."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from app.db.engine import Database
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.security.scopes import ADMIN
@@ -21,11 +19,6 @@ pytest_plugins = ["tests.databases"]
 
 INCIDENT = {"title": "Card payments fail", "words": "We see **errors**.", "components": [{"slug": "api"}]}
 SPAN = {"starts": "2030-01-01T00:00:00Z", "ends": "2030-01-01T01:00:00Z"}
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> House:
-    return House(database, tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,7 +15,6 @@ import websockets
 from litestar.routes import HTTPRoute
 from websockets.exceptions import ConnectionClosed
 
-from app.db.engine import Database
 from app.domain.people import Role
 from app.security.callers import form_token
 from app.security.headers import HEADERS
@@ -56,16 +54,6 @@ async def web() -> AsyncIterator[Web]:
         web.start()
         await eventually(lambda: web.get("/p/team")[0] == 303)
         yield web
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> House:
-    return House(database, tmp_path)
-
-
-@pytest.fixture
-async def light(sqlite_database: Database, tmp_path: Path) -> House:
-    return House(sqlite_database, tmp_path)
 
 
 def say(web: Web, words: bytes, within: float = 5.0) -> bytes:

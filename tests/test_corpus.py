@@ -24,7 +24,7 @@ from app.domain.maintenance import NewMaintenance
 from app.domain.status import Status
 from app.feed import Feed
 from app.security.passwords import Passwords
-from tests.browser import Screen, chromium
+from tests.browser import Screen
 from tests.conftest import eventually
 from tests.people import PASSWORD
 from tests.rows import config_for, rows
@@ -119,12 +119,6 @@ def file_of(password_hash: str) -> dict[str, Any]:
         ],
         "components": components[16:],
     }
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from app.domain.instant import from_seconds
 from app.domain.monitor import Page
 from app.domain.standing import State
 from app.pages.export import NotPublic, draw_all, export, write
-from tests.browser import chromium, screen
+from tests.browser import screen
 from tests.conftest import eventually
 from tests.make import a_batch, a_catalog, a_catalog_change, a_change, a_component, a_log, a_monitor, a_sample
 from tests.rows import a_database, config_for, record_all
@@ -138,12 +138,6 @@ async def test_a_copy_of_what_nobody_looks_at_any_more_claims_nothing(
     html = (tmp_path / "site/index.html").read_text()
     assert "<h1>Not live: no word from the probes</h1>" in html
     assert 'data-live="stale"' in html
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 async def test_a_copy_greys_when_no_newer_one_comes(

@@ -18,16 +18,10 @@ from playwright.async_api import Browser, Route, WebSocketRoute
 from app.domain.status import Status
 from app.pages.drawing import BAD_FILE
 from app.pages.public import LEGEND
-from tests.browser import ACME, BEAT, PAGE_STALE, WALL_STALE, Screen, Site, chromium, screen
+from tests.browser import ACME, BEAT, PAGE_STALE, WALL_STALE, Screen, Site, screen
 from tests.conftest import eventually
 
 SLACK = 1.0  # of a busy machine, on top of what is promised
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

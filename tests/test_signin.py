@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pyotp
@@ -24,16 +23,6 @@ from tests.rows import rows
 pytest_plugins = ["tests.databases"]
 
 OURS = {"origin": HOME}
-
-
-@pytest.fixture
-async def house(database: Database, tmp_path: Path) -> House:
-    return House(database, tmp_path)
-
-
-@pytest.fixture
-async def light(sqlite_database: Database, tmp_path: Path) -> House:
-    return House(sqlite_database, tmp_path)
 
 
 @pytest.fixture

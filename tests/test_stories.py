@@ -19,7 +19,7 @@ from app.domain.incident import Affected, Impact, Incident, IncidentStatus, NewI
 from app.domain.instant import from_seconds
 from app.domain.maintenance import NewMaintenance
 from app.domain.status import Status
-from tests.browser import ACME, Screen, Site, chromium, screen
+from tests.browser import ACME, Screen, Site, screen
 from tests.conftest import eventually
 from tests.rows import config_for
 
@@ -75,12 +75,6 @@ class Desk:
 
 def now() -> datetime:
     return from_seconds(datetime.now(UTC).timestamp())
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from app.domain.incident import Affected
 from app.domain.maintenance import NewMaintenance
 from app.domain.refused import Refused
 from app.domain.status import Status
-from tests.browser import BEAT, WALL_STALE, Screen, Site, chromium, screen
+from tests.browser import BEAT, WALL_STALE, Screen, Site, screen
 from tests.conftest import eventually
 from tests.rows import config_for
 from tests.test_stories import MEI, Desk, now, reads
@@ -37,12 +37,6 @@ def racks(tiles: int) -> Mapping[str, Sequence[str]]:
 
 def every(site: Site, status: Status = Status.OPERATIONAL) -> dict[str, Status]:
     return dict.fromkeys(site.slugs, status)
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
