@@ -13,7 +13,14 @@ from msgspec.structs import replace
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
-from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import (
+    may_be_id,
+    newest_behind,
+    read_updates,
+    refuse_stale,
+    refuse_unknown,
+    write_updates,
+)
 from app.domain import incident as domain
 from app.domain import refused
 from app.domain.actor import Actor
@@ -224,10 +231,8 @@ async def find_incident(transaction: Transaction, id: str) -> Incident | None:
 
 async def list_incidents(transaction: Transaction, before: tuple[int, str], limit: int) -> list[Incident]:
     """The newest first, behind the one that began at that millisecond and has that id."""
-    since, id = before
-    is_behind = (IncidentRow.since < since) | ((IncidentRow.since == since) & (IncidentRow.id < id))
-    query = IncidentRow.select().order_by(IncidentRow.since, IncidentRow.id, ascending=False)
-    return await _whole(transaction, await transaction.fetch(query.where(is_behind).limit(limit)))
+    query = newest_behind(IncidentRow, IncidentRow.since, before, limit)
+    return await _whole(transaction, await transaction.fetch(query))
 
 
 async def find_template(transaction: Transaction, name: str) -> Template | None:

@@ -11,7 +11,14 @@ from typing import Any, Final
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
 from app.db.tables import MaintenanceComponentRow, MaintenanceRow
-from app.db.updates import may_be_id, read_updates, refuse_stale, refuse_unknown, write_updates
+from app.db.updates import (
+    may_be_id,
+    newest_behind,
+    read_updates,
+    refuse_stale,
+    refuse_unknown,
+    write_updates,
+)
 from app.domain import maintenance as domain
 from app.domain.actor import Actor
 from app.domain.events import MaintenanceChange
@@ -135,12 +142,8 @@ async def list_maintenances(
     transaction: Transaction, before: tuple[int, str], limit: int
 ) -> list[Maintenance]:
     """The latest first, behind the one that starts at that millisecond and has that id."""
-    starts, id = before
-    is_behind = (MaintenanceRow.starts < starts) | (
-        (MaintenanceRow.starts == starts) & (MaintenanceRow.id < id)
-    )
-    query = MaintenanceRow.select().order_by(MaintenanceRow.starts, MaintenanceRow.id, ascending=False)
-    return await _whole(transaction, await transaction.fetch(query.where(is_behind).limit(limit)))
+    query = newest_behind(MaintenanceRow, MaintenanceRow.starts, before, limit)
+    return await _whole(transaction, await transaction.fetch(query))
 
 
 async def read_ahead(transaction: Transaction) -> list[Maintenance]:

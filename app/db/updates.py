@@ -5,9 +5,13 @@ they are about.
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from piccolo.columns import BigInt
+from piccolo.query import Select
 
 from app.db.engine import Transaction
-from app.db.tables import ComponentRow, DefinitionRow, UpdateRow
+from app.db.tables import ComponentRow, DefinitionRow, IncidentRow, MaintenanceRow, UpdateRow
 from app.domain.incident import Update
 from app.domain.instant import from_ms, to_ms
 from app.domain.refused import Refused
@@ -32,6 +36,15 @@ async def read_updates(transaction: Transaction, subjects: Sequence[str]) -> dic
         )
         found[row["subject"]] = (*found.get(row["subject"], ()), update)
     return found
+
+
+def newest_behind(
+    rows: type[IncidentRow] | type[MaintenanceRow], begins: BigInt, before: tuple[int, str], limit: int
+) -> Select[Any]:
+    """Those behind the one that begins at that millisecond and has that id, the newest first."""
+    at, id = before
+    is_behind = (begins < at) | ((begins == at) & (rows.id < id))
+    return rows.select().where(is_behind).order_by(begins, rows.id, ascending=False).limit(limit)
 
 
 async def write_updates(
