@@ -1,6 +1,7 @@
 """No change is stored that is not told, and none is told that is not stored, wherever the server dies."""
 
 import asyncio
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -29,6 +30,7 @@ from tests.services import Valkey
 pytest_plugins = ["tests.databases"]
 
 MEI = Actor("user", "mei", "192.0.2.7")
+LONGEST = 20.0  # seconds that a process may live
 
 
 @pytest.fixture
@@ -96,6 +98,7 @@ class Mortal:
 
 def change_and_die(url: str, redis_url: str, name: str, point: int) -> None:
     """A server that changes something and tells it, in a process of its own."""
+    faulthandler.dump_traceback_later(LONGEST / 2)
 
     async def work() -> None:
         changes, feed = Changes(await connect(config_for(url))), Feed(redis_url, beat=0.2)
@@ -123,7 +126,10 @@ async def test_a_change_is_stored_noted_and_told_once_or_not_at_all_wherever_the
         name = f"change {point:03}"
         process = nursery.Process(target=change_and_die, args=(prepared_url, redis_url, name, point))
         process.start()
-        await asyncio.to_thread(process.join)
+        await asyncio.to_thread(process.join, LONGEST)
+        # One that does not come so far dies as well, where it is.
+        process.kill()
+        await asyncio.to_thread(process.join, LONGEST)
         died = process.exitcode == -signal.SIGKILL
         assert died or process.exitcode == 0
         outcomes.add((name in await stored(database), name in await told(redis_url)))
@@ -205,14 +211,18 @@ async def test_changes_of_two_servers_are_told_once_and_in_the_order_of_their_co
         for n in range(15):
             await change(changes, f"{name} {n:02}")
 
+    async def is_all_told() -> bool:
+        return await has_told(redis_url, 30) and await mine.untold(10) == []
+
     await asyncio.gather(many(mine, "mine"), many(theirs, "theirs"))
-    await eventually(lambda: has_told(redis_url, 30))
-    for task in telling:
-        task.cancel()
-    await asyncio.gather(*telling, return_exceptions=True)
+    try:
+        await eventually(is_all_told)
+    finally:
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+        await theirs.database.close()
     assert await told(redis_url) == await noted(database)
-    assert await mine.untold(10) == []
-    await theirs.database.close()
 
 
 async def test_what_is_stored_while_redis_is_away_is_told_when_it_is_back(sqlite_database: Database) -> None:
