@@ -275,10 +275,9 @@ async def test_who_comes_back_is_told_what_was_said_of_incidents_meanwhile(
         assert [story["status"] for [story] in told] == ["investigating", "resolved"]  # type: ignore[attr-defined]
 
 
-async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_cannot_tell(
+async def test_what_operators_said_is_kept_for_those_who_come_back_to_a_new_server(
     sqlite_database: Database,
 ) -> None:
-    """Spans tell of statuses alone."""
     recorder, changes = Recorder(sqlite_database), Changes(sqlite_database)
     log = [("1-0", a_catalog_change(CATALOG)), ("2-0", a_change(State.UP, monitor="api/http"))]
     await record_all(recorder, log)
@@ -286,7 +285,8 @@ async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_ca
     [untold] = await changes.untold(1)
     await record_all(recorder, [("3-0", untold.event), ("4-0", a_change(State.DOWN, after(5), "api/http"))])
     complete_since, past = await History(sqlite_database).recent(10)
-    assert (complete_since, [patch.id for patch in past]) == ("3-0", ["4-0"])
+    assert (complete_since, [patch.id for patch in past]) == ("1-0", ["2-0", "3-0", "4-0"])
+    assert [story.became.title for story in past[1].incidents if story.became] == ["T"]
 
 
 async def test_rules_are_kept_with_the_catalog(database: Database) -> None:

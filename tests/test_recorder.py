@@ -456,7 +456,7 @@ async def everything(database: Database) -> dict[str, list[dict[str, object]]]:
         ("spans", "event, component, n"),
         ("monitor_regions", "key"),
         ("latency_fresh", "component, start"),
-        ("notes", "event, component"),
+        ("patches", "event"),
         ("components", "slug"),
         ("monitors", "key"),
         ("feed_cursor", "name"),
@@ -510,7 +510,7 @@ async def test_a_recorder_that_is_killed_in_the_middle_loses_and_repeats_nothing
         process = nursery.Process(target=record_two_by_two, args=(prepared_url, theirs))
         process.start()
         assert await asyncio.to_thread(ours.recv) == "ready"
-        patience = dice.uniform(0.01, 0.15) if killed < 6 else 60
+        patience = dice.uniform(0.001, 0.04) if killed < 6 else 60
         done = await asyncio.to_thread(ours.poll, patience)
         process.kill()
         killed += not done

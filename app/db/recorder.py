@@ -29,7 +29,7 @@ from app.db.catalog import (
 )
 from app.db.engine import Database, DatabaseDown, Statement, Transaction
 from app.db.tables import MonitorRegionRow, OperationRow, SpanRow
-from app.domain.board import START, Board, Change, Note, Patch, Shown
+from app.domain.board import START, Board, Change, Patch, Shown
 from app.domain.events import (
     Beat,
     CatalogChange,
@@ -58,7 +58,7 @@ BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.2
 QUEUE: Final = 2 * BATCH_EVENTS
 KEEP_LOG: Final = timedelta(days=1)  # of the log on Redis, for those who resume
-KEEP_NOTES: Final = 5_000  # more than anybody is told who resumes
+KEEP_PATCHES: Final = 1_000  # more than anybody is told who resumes
 TIDY_SECONDS: Final = 60.0
 ROLL_UP_EACH: Final = 10  # times of tidying
 FIRST_PAUSE: Final = 0.2
@@ -230,7 +230,7 @@ class Recorder:
 
     async def _roll_up(self) -> None:
         try:
-            await forget_notes(self._database)
+            await forget_patches(self._database)
             await latency.roll_up(self._database, _now())
         except DatabaseDown as error:
             log.warning("latencies could not be rolled up, will be later", why=str(error))
@@ -239,11 +239,11 @@ class Recorder:
             log.error("latencies could not be rolled up", exc_info=error)
 
 
-async def forget_notes(database: Database, keep: int = KEEP_NOTES) -> None:
+async def forget_patches(database: Database, keep: int = KEEP_PATCHES) -> None:
     """Let go of all but the last ones."""
     async with database.writing() as transaction:
         await transaction.execute(
-            f"DELETE FROM notes WHERE id <= (SELECT id FROM notes ORDER BY id DESC LIMIT 1 OFFSET {keep})"
+            f"DELETE FROM patches WHERE id <= (SELECT id FROM patches ORDER BY id DESC LIMIT 1 OFFSET {keep})"
         )
 
 
@@ -256,7 +256,7 @@ class _Work:
         self.measured = measured
         self._latency = latency.Fresh()
         self._gaps: list[tuple[str, str]] = []
-        self._notes: list[tuple[object, ...]] = []
+        self._patches: list[tuple[str, str]] = []
         self._whole_since: str | None = None
         self._past_changed: str | None = None
         self._old_catalog: Catalog | None = None
@@ -292,9 +292,8 @@ class _Work:
         yield from self._operation_statements()
         yield self._latency.statement
         yield (
-            "INSERT INTO notes (component, event, at, trace, flapping, behind, name)"
-            " VALUES ({}, {}, {}, {}, {}, {}, {}) ON CONFLICT (event, component) DO NOTHING",
-            self._notes,
+            "INSERT INTO patches (event, patch) VALUES ({}, {}) ON CONFLICT (event) DO NOTHING",
+            self._patches,
         )
         yield (
             "INSERT INTO gaps (after, before, at) VALUES ({}, {}, {}) ON CONFLICT (after, before) DO NOTHING",
@@ -321,12 +320,11 @@ class _Work:
                 pass
             case _:
                 self._operations[key_of(event)] = event
-                # Spans do not hold what an operator said, so what is told of them would lack it.
-                self._whole_since = id
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
             self._look_back(id, (change.since for change in patch.changes))
-            self._notes += (_note_row(patch, slug, note) for slug, note in patch.notes.items())
+            if patch.is_news:
+                self._patches.append((id, _encode(patch).decode()))
 
     def _remember(self, keys: Iterable[tuple[str, str]]) -> None:
         for key in keys:
@@ -535,11 +533,6 @@ def _instant(ms: int | None) -> datetime | None:
 
 def _ms(at: datetime | None) -> int | None:
     return None if at is None else to_ms(at)
-
-
-def _note_row(patch: Patch, slug: str, note: Note) -> tuple[object, ...]:
-    at = to_ms(patch.at)
-    return slug, patch.id, at, patch.trace, note.flapping, note.behind, note.name
 
 
 def _standing_key(monitor: str, region: str) -> str:
