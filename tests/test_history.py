@@ -100,8 +100,22 @@ async def test_recent_patches_begin_behind_a_hole_in_the_log(database: Database,
     behind = [Heard("9-0", a_change(DOWN, after(3))), Heard("10-0", a_change(UP, after(4)))]
     assert await recorder.record([Gap("2-0", "9-0"), *behind])
     since, patches = await history.recent(500)
-    assert since == "9-0"
-    assert [patch.id for patch in patches] == ["10-0"]
+    assert since == "2-1"
+    assert [patch.id for patch in patches] == ["9-0", "10-0"]
+
+
+async def test_ids_of_a_log_that_is_gone_are_no_places_in_the_new_one(
+    database: Database, history: History
+) -> None:
+    """Also when its own have passed them: it had begun anew under an earlier clock."""
+    recorder = Recorder(database)
+    await record_all(recorder, a_log(a_catalog_change(a_catalog()), a_change(UP, after(1))))
+    await record_all(recorder, [("900-0", a_change(DOWN, after(2)))])
+    anew = [Heard("5-0", a_change(UP, after(3))), Heard("901-0", a_change(DOWN, after(4)))]
+    assert await recorder.record([Gap("900-0", "0-0"), *anew])
+    since, patches = await history.recent(500)
+    assert since == "900-1"
+    assert [patch.id for patch in patches] == ["901-0"]
 
 
 async def test_recent_patches_say_what_was_noted_beside_a_status_and_so_does_the_board(

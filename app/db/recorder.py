@@ -41,13 +41,14 @@ from app.domain.events import (
     Samples,
     Silence,
     StateChange,
+    beyond,
     order,
 )
 from app.domain.instant import from_ms, from_seconds, to_ms
-from app.domain.monitor import DEFAULT_REGION, Catalog
+from app.domain.monitor import Catalog
 from app.domain.operations import ends, key_of
 from app.domain.standing import Standing, State
-from app.domain.status import Status
+from app.domain.status import OUT, Status
 from app.feed import Feed, FeedDown, Gap, Heard
 
 log = structlog.get_logger("recorder")
@@ -268,7 +269,9 @@ class _Work:
     def add(self, item: Heard | Gap) -> None:
         if isinstance(item, Gap):
             self._gaps.append((item.after, item.before))
-            self._whole_since = item.before
+            # As in the hub: ids of a log that is gone are no places in the new one, also when its own have
+            # passed them.
+            self._whole_since = beyond(self.cursor, item.after)
             # The event behind the hole is still to come, and moves the cursor itself. A log that begins
             # anew is to be read from its start, and one that went on without us from where it did.
             self.cursor = min(self.cursor, item.before, key=order)
@@ -303,15 +306,13 @@ class _Work:
     def _fold(self, id: str, event: Logged) -> None:
         match event:
             case StateChange():
-                self._remember([(event.standing.monitor, event.standing.region)])
+                self._remember_all_of(event.standing.monitor)
             case Retelling():
-                self._remember((s.monitor, s.region) for s in event.standings)
-            case Silence():
-                self._remember([(event.monitor, event.region)])
-            case Heartbeat():
-                self._remember([(event.monitor, DEFAULT_REGION)])
+                self._remember_all_of(*(standing.monitor for standing in event.standings))
+            case Silence() | Heartbeat():
+                self._remember_all_of(event.monitor)
             case Samples():
-                self._remember((s.monitor, event.region) for s in event.samples)
+                self._remember_all_of(*(sample.monitor for sample in event.samples))
                 self._measure(event)
             case CatalogChange():
                 self._adopt(id, event)
@@ -325,6 +326,12 @@ class _Work:
             self._look_back(id, (change.since for change in patch.changes))
             if patch.is_news:
                 self._patches.append((id, _encode(patch).decode()))
+
+    def _remember_all_of(self, *monitors: str) -> None:
+        """In all their regions: by a new word of one, others may be found silent."""
+        for key in monitors:
+            if (monitor := self.board.monitor(key)) is not None:
+                self._remember((key, region) for region in monitor.regions)
 
     def _remember(self, keys: Iterable[tuple[str, str]]) -> None:
         for key in keys:
@@ -490,18 +497,42 @@ async def _load(transaction: Transaction) -> Board:
             SpanRow.until.is_null()
         )
     )
+    out = await _out_since(transaction, spans)
     said = await transaction.fetch(OperationRow.select(OperationRow.event).order_by(OperationRow.key))
     board = Board(catalog, from_ms(order(cursor)[0]), cursor)
     board.restore(
         [_standing(row) for row in standings],
         {(row["monitor"], row["region"]): from_ms(row["heard_at"]) for row in standings},
         {
-            row["component"]: Shown(Status(row["status"]), from_ms(row["since"]), row["reason"])
+            row["component"]: Shown(
+                Status(row["status"]),
+                from_ms(row["since"]),
+                row["reason"],
+                out=_instant(out.get(row["component"])),
+            )
             for row in spans
         },
         [_decode_operation(row["event"]) for row in said],
     )
     return board
+
+
+async def _out_since(transaction: Transaction, spans: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Of the components that are out, since when, whatever changed between partly and wholly."""
+    found = {}
+    out = ", ".join(f"'{status}'" for status in sorted(OUT))
+    for component in (row["component"] for row in spans if Status(row["status"]) in OUT):
+        well = await transaction.fetch(
+            f"SELECT until FROM spans WHERE component = {{}} AND status NOT IN ({out})"
+            " ORDER BY until DESC LIMIT 1",
+            component,
+        )
+        [first] = await transaction.fetch(
+            "SELECT min(since) AS since FROM spans WHERE component = {} AND (until > {} OR until IS NULL)",
+            *(component, well[0]["until"] if well else 0),
+        )
+        found[component] = first["since"]
+    return found
 
 
 async def _move_cursor(transaction: Transaction, before: str, after: str) -> None:

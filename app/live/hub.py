@@ -28,6 +28,7 @@ from app.domain.events import (
     Revoked,
     Samples,
     StateChange,
+    beyond,
     order,
 )
 from app.domain.instant import from_seconds, rfc3339, to_ms
@@ -122,9 +123,9 @@ class Hub:
             metrics.GAPS.inc()
             log.warning("events are missing from the log", after=item.after, before=item.before)
             # Whoever resumes from before the gap lacks what is in it, so that no id up to here will do.
-            ms, n = max(order(self.board.id), order(item.after))
+            complete_since = beyond(self.board.id, item.after)
             self.board.id = min(self.board.id, item.before, key=order)
-            self._reset("gap", f"{ms}-{n + 1}")
+            self._reset("gap", complete_since)
             # What was missed may have been that one of them may not watch any more. They come back, and are
             # asked again.
             self._turn_out(self._named)
