@@ -18,7 +18,7 @@ from app.domain.instant import from_seconds
 from app.domain.people import Role
 from app.domain.plain import plain
 from app.domain.refused import Refused
-from app.security import accounts, issuing
+from app.security import accounts, issuing, second_factor
 from app.security.accounts import UserWords
 from app.security.heartbeats import reseal_secret
 from app.security.issuing import TokenWords
@@ -127,7 +127,8 @@ async def rotate_secrets(config: Config, actor: Actor) -> tuple[int, int]:
         sealed, lost = 0, 0
         for user, seed in await users.sealed_seeds(change.transaction):
             try:
-                await users.write_proof(change.transaction, user, "totp", secrets.reseal(seed))
+                resealed = secrets.reseal(seed, second_factor.purpose(user))
+                await users.write_proof(change.transaction, user, "totp", resealed)
                 sealed += 1
             except Unreadable:
                 lost += 1

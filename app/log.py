@@ -24,6 +24,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.config import Config
+from app.domain.credentials import redacted
 
 _QUEUE_LINES = 10_000
 # In one write at the most: so much a pipe takes whole, and our server and our workers may share one.
@@ -33,10 +34,6 @@ _GATHER_SECONDS = 0.05
 _LONGEST_VALUE = 4_000
 _FLUSH_PATIENCE = 1.0
 
-_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
-_SECRET_PARAMETER = re.compile(
-    r"([?&](?:password|passwd|pwd|token|secret|api_?key|key|wall)=)[^&\s]+", re.IGNORECASE
-)
 # Whoever has such a path has what is behind it.
 _TOKEN_IN_PATH = re.compile(r"(/v1/heartbeats/|/wall/)[^\s/?#]+")
 # Besides the C0 and C1 controls: line separators, and the marks that make a terminal show text backwards.
@@ -139,12 +136,9 @@ def _cleaned(text: str) -> str:
 
 
 def _redacted(text: str) -> str:
-    # Most values hold none of it; substring searches are cheaper than regexes.
-    if "@" in text and "://" in text:
-        text = _USERINFO.sub(r"\1***@", text)
     if "/heartbeats/" in text or "/wall/" in text:
         text = _TOKEN_IN_PATH.sub(r"\1***", text)
-    return _SECRET_PARAMETER.sub(r"\1***", text) if "=" in text else text
+    return redacted(text)
 
 
 def _escaped(text: str) -> str:

@@ -217,6 +217,8 @@ async def _harden(message: Message, scope: Scope) -> None:
         headers = MutableScopeHeaders.from_message(message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        # Who means to be kept says so.
+        headers.setdefault("cache-control", "no-store")
         handler = scope.get("route_handler")
         # What any web site may read: only what its own server could ask for as well, and nothing that
         # differs for whoever is signed in or near us.

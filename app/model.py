@@ -6,7 +6,6 @@ is always whole.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NoReturn
@@ -19,17 +18,16 @@ from app.db.change import Change, Changes
 from app.db.definitions import read_definitions, write_definitions
 from app.db.engine import Transaction
 from app.domain.actor import Actor
+from app.domain.credentials import masked
 from app.domain.events import CatalogChange
 from app.domain.merge import PAUSE, Difference, Edit, differences, merged, names, ruled_by_file
-from app.domain.monitor import Catalog, Component, Monitor, Page
+from app.domain.monitor import Catalog, Component, Page
 from app.domain.refused import Refused
 from app.statusfile.catalog import Said, parse
 from app.statusfile.problem import StatusFileError, cut
 from app.statusfile.writing import write
 
 DATABASE: Final = "database"
-MASK: Final = "***"
-_SECRET: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key|session", re.IGNORECASE)
 
 
 class Model:
@@ -86,7 +84,7 @@ class Model:
         _refuse_unwritable(replace(whole, paused=()))
         await write_definitions(change.transaction, old, new)
         for each in found:
-            await change.note(each.verb, each.subject, masked(each.before), masked(each.after))
+            await change.note(each.verb, each.subject, _noted(each.before), _noted(each.after))
         if not found:
             await change.note("catalog.order", "catalog")
         await change.tell(CatalogChange(at=change.at, revision=whole.revision, catalog=whole))
@@ -154,19 +152,5 @@ def _refuse_unwritable(catalog: Catalog) -> None:
         raise Refused("definition", "Some of its values have another form in a config file: correct them.")
 
 
-def masked(thing: object | None) -> Any:
-    """For those who read the audit log and the API: more than may know what is in a header."""
-    if not isinstance(thing, Component | Monitor | Page):
-        return thing
-    return _without_secrets(msgspec.to_builtins(thing))
-
-
-def _without_secrets(given: Any) -> Any:
-    if isinstance(given, Mapping):
-        return {
-            name: MASK
-            if isinstance(value, str) and value and _SECRET.search(name) and "${" not in value
-            else _without_secrets(value)
-            for name, value in given.items()
-        }
-    return [_without_secrets(each) for each in given] if isinstance(given, list | tuple) else given
+def _noted(thing: object | None) -> Any:
+    return masked(msgspec.to_builtins(thing)) if isinstance(thing, Component | Page) else thing

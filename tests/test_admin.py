@@ -26,7 +26,7 @@ FILE = """
 page: {name: Acme, time_zone: Europe/Berlin}
 components:
   - name: Website
-    monitors: [{http: "https://acme.example", headers: {Authorization: canary-of-a-header}}]
+    monitors: [{http: "https://acme.example", headers: {X-Tag: canary-of-a-header}}]
 """
 ROOMS = (
     *("", "/incidents", "/incidents/new", "/maintenances", "/maintenances/new", "/components"),

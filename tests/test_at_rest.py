@@ -14,6 +14,7 @@ from app.db.heartbeats import kept_secret
 from app.domain.people import Role
 from app.security.heartbeats import read_secret, token_of
 from app.security.scopes import ADMIN
+from app.security.second_factor import EVERY
 from app.security.secrets import Secrets, Unreadable
 from tests.people import CONSOLE, HOME, PASSWORD, House
 
@@ -38,7 +39,7 @@ async def enrolled(house: House, browser: httpx.AsyncClient) -> str:
         )
     )
     code = pyotp.TOTP(seed).at(house.server.hub.now())
-    typed = {"seed": sealed, "code": code, "form_token": token}
+    typed = {"seed": sealed, "code": code, "password": PASSWORD, "form_token": token}
     answer = await browser.post("/account/second-factor", data=typed, headers={"origin": HOME})
     assert answer.status_code == 303, answer.text
     return seed
@@ -81,3 +82,37 @@ async def test_a_key_is_changed_and_the_old_one_opens_nothing_any_more(
     assert await read_secret(database, Secrets([NEW])) == bytes.fromhex("a" * 64)
     with pytest.raises(Unreadable):
         await read_secret(database, Secrets([OLD]))
+
+
+async def test_what_is_sealed_for_one_opens_in_no_other_place(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    """Whoever may write to the database signs in as nobody by copying what they know."""
+    house = House(sqlite_database, tmp_path)
+    await house.user(Role.ADMIN)
+    await house.user(Role.VIEWER, "eve@example.org")
+    async with house.client() as browser:
+        await house.sign_in(browser, "eve@example.org")
+        seed = await enrolled(house, browser)
+    async with sqlite_database.writing() as transaction:
+        await transaction.execute("UPDATE users SET totp = (SELECT totp FROM users WHERE totp IS NOT NULL)")
+    code = pyotp.TOTP(seed).at(house.server.hub.now().timestamp() + EVERY)
+    for email, status in (("mei@example.org", 403), ("eve@example.org", 303)):
+        async with house.client() as browser:
+            typed = {"email": email, "password": PASSWORD, "code": code}
+            answer = await browser.post("/login", data=typed, headers={"origin": HOME})
+            assert answer.status_code == status, email
+
+
+async def test_an_answer_that_is_kept_is_for_its_own_request(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    house = House(sqlite_database, tmp_path)
+    async with house.client(await house.token(ADMIN)) as client:
+        asked = [("/v1/walls", {"name": "x"}, {"idempotency-key": key}) for key in ("one", "two")]
+        for path, body, key in asked:
+            assert (await client.post(path, json=body, headers=key)).status_code == 201
+        async with sqlite_database.writing() as transaction:
+            await transaction.execute("UPDATE answers SET answer = (SELECT MIN(answer) FROM answers)")
+        again = [(await client.post(path, json=body, headers=key)).status_code for path, body, key in asked]
+    assert sorted(again) == [201, 409]

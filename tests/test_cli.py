@@ -129,12 +129,10 @@ def test_config_check_warns_of_what_is_right_but_unwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "statuswire.yaml"
-    monitor = "{http: https://a.example/, headers: {Authorization: Bearer abc}}"
+    monitor = "{http: https://a.example/, regions: eu-west}"
     file.write_text(f"components: [{{name: A, monitors: [{monitor}]}}]")
     assert main(["config", "check", str(file)]) == 0
-    assert capsys.readouterr().err.startswith(
-        f"{file}: warning: monitor `a/http` has the value of its header"
-    )
+    assert capsys.readouterr().err.startswith(f"{file}: warning: monitor `a/http` is for the regions eu-west")
 
 
 def test_config_check_of_no_file_says_how_to_get_one(

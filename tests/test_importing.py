@@ -63,7 +63,7 @@ endpoints:
   - {<<: *default, name: Off, enabled: false, url: "https://a.example"}
   - {<<: *default, name: Named, url: "https://me:hunter2@b.example/x"}
   - name: Many
-    url: https://b.example/x
+    url: https://b.example/x?a=1&access_token=canary-query
     method: POST
     body: '{"a": 1}'
     headers: {X-Api-Key: canary-token, Accept: text/plain}
@@ -97,7 +97,8 @@ def test_conditions_of_gatus_become_what_means_the_same() -> None:
     assert "canary" not in harvest.text() and "hunter2" not in harvest.text()
     assert not any("canary" in line for line in harvest.report())
     many = monitors["many/http"]
-    assert many.target == "https://b.example/x" and many.timeout == 60.0
+    assert many.target == "https://b.example/x?a=1&access_token=${GATUS_MANY_ACCESS_TOKEN}"
+    assert many.timeout == 60.0
     assert many.expect.status == ((200, 200), (204, 204)) and many.expect.json == {"$.data[0].id": "7"}
     assert many.options["headers"] == {"X-Api-Key": "${GATUS_MANY_X_API_KEY}", "Accept": "text/plain"}
     assert many.options["auth"]["oauth2"]["secret"] == "${GATUS_MANY_CLIENT_SECRET}"
@@ -190,7 +191,7 @@ INSERT INTO monitor (id, name, type, url, interval, maxretries, active, method, 
   (1, 'Shop', 'http', 'https://shop.example/', 60, 2, 1, 'GET', '{"X-Api-Key": "canary-key"}', 'basic',
    'me', 'canary-password', '["200-299","304"]', 2000);
 INSERT INTO monitor (id, name, type, url, keyword, interval) VALUES
-  (2, 'Words', 'keyword', 'https://shop.example/', 'Add to basket', 20);
+  (2, 'Words', 'keyword', 'https://shop.example/?token=canary-query', 'Add to basket', 20);
 INSERT INTO monitor (id, name, type, hostname, port, interval) VALUES
   (3, 'Port', 'port', 'shop.example', 443, 60), (4, 'Ping', 'ping', '192.0.2.1', NULL, 60);
 INSERT INTO monitor (id, name, type, hostname, dns_resolve_type, dns_resolve_server, interval) VALUES
@@ -240,6 +241,7 @@ def test_a_database_of_uptime_kuma_is_taken_over(tmp_path: Path, version: str) -
     shop = monitors["shop/http"]
     assert (shop.every, shop.retries, shop.expect.status) == (60.0, 2, ((200, 299), (304, 304)))
     assert shop.options["auth"] == {"basic": {"user": "me", "password": "${KUMA_SHOP_PASSWORD}"}}
+    assert monitors["words/http"].target == "https://shop.example/?token=${KUMA_WORDS_TOKEN}"
     assert monitors["words/http"].expect.body == "Add\\ to\\ basket"
     assert monitors["dns/dns"].target == "shop.example@192.0.2.53"
     assert monitors["base/postgres"].options["database"] == "shop"

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/config.py": (),
     "app/loop.py": (),
     "app/embedded.py": (),
-    "app/log.py": ("app.config",),
+    "app/log.py": ("app.config", "app.domain.credentials"),
     "app/reach.py": ("app.config",),
     "app/family.py": ("app.config", "app.embedded"),
     "app/up.py": ("app.config", "app.embedded", "app.family"),

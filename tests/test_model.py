@@ -209,7 +209,7 @@ async def test_a_command_without_the_file_takes_nothing_away(database: Database)
 
 
 async def test_secrets_are_in_no_audit_log(model: Model, database: Database) -> None:
-    headers = {"X-Api-Key": "canary", "Accept": "text/plain"}
+    headers = {"Referer": "https://a/?key=canary", "Accept": "text/plain"}
     await change(model, with_component(a_component("x", an_http("x/http", options={"headers": headers}))))
     hashed = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzYWx0$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
     await change(model, with_page(Page(slug="p", access="password", password_hash=hashed)))

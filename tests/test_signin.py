@@ -141,23 +141,93 @@ async def test_the_wait_grows_and_ends(database: Database) -> None:
     assert [await take(later) for _ in range(FREE_PER_ACCOUNT)] == [0.0] * FREE_PER_ACCOUNT
 
 
-async def test_a_code_is_good_once(light: House, mei: httpx.AsyncClient) -> None:
-    page = await mei.get("/account")
+async def offered(browser: httpx.AsyncClient) -> tuple[str, str]:
+    """The seed of a second factor, and as it is sealed in the form."""
+    page = (await browser.get("/account")).text
     seed, sealed = (
-        re.search(pattern, page.text)[1]  # type: ignore[index]
+        re.search(pattern, page)[1]  # type: ignore[index]
         for pattern in (r'class="seed">(\w+)<', r'name="seed" value="([^"]+)"')
     )
-    assert "code is wrong" in (await submit(mei, "/account/second-factor", seed=sealed, code="000000")).text
+    return seed, sealed
+
+
+async def test_a_code_is_good_once(light: House, mei: httpx.AsyncClient) -> None:
+    seed, sealed = await offered(mei)
+    assert (
+        "code is wrong"
+        in (await submit(mei, "/account/second-factor", seed=sealed, code="000000", password=PASSWORD)).text
+    )
     now = light.server.hub.now()
     step = int(now.timestamp()) // second_factor.EVERY
     code, next_code = (pyotp.TOTP(seed).generate_otp(each) for each in (step, step + 1))
-    assert (await submit(mei, "/account/second-factor", seed=sealed, code=code)).status_code == 303
+    assert (
+        await submit(mei, "/account/second-factor", seed=sealed, code=code, password=PASSWORD)
+    ).status_code == 303
     assert seed not in str(await rows(light.server.changes.database, "SELECT * FROM users"))
     typed = {"email": "mei@example.org", "password": PASSWORD}
     async with light.client(address="203.0.113.50") as browser:
         for given, status in (("", 403), (code, 403), (next_code, 303), (next_code, 403)):
             answer = await browser.post("/login", data={**typed, "code": given}, headers=OURS)
             assert answer.status_code == status, given
+
+
+async def enrol(
+    house: House, browser: httpx.AsyncClient, steps: int = 0, present: str = "", **typed: str
+) -> httpx.Response:
+    """A new app, by a code of that many steps from now on, and one of the `present` app's."""
+    seed, sealed = await offered(browser)
+    step = int(house.server.hub.now().timestamp()) // second_factor.EVERY + steps
+    code = pyotp.TOTP(seed).generate_otp(step)
+    old = {"present_code": pyotp.TOTP(present).generate_otp(step)} if present else {}
+    answer = await submit(browser, "/account/second-factor", seed=sealed, code=code, **old, **typed)
+    answer.extensions["seed"] = seed
+    return answer
+
+
+async def test_who_finds_a_browser_open_puts_no_app_of_theirs_in_the_owners_place(
+    light: House, mei: httpx.AsyncClient
+) -> None:
+    kept = "SELECT totp FROM users"
+    for typed in ({}, {"password": "guessed"}):
+        answer = await enrol(light, mei, **typed)
+        assert (answer.status_code, "The password is wrong." in answer.text) == (422, True)
+    assert await rows(light.server.changes.database, kept) == [{"totp": None}]
+    assert (await enrol(light, mei, password=PASSWORD)).status_code == 303
+    mine = await rows(light.server.changes.database, kept)
+    assert "To move to another app" in (await mei.get("/account")).text
+    for typed in ({}, {"password": "guessed"}):
+        assert (await enrol(light, mei, **typed)).status_code == 422
+    assert await rows(light.server.changes.database, kept) == mine
+    assert (await enrol(light, mei, password=PASSWORD)).status_code == 303
+    assert await rows(light.server.changes.database, kept) != mine
+    tried = [(await enrol(light, mei, password="guessed")).status_code for _ in range(FREE_PER_ACCOUNT + 1)]
+    assert tried == [422] * FREE_PER_ACCOUNT + [429]
+
+
+async def test_who_signs_in_elsewhere_moves_to_another_app_by_a_code_of_the_present_one(
+    light: House, mei: httpx.AsyncClient
+) -> None:
+    async with light.server.changes.database.writing() as transaction:
+        await transaction.execute("UPDATE users SET password = NULL")
+    first = await enrol(light, mei)
+    assert first.status_code == 303
+    present = first.extensions["seed"]
+    for old in ("", pyotp.random_base32()):
+        answer = await enrol(light, mei, present=old, password=PASSWORD)
+        assert (answer.status_code, "present app is wrong" in answer.text) == (422, True)
+    # That code was used when it was enrolled.
+    assert (await enrol(light, mei, present=present)).status_code == 422
+    assert (await enrol(light, mei, steps=1, present=present)).status_code == 303
+
+
+async def test_a_seed_that_was_offered_to_somebody_else_is_none(light: House, mei: httpx.AsyncClient) -> None:
+    await light.user(Role.VIEWER, "eve@example.org")
+    async with light.client() as eve:
+        await light.sign_in(eve, "eve@example.org")
+        seed, sealed = await offered(eve)
+    code = pyotp.TOTP(seed).at(light.server.hub.now())
+    answer = await submit(mei, "/account/second-factor", seed=sealed, code=code, password=PASSWORD)
+    assert (answer.status_code, "too old" in answer.text) == (422, True)
 
 
 async def test_a_form_of_another_site_changes_nothing(light: House, mei: httpx.AsyncClient) -> None:

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
 from app.domain.words import Connecting, Securing, read_words
 from app.statusfile import tree
-from app.statusfile.catalog import parse, warnings
+from app.statusfile.catalog import parse
 from app.statusfile.disk import load, watch
 from app.statusfile.kinds import KINDS, own_words, words_of
 from app.statusfile.mapping import COMMON, KEYS
@@ -837,16 +837,6 @@ def test_the_twenty_thousand_and_first_monitor_is_one_too_many() -> None:
     assert [(20_004, "this is one monitor too many: at most 20,000 in a file, so take some out")] == problems(
         head + "  - icmp: a\n" * 20_001
     )
-
-
-def test_a_literal_secret_is_warned_of() -> None:
-    headers = (
-        "headers: {Authorization: Bearer hunter2, Cookie: a, X-Api-Key: b, X-My-Token: c, Accept: '*/*'}"
-    )
-    said = warnings(parse(monitor(f"http: https://a\n{headers}")))
-    assert 4 == len(said)
-    assert "header `Authorization`" in said[0] and "write ${NAME}" in said[0] and "hunter2" not in said[0]
-    assert [] == warnings(parse(monitor("http: https://a\nheaders: {Authorization: 'Bearer ${T}'}")))
 
 
 def first_cells(text: str) -> set[str]:

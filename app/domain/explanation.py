@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from app.domain import heartbeat
 from app.domain.board import Board, quorum_of
+from app.domain.credentials import redacted
 from app.domain.dependencies import Parent, members_of
 from app.domain.events import LATE, Beat, Sample
 from app.domain.instant import rfc3339
@@ -64,7 +65,7 @@ def explain(
 def _head(board: Board, monitor: Monitor) -> Iterator[str]:
     component = board.owner(monitor.key)
     shown = board.shown[component.slug]
-    yield f"{monitor.key}: {monitor.kind} {monitor.target}"
+    yield f"{monitor.key}: {monitor.kind} {redacted(monitor.target)}"
     hides = _hidden_by(board, monitor)
     paused = ": it is paused, and nobody looks at it" if monitor.key in board.catalog.paused else ""
     behind = f": it is seen to be down, and lies behind {hides.name}" if hides else ""

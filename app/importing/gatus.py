@@ -165,7 +165,7 @@ class _Endpoint:
         if kind == "http" and conditions and all("[DOMAIN_EXPIRATION]" in each for each in conditions):
             return "domain", {}
         if kind in ("http", "websocket"):
-            return kind, {kind: self._without_user(self._url)}
+            return kind, {kind: self._secrets.url(self._name, self._without_user(self._url))}
         target = rest.rstrip("/") if kind != "icmp" else urlsplit(self._url).hostname or rest
         said = {kind: target}
         if scheme == "grpcs":
@@ -216,7 +216,7 @@ class _Endpoint:
         if not oauth:
             return {}
         said = {
-            "url": str(oauth.get("token-url") or ""),
+            "url": self._secrets.url(self._name, str(oauth.get("token-url") or "")),
             "client": str(oauth.get("client-id") or ""),
             "secret": self._secrets.variable(self._name, "CLIENT_SECRET"),
         }

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.domain.credentials import is_secret, written_out
 from app.domain.incident import Incident
 from app.domain.monitor import Catalog, Page
 from app.domain.refused import CONTROL, CONTROL_BUT_LINES
@@ -24,7 +25,6 @@ Kind: TypeAlias = Literal["left out", "changed", "to do"]
 
 LARGEST: Final = 64 * 1024 * 1024  # bytes of a source that is read whole
 _MOST_NOTES: Final = 5_000
-_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api-?key|session", re.IGNORECASE)
 
 
 class NotReadable(Exception):
@@ -191,11 +191,16 @@ class Secrets:
     def headers(self, owner: str, headers: dict[str, str]) -> dict[str, str]:
         """Those that are secret by their name, with a variable in place of the value."""
         return {
-            name: self.variable(owner, slug_of(name))
-            if _SECRET_HEADER.search(name) and "${" not in value
-            else value
+            name: self.variable(owner, slug_of(name)) if is_secret(name) and "${" not in value else value
             for name, value in headers.items()
         }
+
+    def url(self, owner: str, url: str) -> str:
+        """With variables for the parameters that are secret by their name."""
+        for name in written_out(url):
+            stands = re.compile(rf"([?&]{re.escape(name)}=)[^\s&#]+")
+            url = stands.sub(rf"\1{self.variable(owner, slug_of(name))}", url, count=1)
+        return url
 
 
 def _clean(words: str) -> str:

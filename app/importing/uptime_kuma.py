@@ -329,6 +329,7 @@ class _Monitor:
             netloc = urlsplit(url).netloc
         except ValueError:
             return url
+        url = self._secrets.url(self._name, url)
         if "@" not in netloc:
             return url
         if not self._text("basic_auth_user"):

@@ -12,7 +12,7 @@ from app.security import second_factor
 from app.security.callers import COOKIE, Caller, Callers
 from app.security.guard import caller_of
 from app.security.scopes import PERSON
-from app.security.signin import NotSignedIn, SignIn
+from app.security.signin import Enrolment, NotSignedIn, SignIn
 
 _PERSON: Final = {"scope": PERSON}
 
@@ -22,7 +22,7 @@ Asking = Request[Any, Any, Any]
 def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
     async def account(request: Asking, wrong: str = "", good: str = "", after: float = 0.0) -> Response[str]:
         caller, session = _signed_in(request)
-        seed = second_factor.new_seed()
+        seed, sealed = signin.offer(session.user)
         status = 200 if not wrong else 429 if after else 422
         values = {
             "user": session.user,
@@ -30,7 +30,7 @@ def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
             "sessions": await signin.sessions_of(session.user),
             "form_token": caller.form_token,
             "seed": seed,
-            "sealed": signin.secrets.seal(seed),
+            "sealed": sealed,
             "uri": second_factor.uri(seed, session.user.email),
         }
         headers = {"Retry-After": str(int(after) + 1)} if after else {}
@@ -55,12 +55,15 @@ def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
 
     @post("/account/second-factor", opt=_PERSON)
     async def enrol(request: Asking) -> Response[str]:
-        typed = await read_form(request, "seed", "code")
+        typed = await read_form(request, "seed", "code", "password", "present_code")
         _, session = _signed_in(request)
+        given = Enrolment(typed["seed"], typed["code"], typed["password"], typed["present_code"])
         try:
-            await signin.enrol(session, typed["seed"], typed["code"], callers.visitor(request.scope))
+            await signin.enrol(session, given, callers.visitor(request.scope))
         except Refused as refused:
             return await account(request, str(refused))
+        except NotSignedIn as no:
+            return await account(request, str(no), after=no.after)
         return go("/account")
 
     @post("/account/sessions/end", opt=_PERSON)

@@ -59,19 +59,20 @@ class Press:
         self._headers = {
             **SECURITY,
             "Content-Security-Policy": content_policy(style, logo),
-            # Kept, but never shown without asking: a status from yesterday is worse than none.
-            "Cache-Control": "no-cache",
             "Vary": "Accept-Encoding, Accept-Language",
         }
         self._drawn: OrderedDict[str, Packed] = OrderedDict()
         self._drawing = asyncio.Lock()
 
     async def answer(
-        self, request: Request[Any, Any, Any], key: object, draw: Callable[[], str]
+        self, request: Request[Any, Any, Any], key: object, draw: Callable[[], str], closed: bool
     ) -> Response[bytes]:
-        """`key` is everything that `draw` depends on."""
+        """`key` is everything that `draw` depends on. What is `closed` no cache keeps but the visitor's own:
+        a shared one knows of no password, and not when a session ends."""
         tag = f'W/"{sha256(msgspec.msgpack.encode(key)).hexdigest()[:20]}"'
-        headers = {**self._headers, "ETag": tag}
+        # Kept, but never shown without asking: a status from yesterday is worse than none.
+        kept = "private, no-cache" if closed else "no-cache"
+        headers = {**self._headers, "Cache-Control": kept, "ETag": tag}
         if matches(request, tag):
             return Response(b"", status_code=304, headers=headers)
         return (await self._draw(tag, draw)).answer(request, "text/html", headers)

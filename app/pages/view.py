@@ -137,6 +137,7 @@ class Views:
                 request,
                 (EDITION, self._beat, template, view.mark(), key),
                 lambda: self.draw(template, view, shown()),
+                view.seen.page.access != "public",
             )
         )
 

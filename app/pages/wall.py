@@ -64,13 +64,15 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
             raise NotFoundException(str(no)) from None
         if (at := hub.board.page(its.page)) is None:
             raise NotFoundException("The page of this wall is not there any more.")
-        return await drawn(request, at.page, theme)
+        return await drawn(request, at.page, theme, closed=True)
 
     async def show(request: Request[Any, Any, Any], slug: str | None, theme: str) -> Response[Any]:
         door = await knock(request, slug, hub, entrance)
-        return door if isinstance(door, Response) else await drawn(request, door, theme)
+        return (
+            door if isinstance(door, Response) else await drawn(request, door, theme, door.access != "public")
+        )
 
-    async def drawn(request: Request[Any, Any, Any], page: Page, theme: str) -> Response[bytes]:
+    async def drawn(request: Request[Any, Any, Any], page: Page, theme: str, closed: bool) -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
         chosen = THEMES.get(theme, "dark")
         sight = sights.setdefault(page.slug, Sight(speed=True, page=page.slug))
@@ -87,6 +89,7 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
                 **{"theme": chosen, "bad_file": bad_file},
                 **_shown(seen, feed, known, now),
             ),
+            closed,
         )
 
     return [wall, wall_of_page, wall_by_token]

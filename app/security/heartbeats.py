@@ -14,21 +14,23 @@ from app.db.heartbeats import change_secret, kept_secret
 from app.security.secrets import Secrets
 
 _BYTES = 24
+_PURPOSE = "heartbeats"
 
 
 async def read_secret(database: Database, secrets: Secrets) -> bytes:
     """The same for all servers. Whoever asks first makes it. Raises Unreadable, or DatabaseDown."""
     async with database.writing() as transaction:
-        kept = await kept_secret(transaction, secrets.seal(token_hex(32)))
+        kept = await kept_secret(transaction, secrets.seal(token_hex(32), _PURPOSE))
         if _is_open(kept):
-            await change_secret(transaction, kept := secrets.seal(kept))
-    return bytes.fromhex(secrets.open(kept))
+            await change_secret(transaction, kept := secrets.seal(kept, _PURPOSE))
+    return bytes.fromhex(secrets.open(kept, _PURPOSE))
 
 
 async def reseal_secret(transaction: Transaction, secrets: Secrets) -> None:
     """By the first key. Raises Unreadable."""
-    kept = await kept_secret(transaction, secrets.seal(token_hex(32)))
-    await change_secret(transaction, secrets.seal(kept) if _is_open(kept) else secrets.reseal(kept))
+    kept = await kept_secret(transaction, secrets.seal(token_hex(32), _PURPOSE))
+    seal = secrets.seal if _is_open(kept) else secrets.reseal
+    await change_secret(transaction, seal(kept, _PURPOSE))
 
 
 def _is_open(kept: str) -> bool:

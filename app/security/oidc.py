@@ -30,6 +30,7 @@ KEYS_EVERY: Final = 60.0  # at the most, however many tokens name a key that nob
 # No HMAC, whose key would be the public one of somebody who confuses them, and no "none".
 ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _LEEWAY: Final = 30
+_PURPOSE: Final = "sign-in at the provider"
 
 
 class NotProven(Exception):
@@ -91,12 +92,12 @@ class OpenId:
         }
         separator = "&" if "?" in metadata.authorization_endpoint else "?"
         url = f"{metadata.authorization_endpoint}{separator}{urlencode(asked)}"
-        return url, self._secrets.seal(msgspec.json.encode(pending).decode())
+        return url, self._secrets.seal(msgspec.json.encode(pending).decode(), _PURPOSE)
 
     async def finish(self, code: str, state: str, sealed: str, redirect: str) -> tuple[Claims, str]:
         """Who it is, and where they want to be. Raises NotProven."""
         try:
-            opened = self._secrets.open(sealed, younger_than=SECONDS_TO_SIGN_IN)
+            opened = self._secrets.open(sealed, _PURPOSE, younger_than=SECONDS_TO_SIGN_IN)
             pending = msgspec.json.decode(opened, type=_Pending)
         except (Unreadable, msgspec.MsgspecError):
             raise NotProven("This sign-in took too long, or began in another browser; begin again.") from None

@@ -16,6 +16,11 @@ def new_seed() -> str:
     return pyotp.random_base32()
 
 
+def purpose(user: str) -> str:
+    """For which the seed of this user (by their id) is sealed, so that it is nobody else's."""
+    return f"second factor of {user}"
+
+
 def uri(seed: str, email: str) -> str:
     """What apps read from a QR code, or from a link."""
     return str(pyotp.TOTP(seed).provisioning_uri(name=email, issuer_name=ISSUER))

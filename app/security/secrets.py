@@ -3,7 +3,8 @@ database, masked wherever they are shown.
 
 The key is not in the database: it is STATUSWIRE_SECRET_KEY, or the file `secret.key` in the data directory,
 which is made at the first start. Several keys, with commas between, are one that seals and others that still
-open: so a key is changed while everything runs.
+open: so a key is changed while everything runs. Each sealed value says within what it is for and whose it is:
+copied into another row, or given in another place, it does not open.
 """
 
 import base64
@@ -22,6 +23,9 @@ from app.config import Config
 
 MASK: Final = "••••••••"
 _FILE: Final = "secret.key"
+# What older servers have sealed begins with a letter, a digit or a bracket, and has no purpose.
+_BOUND: Final = "\x01"
+_END: Final = "\x00"
 
 
 class BadKey(Exception):
@@ -29,7 +33,7 @@ class BadKey(Exception):
 
 
 class Unreadable(Exception):
-    """It was sealed with a key that is not there any more."""
+    """It was sealed with a key that is not there any more, or for something else."""
 
 
 class Secrets:
@@ -40,23 +44,27 @@ class Secrets:
         self._derived = [hmac.digest(key.encode(), b"statuswire derive", "sha256") for key in keys]
         self._fernet = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
 
-    def seal(self, text: str) -> str:
-        return self._fernet.encrypt(text.encode()).decode()
+    def seal(self, text: str, purpose: str) -> str:
+        """`purpose` is what it is for and, if there are several of these, whose: `second factor of <id>`."""
+        return self._fernet.encrypt(f"{_BOUND}{purpose}{_END}{text}".encode()).decode()
 
-    def open(self, sealed: str, younger_than: float | None = None) -> str:
+    def open(self, sealed: str, purpose: str, younger_than: float | None = None) -> str:
         """`younger_than` seconds, if it is good for a while only."""
         try:
             ttl = None if younger_than is None else int(younger_than)
-            return self._fernet.decrypt(sealed.encode(), ttl).decode()
+            opened = self._fernet.decrypt(sealed.encode(), ttl).decode()
         except (InvalidToken, ValueError):
             raise Unreadable from None
+        if not opened.startswith(_BOUND):
+            return opened
+        its, _, text = opened.removeprefix(_BOUND).partition(_END)
+        if its != purpose:
+            raise Unreadable
+        return text
 
-    def reseal(self, sealed: str) -> str:
-        """The same, by the first key."""
-        try:
-            return self._fernet.rotate(sealed.encode()).decode()
-        except InvalidToken:
-            raise Unreadable from None
+    def reseal(self, sealed: str, purpose: str) -> str:
+        """The same, by the first key, and bound to its purpose if it was not."""
+        return self.seal(self.open(sealed, purpose), purpose)
 
     def derive(self, purpose: str) -> str:
         """A secret of 128 bits that is the same for all who have the first key."""

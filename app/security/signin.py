@@ -31,6 +31,10 @@ log = structlog.get_logger("signin")
 
 KNOWN_BROWSER_FOR: Final = 180 * 86400.0
 WRONG: Final = "The address, the password or the code is wrong."
+# For what is sealed: a seed in a form, and the mark of a browser.
+_OFFERED: Final = "second factor offered to {}"
+_BROWSER: Final = "known browser"
+_PRESENT: Final = "The code of the present app is wrong: type the six digits that it shows now."
 _BUSY: Final = "Too many sign in at this moment; try again in a few seconds."
 
 
@@ -49,6 +53,15 @@ class Proof(Struct, frozen=True):
     password: str
     code: str = ""
     known_browser: str = ""
+
+
+class Enrolment(Struct, frozen=True):
+    """Of a second factor: its seed as it was offered, a code of it, and what proves that its owner asks."""
+
+    sealed_seed: str
+    code: str
+    password: str = ""
+    present_code: str = ""
 
 
 class Opened(Struct, frozen=True):
@@ -141,18 +154,31 @@ class SignIn:
         async with self._changes.database.reading() as transaction:
             return await sessions.sessions_of(transaction, user.id, self._now())
 
-    async def enrol(self, session: Session, sealed_seed: str, code: str, visitor: Visitor) -> None:
-        """Ask for a second factor from now on, once it is proven that there is one. Raises Refused."""
+    def offer(self, user: User) -> tuple[str, str]:
+        """A new seed, and the same sealed, for the form that brings it back."""
+        seed = second_factor.new_seed()
+        return seed, self.secrets.seal(seed, _OFFERED.format(user.id))
+
+    async def enrol(self, session: Session, given: Enrolment, visitor: Visitor) -> None:
+        """Ask for a second factor from now on, or for another one, once it is proven that there is one and
+        that its owner asks: whoever has found a browser open has not. Raises Refused, or NotSignedIn."""
+        user = session.user
         try:
-            seed = self.secrets.open(sealed_seed, younger_than=3600)
+            seed = self.secrets.open(given.sealed_seed, _OFFERED.format(user.id), younger_than=3600)
         except Unreadable:
             raise Refused("code", "This form is too old; begin again.") from None
-        step = second_factor.step_of(seed, code, self._now())
+        step = second_factor.step_of(seed, given.code, self._now())
         if step is None:
             raise Refused("code", "This code is wrong: type the six digits that the app shows now.")
-        user = session.user
+        present = await self._prove_owner(user, given, visitor)
         async with self._changes.by(Actor("user", user.email, visitor.address), self._now()) as change:
-            await accounts.set_second_factor(change, user, self.secrets.seal(seed))
+            if present and not await users.use_step(change.transaction, user.id, present):
+                raise Refused("present_code", _PRESENT)
+            await tries.forget(change.transaction, f"account/{tokens.hash_of(user.email)}")
+            await tries.take_back(change.transaction, f"address/{customer(visitor.address)}")
+            await accounts.set_second_factor(
+                change, user, self.secrets.seal(seed, second_factor.purpose(user.id))
+            )
             await users.use_step(change.transaction, user.id, step)
 
     async def is_open_for_set_up(self) -> bool:
@@ -161,13 +187,32 @@ class SignIn:
 
     # What is proven, and how often it may be tried
 
+    async def _prove_owner(self, user: User, given: Enrolment, visitor: Visitor) -> int:
+        """By the password; by a code of the present app, whose step is returned, for those who have none
+        and sign in at the provider. Else 0. Raises Refused, or NotSignedIn."""
+        await self._count(f"account/{tokens.hash_of(user.email)}", f"address/{customer(visitor.address)}")
+        async with self._changes.database.reading() as transaction:
+            credentials = await users.find_credentials(transaction, id=user.id)
+        if credentials is None:
+            raise NotSignedIn(WRONG)
+        if credentials.password is not None:
+            if not await self._is_right(given.password, credentials.password):
+                raise Refused("password", "The password is wrong.")
+            return 0
+        if credentials.totp is None:
+            return 0
+        step = self._step(credentials.user, credentials.totp, given.present_code)
+        if step is None:
+            raise Refused("present_code", _PRESENT)
+        return step
+
     def _keys(self, proof: Proof, visitor: Visitor) -> tuple[str, str]:
         """Under which a try is counted: the account's, or that of a browser which its owner has used, and
         the address's."""
         email = proof.email.strip().lower()
         account = f"account/{tokens.hash_of(email)}"
         try:
-            owner = self.secrets.open(proof.known_browser, younger_than=KNOWN_BROWSER_FOR)
+            owner = self.secrets.open(proof.known_browser, _BROWSER, younger_than=KNOWN_BROWSER_FOR)
             if owner == email:
                 account = f"browser/{tokens.hash_of(proof.known_browser)}"
         except Unreadable:
@@ -189,12 +234,16 @@ class SignIn:
             return None
         if credentials.totp is None:
             return 0
+        return self._step(credentials.user, credentials.totp, proof.code)
+
+    def _step(self, user: User, sealed: str, code: str) -> int | None:
+        """In whose time the code of their app is right; None if it is not."""
         try:
-            seed = self.secrets.open(credentials.totp)
+            seed = self.secrets.open(sealed, second_factor.purpose(user.id))
         except Unreadable:
-            log.error("a second factor cannot be read: the key that sealed it is not among those given")
+            log.error("a second factor cannot be read: it was sealed for somebody else, or by another key")
             return None
-        return second_factor.step_of(seed, proof.code, self._now())
+        return second_factor.step_of(seed, code, self._now())
 
     async def _is_right(self, password: str, hash: str | None) -> bool:
         try:
@@ -239,7 +288,7 @@ class SignIn:
         )
         await sessions.open_session(change.transaction, session, tokens.hash_of(secret))
         await change.note("session.open", f"user/{user.id}")
-        return Opened(session, secret, self.secrets.seal(user.email))
+        return Opened(session, secret, self.secrets.seal(user.email, _BROWSER))
 
 
 async def end_session(change: Change, session: Session) -> None:

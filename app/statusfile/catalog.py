@@ -6,7 +6,6 @@ that is left out is made from the name, and monitors without one are numbered by
 
 import difflib
 import gc
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ from app.statusfile.tree import compose, line_of
 
 MOST_MONITORS: Final = 20_000
 
-_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api-?key|session", re.IGNORECASE)
 _OTHER_SLUG = "give one of them another `slug`"
 
 
@@ -67,12 +65,6 @@ def warnings(catalog: Catalog) -> list[str]:
 
 
 def _warnings(monitor: Monitor) -> Iterator[str]:
-    for header, value in monitor.options.get("headers", {}).items():
-        if _SECRET_HEADER.search(header) and not values.VARIABLE.search(value):
-            yield (
-                f"monitor `{monitor.key}` has the value of its header `{header}` in the file, and so in "
-                f"Redis and the database: write ${{NAME}} and set NAME in the workers' environment"
-            )
     if monitor.regions != (DEFAULT_REGION,):
         yield (
             f"monitor `{monitor.key}` is for the regions {', '.join(monitor.regions)}: each needs a worker "

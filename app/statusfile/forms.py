@@ -13,7 +13,7 @@ from app.domain.kinds.group import as_target
 from app.statusfile import targets, values
 from app.statusfile.problem import Wrong
 from app.statusfile.tree import scalar
-from app.statusfile.values import VARIABLE, Reading, text_of
+from app.statusfile.values import VARIABLE, WRITTEN_OUT, Reading, text_of
 
 _YES: Final = ("yes", "true", "on")
 _NO: Final = ("no", "false", "off")
@@ -32,10 +32,7 @@ def _secret(_: words.Secret) -> Reading[str]:
     def read(node: yaml.Node) -> str:
         text = text_of(node, 1000, variables=True)
         if not VARIABLE.search(text):
-            raise Wrong(
-                "must be ${NAME}, which each worker fills in from its own environment: written out here it "
-                "would be in Redis and in the database too"
-            )
+            raise Wrong(WRITTEN_OUT)
         return text
 
     return read

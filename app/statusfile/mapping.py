@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import yaml
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
+from app.domain.credentials import is_secret
 from app.domain.monitor import Expect
 from app.domain.refused import CONTROL
 from app.domain.words import Headers
@@ -111,6 +113,8 @@ _ELSEWHERE: Final = {
 
 _NOT_REPEATED: Final = NEVER_REPEATED | {"url", "logo", "password_hash"}
 
+_USER: Final = re.compile(r"[^\s/]+:[^\s/]+@")
+
 T = TypeVar("T")
 
 
@@ -121,14 +125,21 @@ class Naming(Struct, frozen=True):
     pattern: re.Pattern[str]
     right: str
     any_case: bool = False
+    is_sent: bool = False  # then what is secret by its name must be a variable
 
     def allows(self, name: str) -> bool:
         return len(name) <= 300 and not CONTROL.search(name) and self.pattern.fullmatch(name) is not None
+
+    def checked(self, name: str, value: str) -> str:
+        if self.is_sent and is_secret(name) and not values.VARIABLE.search(value):
+            raise Wrong(values.WRITTEN_OUT)
+        return value
 
 
 HEADER: Final = Naming(
     "header", re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"), "write a name such as X-Request-Id", any_case=True
 )
+SENT_HEADER: Final = replace(HEADER, is_sent=True)
 JSON_PATH: Final = Naming(
     "json path",
     re.compile(r"""\$(\.[^.\[\]\s'"]+|\[[0-9]{1,9}\]|\['[^']+'\]|\["[^"]+"\]){0,20}"""),
@@ -203,7 +214,7 @@ class Mapping:
             alike = name.lower() if naming.any_case else name
             if self._problems.is_first(places, alike, pair.line, what, "keep one of the two"):
                 try:
-                    found[name] = read(pair.value)
+                    found[name] = naming.checked(name, read(pair.value))
                 except Wrong as wrong:
                     self._problems.add(line_of(wrong.node or pair.value), f"{what} {wrong}")
         return found
@@ -217,7 +228,7 @@ class Mapping:
             if word.inner is not None:
                 value = self.mapping(word.name).struct(word.inner)
             elif isinstance(word.form, Headers):
-                value = self.named(word.name, HEADER, values.header_value, "{User-Agent: statuswire}")
+                value = self.named(word.name, SENT_HEADER, values.header_value, "{User-Agent: statuswire}")
             else:
                 assert word.form is not None
                 value = self.take(word.name, reading(word.form), UNSET)
@@ -295,8 +306,10 @@ def _only(fits: tuple[str, ...]) -> str:
 
 
 def _subject(key: str, node: yaml.Node) -> str:
-    # A URL is never repeated in an error: it may hold a key or a password.
+    # A URL is never repeated in an error: it may hold a key or a password, as may a place with a user.
     if key in _NOT_REPEATED or not isinstance(node, yaml.ScalarNode) or is_null(node):
+        return f"`{key}`"
+    if _USER.search(node.value):
         return f"`{key}`"
     return quote(f"{key}: {written(node)}")
 

@@ -10,6 +10,8 @@ from typing import Final
 import yaml
 from msgspec import Struct
 
+from app.domain.credentials import redacted
+
 MOST_PROBLEMS: Final = 50
 
 
@@ -97,7 +99,8 @@ def cut(text: str, longest: int = 60) -> str:
 
 
 def quote(text: str) -> str:
-    return f"`{cut(text)}`"
+    """What somebody wrote, in a sentence that goes into logs: without the password of a URL."""
+    return f"`{cut(redacted(text))}`"
 
 
 def listed(words: Iterable[str], link: str) -> str:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from app.statusfile.problem import Wrong
-from app.statusfile.values import VARIABLE, one_or_more, text_of
+from app.domain.credentials import written_out
+from app.statusfile.problem import Wrong, quote
+from app.statusfile.values import VARIABLE, WRITTEN_OUT, one_or_more, text_of
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
@@ -36,6 +37,8 @@ def url_with_variables(node: yaml.Node, schemes: tuple[str, ...]) -> str:
     text = text_of(node, 2000, variables=True)
     # A variable may stand for a host, a port or a part of the path, so for a number.
     _checked_url(VARIABLE.sub("1", text), schemes)
+    if name := next(written_out(text), ""):
+        raise Wrong(f"has the value of {quote(name)} in it, which {WRITTEN_OUT}")
     return text
 
 

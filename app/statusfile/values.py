@@ -23,6 +23,11 @@ from app.statusfile.tree import PLAIN, UNTAGGED, refuse_tag, scalar, written
 
 VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
 
+WRITTEN_OUT: Final = (
+    "must be ${NAME}, which each worker fills in from its own environment: written out here it would be in "
+    "Redis and in the database too"
+)
+
 T = TypeVar("T")
 Reading: TypeAlias = Callable[[yaml.Node], T]
 
@@ -61,7 +66,8 @@ def description(node: yaml.Node) -> str:
 def slug(node: yaml.Node) -> str:
     text = scalar(node)
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", text):
-        example = slug_of(text) or "payments-api"
+        # Made of an address it might repeat a password.
+        example = ("@" not in text and slug_of(text)) or "payments-api"
         raise Wrong(f"must be 1 to 64 of a-z, 0-9 and inner hyphens, such as {example}")
     return text
 

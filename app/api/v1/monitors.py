@@ -1,7 +1,8 @@
 """Monitors at /v1/monitors: what is probed, how, and what is expected of it. A monitor belongs to one
 component, and is called by its key, on which its history hangs.
 
-Times are seconds. What may be a secret is shown as ***, and stays what it is where that is sent back.
+Times are seconds. What may be a secret, also in a URL, is shown as ***, and stays what it is where that is
+sent back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from app.api.v1.resource import Asked
 from app.api.v1.stories import changed
 from app.db.change import Change
 from app.db.engine import Transaction
+from app.domain.credentials import restored, shown
 from app.domain.merge import with_component, with_pause, without_pause
 from app.domain.monitor import DEFAULT_REGION, Component, Expect, Monitor
 from app.domain.refused import Refused
-from app.model import MASK, masked
 from app.statusfile.kinds import KINDS
 
 _USUAL = 30.0
@@ -100,7 +101,7 @@ class Monitors(InCatalog[MonitorShown, MonitorGiven]):
         key = given.key or _free_key(component, given.kind, _by_key(at))
         if key in _by_key(at):
             raise Refused("key", f"There is a monitor `{key}` already: change that one.", "conflict")
-        monitors = (*component.monitors, _monitor(key, given, {}))
+        monitors = (*component.monitors, _monitor(key, given, None))
         await self.edit(change, with_component(replace(component, monitors=monitors)), given)
         if given.paused:
             await self.edit(change, with_pause(key), given)
@@ -115,7 +116,7 @@ class Monitors(InCatalog[MonitorShown, MonitorGiven]):
         if not said:
             return await self.need(change, asked, old.id)
         component, monitor = _by_key(await self.place(change.transaction))[old.id]
-        new = _monitor(old.id, given, monitor.options)
+        new = _monitor(old.id, given, monitor)
         monitors = tuple(new if each.key == old.id else each for each in component.monitors)
         await self.edit(change, with_component(replace(component, monitors=monitors)), given)
         return await self.need(change, asked, old.id)
@@ -141,12 +142,12 @@ def _free_key(component: Component, kind: str, taken: Mapping[str, object]) -> s
     return key
 
 
-def _monitor(key: str, given: MonitorAltered, known: Mapping[str, Any]) -> Monitor:
+def _monitor(key: str, given: MonitorAltered, known: Monitor | None) -> Monitor:
     kind = KINDS.get(given.kind)
     if kind is None:
         raise Refused("kind", f"There is no kind of that name: there are {', '.join(sorted(KINDS))}.")
     every = given.every or kind.every or _USUAL
-    return Monitor(
+    said = Monitor(
         key=key,
         kind=given.kind,
         target=given.target,
@@ -156,23 +157,15 @@ def _monitor(key: str, given: MonitorAltered, known: Mapping[str, Any]) -> Monit
         recoveries=given.recoveries,
         regions=given.regions,
         expect=given.expect,
-        options=_unmasked(given.options, known),
+        options=given.options,
         depends_on=given.depends_on,
     )
-
-
-def _unmasked(given: Any, known: Any) -> Any:
-    if given == MASK and isinstance(known, str):
-        return known
-    if isinstance(given, dict):
-        there = known if isinstance(known, Mapping) else {}
-        return {name: _unmasked(value, there.get(name)) for name, value in given.items()}
-    return given
+    return restored(said, known)
 
 
 def _shown(at: Place, component: Component, monitor: Monitor) -> MonitorShown:
-    said = {name: getattr(monitor, name) for name in MonitorAltered.__struct_fields__ if name != "paused"}
-    said["options"] = masked(monitor)["options"]
+    fit = shown(monitor)
+    said = {name: getattr(fit, name) for name in MonitorAltered.__struct_fields__ if name != "paused"}
     said["paused"] = monitor.key in at.running.paused
     origin = at.origin("monitor", monitor.key)
     return MonitorShown(id=monitor.key, component=component.slug, origin=origin, **said)

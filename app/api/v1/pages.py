@@ -13,10 +13,10 @@ from app.api.v1.resource import Asked
 from app.api.v1.words import Name, Slug
 from app.db.change import Change
 from app.db.engine import Transaction
+from app.domain.credentials import MASK
 from app.domain.merge import with_page, without_page
 from app.domain.monitor import Link, Page
 from app.domain.refused import Refused
-from app.model import MASK
 
 ID_OF_MAIN: Final = "_main"
 

@@ -177,20 +177,20 @@ class Frame:
             key = hashlib.sha256(f"{asked.caller.key} {given}".encode()).hexdigest()
             kept = await answers.begin(change.transaction, key, about_hash, change.at)
             if kept is not None:
-                return self._again(kept, about_hash)
+                return self._again(key, kept, about_hash)
             answer = await work(change, asked)
             # It may show a token, which is nowhere else in the clear.
             text = msgspec.json.encode((answer.status_code, answer.headers, bytes(answer.content).decode()))
-            await answers.keep(change.transaction, key, self.secrets.seal(text.decode()))
+            await answers.keep(change.transaction, key, self.secrets.seal(text.decode(), f"answer {key}"))
             return answer
 
         return await self.change(request, work_once)
 
-    def _again(self, kept: answers.Kept, about: str) -> Response[bytes]:
+    def _again(self, key: str, kept: answers.Kept, about: str) -> Response[bytes]:
         if kept.asked != about:
             raise Answered(422, "This Idempotency-Key was sent with another request before; take a new one.")
         try:
-            status, headers, text = msgspec.json.decode(self.secrets.open(kept.answer))
+            status, headers, text = msgspec.json.decode(self.secrets.open(kept.answer, f"answer {key}"))
         except Unreadable:
             raise Answered(409, "This was done before, and its answer cannot be read any more.") from None
         return Response(text.encode(), status_code=status, headers=headers)

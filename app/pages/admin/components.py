@@ -13,6 +13,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from app.db.interventions import Interventions
+from app.domain.credentials import restored_component, shown, shown_component
 from app.domain.events import SecondLook
 from app.domain.merge import (
     with_component,
@@ -99,7 +100,7 @@ class Pages:
             "in_file": _is_in_file,
             "by_hand": _BY_HAND,
             "spans": SPANS,
-            "monitors": monitors_text(component),
+            "monitors": monitors_text(shown_component(component)),
             "groups": board.catalog.groups,
         }
         return self._desk.page(request, "component.html", component.name, values, form, refused)
@@ -139,7 +140,9 @@ class Pages:
             group=form.one("group").strip() or None,
             hidden=form.has("hidden"),
         )
-        component = read_component(given, form.one("monitors"), self._desk.hub.board.catalog)
+        board = self._desk.hub.board
+        component = read_component(given, form.one("monitors"), board.catalog)
+        component = restored_component(component, board.component(slug))
         actor = caller_of(request).actor
         await self._desk.model.change(actor, self._desk.hub.now(), with_component(component))
 
@@ -225,7 +228,7 @@ class Pages:
     def _watched(self, monitor: Monitor, origins: dict[tuple[str, str], str]) -> Watched:
         board = self._desk.hub.board
         return Watched(
-            monitor=monitor,
+            monitor=shown(monitor),
             verdict=board.verdict(monitor),
             origin=origins.get(("monitor", monitor.key), DATABASE),
             paused=monitor.key in board.catalog.paused,
