@@ -17,7 +17,7 @@ from app.domain.audience import PUBLIC
 from app.domain.events import Logged
 from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
 from app.domain.maintenance import NewMaintenance
-from app.domain.monitor import Catalog
+from app.domain.monitor import Catalog, Page
 from app.domain.rule import Rule
 from app.domain.standing import State
 from app.domain.status import Status
@@ -25,7 +25,7 @@ from app.due import Attendance
 from app.feed import Heard
 from app.live.frames import Line
 from app.live.hub import Hub
-from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, after
+from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, a_component, a_monitor, after
 from tests.rows import config_for, record_all, rows
 
 pytest_plugins = ["tests.databases"]
@@ -156,6 +156,32 @@ async def test_people_were_first_or_the_work_is_planned_and_no_rule_opens_anothe
     assert server.hub.board.shown["mail"].status is Status.MAINTENANCE
     await server.do(300)
     assert [incident.title for incident in server.incidents] == ["We know"]
+
+
+async def test_what_is_not_on_the_same_pages_is_named_in_no_common_incident(
+    sqlite_database: Database,
+) -> None:
+    """Or its name would be on a page that does not show it."""
+    hidden = a_component("shop", a_monitor("shop/http"), hidden=True)
+    mail = a_component("mail", a_monitor("mail/http"))
+    catalog = a_catalog("api", hidden, mail, pages=(Page(slug="inner", components=("shop",)),), rules=(RULE,))
+    server = await a_server(sqlite_database, catalog)
+    server.hear(*(a_change(State.DOWN, after(10), f"{slug}/http") for slug in ("api", "shop")))
+    await server.do(70)
+    server.hear(a_change(State.DOWN, after(20), "mail/http"))
+    await server.do(81)
+    named = {incident.title: [each.slug for each in incident.components] for incident in server.incidents}
+    assert named == {"Api: major outage": ["api", "mail"], "Shop: major outage": ["shop"]}
+    # Somebody adds what is on another page: the words of the rule leave it out.
+    [ours] = (each for each in server.incidents if each.title.startswith("Api"))
+    added = (*ours.components, Affected("shop"))
+    incidents = Incidents(server.changes)
+    await incidents.update(MEI, after(82), ours.id, NewUpdate(words="More.", components=added))
+    await server.catch_up()
+    server.hear(*(a_change(State.UP, after(90), f"{slug}/http") for slug in ("api", "shop", "mail")))
+    await server.do(120)
+    closed = await incidents.find(ours.id)
+    assert closed.updates[-1].words == "Our monitoring has seen what was affected recover."
 
 
 async def test_of_several_servers_one_opens_and_one_begins(database: Database, prepared_url: str) -> None:

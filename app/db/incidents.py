@@ -2,7 +2,7 @@
 rest. Each is one change: stored, noted in the audit log and told. What is wrong with it raises Refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from secrets import token_hex
@@ -120,22 +120,22 @@ class Incidents:
 
     # By rule
 
-    async def open(self, rule: Rule, found: Sequence[Outage], at: datetime) -> Incident | None:
-        """Open the incident of a rule, or let the one that is open name these components too. None if all is
-        told already: another server was first, or somebody has resolved it though the outage goes on."""
+    async def open(
+        self, rule: Rule, found: Sequence[Outage], beside: Collection[str], at: datetime
+    ) -> Incident | None:
+        """Open the incident of a rule, or let one that is open name these components too, if it names none
+        but those that are `beside` them. None if all is told already: another server was first, or somebody
+        has resolved it though the outage goes on."""
         actor = Actor("rule", rule.name)
         async with self._changes.by(actor, at) as change:
             told = await _told_until(change.transaction, rule.name)
             news = [outage for outage in found if told.get(outage.slug, 0) < to_ms(outage.since)]
             if not news:
                 return None
-            rows = await change.transaction.fetch(
-                IncidentRow.select(IncidentRow.id).where(
-                    IncidentRow.rule == rule.name, IncidentRow.resolved.is_null()
-                )
-            )
-            if rows:
-                before = await _need(change.transaction, rows[0]["id"])
+            query = IncidentRow.select().where(IncidentRow.rule == rule.name, IncidentRow.resolved.is_null())
+            is_open = await _whole(change.transaction, await change.transaction.fetch(query))
+            before = next((each for each in is_open if _names_none_but(each, beside)), None)
+            if before is not None:
                 after = _joined(before, news, at, actor)
                 return await _keep(change, "incident.update", before, after)
             await _refuse_too_many(change.transaction)
@@ -146,7 +146,7 @@ class Incidents:
     async def close(self, rule: Rule, id: str, names: Sequence[str], at: datetime) -> Incident | None:
         """Resolve the incident of a rule, if nobody has yet."""
         actor = Actor("rule", rule.name)
-        words = rule.closing.replace("{components}", listed(list(names)))
+        words = rule.closing.replace("{components}", listed(list(names)) or "what was affected")
         new = NewUpdate(words=words, status=IncidentStatus.RESOLVED)
         async with self._changes.by(actor, at) as change:
             before = await find_incident(change.transaction, id)
@@ -285,6 +285,10 @@ def _by_rule(rule: Rule, news: list[Outage], at: datetime, actor: Actor) -> Inci
         impact=worst,
         components=tuple(Affected(outage.slug) for outage in news),
     )
+
+
+def _names_none_but(incident: Incident, slugs: Collection[str]) -> bool:
+    return all(each.slug in slugs for each in incident.components)
 
 
 def _joined(incident: Incident, news: list[Outage], at: datetime, actor: Actor) -> Incident:
