@@ -83,7 +83,7 @@ async def test_a_draft_is_set_right_and_published_by_one_patch(desk: httpx.Async
     assert blamed(await desk.patch(place, json={"draft": True})) == (409, "draft")
     major = await desk.patch(place, json={"impact": "major"})
     assert (major.json()["impact"], major.json()["impact_set"]) == ("major", True)
-    assert (await desk.patch(place, json={"impact": None})).json()["impact"] == "none"
+    assert (await desk.patch(place, json={"impact": None})).json()["impact"] == "minor"
 
 
 async def test_a_patch_that_is_refused_in_part_changes_nothing(desk: httpx.AsyncClient) -> None:

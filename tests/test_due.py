@@ -13,9 +13,9 @@ from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
 from app.domain.actor import Actor
-from app.domain.audience import PUBLIC
+from app.domain.audience import PUBLIC, sum_up
 from app.domain.events import Logged
-from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
+from app.domain.incident import Affected, Edit, Impact, Incident, NewIncident, NewUpdate
 from app.domain.maintenance import NewMaintenance
 from app.domain.monitor import Catalog, Page
 from app.domain.rule import Rule
@@ -182,6 +182,29 @@ async def test_what_is_not_on_the_same_pages_is_named_in_no_common_incident(
     await server.do(120)
     closed = await incidents.find(ours.id)
     assert closed.updates[-1].words == "Our monitoring has seen what was affected recover."
+
+
+async def test_an_incident_of_what_fails_has_the_impact_of_it_and_the_page_says_so(
+    sqlite_database: Database,
+) -> None:
+    server = await a_server(sqlite_database)
+    down = a_change(State.DOWN, after(10), "api/http")
+    server.hear(down)
+    incidents, recorder = Incidents(server.changes), Recorder(sqlite_database)
+    await recorder.load()
+    await record_all(recorder, [("2-0", down)])
+    new = NewIncident(title="T", words="W", components=(Affected("api"),))
+    assert (await incidents.post(MEI, after(20), new)).impact == "critical"
+    other = await incidents.post(MEI, after(20), NewIncident(title="T", words="W"))
+    assert other.impact == "minor"
+    assert (await incidents.edit(MEI, after(21), other.id, Edit(impact=Impact.NONE))).impact == "none"
+    edit = Edit(impact=None, components=(Affected("api"),))
+    assert (await incidents.edit(MEI, after(22), other.id, edit)).impact == "critical"
+    calm = await a_server(sqlite_database)
+    await incidents.post(MEI, after(30), NewIncident(title="Slow", words="W", components=(Affected("shop"),)))
+    await calm.catch_up()
+    calm.hear(a_change(State.UP, after(31), "api/http"))
+    assert sum_up(calm.hub.board, PUBLIC).indicator != "none"
 
 
 async def test_of_several_servers_one_opens_and_one_begins(database: Database, prepared_url: str) -> None:

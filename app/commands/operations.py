@@ -44,7 +44,7 @@ def _add_incident(incident: Commands) -> None:
     post.add_argument("title", metavar="TITLE")
     post.add_argument("words", metavar="WORDS", help="Markdown; - reads them from standard input")
     post.add_argument("--status", choices=_STATUSES, default="investigating")
-    post.add_argument("--impact", choices=_IMPACTS, help="without it, that of the worst component")
+    post.add_argument("--impact", choices=_IMPACTS, help="without it, that of the worst component, or minor")
     post.add_argument("--since", metavar="WHEN", help="dates it back: such as 10m, or an RFC 3339 time")
     post.add_argument("--draft", action="store_true", help="seen by operators alone")
     update = _verb(incident, "update", _update, "say how an incident goes on")

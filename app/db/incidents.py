@@ -8,11 +8,12 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
-from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
+from app.db.tables import IncidentComponentRow, IncidentRow, SpanRow, TemplateRow
 from app.db.updates import (
     may_be_id,
     newest_behind,
@@ -53,8 +54,9 @@ class Incidents:
     # The verbs
 
     async def post(self, actor: Actor, at: datetime, new: NewIncident) -> Incident:
-        incident = domain.posted(token_hex(5), new, at, actor.origin)
         async with self._changes.by(actor, at) as change:
+            known = await _seen_by_probes(change.transaction, new.components)
+            incident = domain.posted(token_hex(5), new, at, actor.origin, known)
             await refuse_unknown(change.transaction, (each.slug for each in incident.components))
             await _refuse_too_many(change.transaction)
             await _open(change, incident)
@@ -75,8 +77,12 @@ class Incidents:
     async def edit(
         self, actor: Actor, at: datetime, id: str, edit: Edit, version: int | None = None
     ) -> Incident:
-        become = partial(domain.edited, edit=edit, now=at)
-        return await self._change(actor, at, "incident.edit", id, become, version)
+        async with self._changes.by(actor, at) as change:
+            before = await _need(change.transaction, id)
+            refuse_stale(before.version, version)
+            named = before.components if edit.components is UNSET else edit.components
+            known = await _seen_by_probes(change.transaction, named)
+            return await _keep(change, "incident.edit", before, domain.edited(before, edit, at, known))
 
     async def rewrite(self, actor: Actor, at: datetime, id: str, n: int, words: str | None) -> Incident:
         """Other words in the nth update; None takes it back."""
@@ -219,6 +225,16 @@ class Incidents:
             before = await _need(change.transaction, id)
             refuse_stale(before.version, version)
             return await _keep(change, verb, before, become(before))
+
+
+async def _seen_by_probes(transaction: Transaction, components: Sequence[Affected]) -> dict[str, Status]:
+    """How they stand now, as far as it is recorded."""
+    found = await transaction.fetch(
+        SpanRow.select(SpanRow.component, SpanRow.status).where(
+            SpanRow.component.is_in([each.slug for each in components] or [""]), SpanRow.until.is_null()
+        )
+    )
+    return {row["component"]: Status(row["status"]) for row in found}
 
 
 async def find_incident(transaction: Transaction, id: str) -> Incident | None:
