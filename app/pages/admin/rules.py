@@ -1,5 +1,5 @@
-"""Rules at /admin/rules: which outages open an incident by themselves, after how long, and in which words. The
-file and the database define them, as they do components: one that the file has is changed there.
+"""Rules at /admin/rules: which outages open an incident by themselves, after how long, and in which words.
+The file and the database define them, as they do components: one that the file has is changed there.
 """
 
 from typing import Final
