@@ -142,6 +142,7 @@ def create_app(server: Server) -> Litestar:
             *v1.routes(
                 *(server.changes, server.secrets, server.hub.now, server.model),
                 lambda: server.hub.board.catalog,
+                server.feed,
             ),
             *admin.routes(
                 Desk(server.changes, server.hub, server.model, server.config),

@@ -34,7 +34,7 @@ SHOTS = ROOT / "docs" / "screenshots"
 ROOMS = (
     *("", "/incidents", "/incidents/new", "/maintenances", "/maintenances/new", "/components"),
     *("/components/new", "/components/website", "/pages", "/pages/-", "/pages/new", "/templates"),
-    *("/walls", "/tokens", "/users", "/audit"),
+    *("/walls", "/tokens", "/users", "/audit", "/rules"),
 )
 XSS = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script>"
 

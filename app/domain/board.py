@@ -161,6 +161,10 @@ class Board:
     def page(self, slug: str) -> OnPage | None:
         return self._pages.get(slug)
 
+    def pages_of(self, slug: str) -> frozenset[str]:
+        """The slugs of the pages that a component is on."""
+        return frozenset(name for name, page in self._pages.items() if slug in page.slugs)
+
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)
 
