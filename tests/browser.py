@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from app.domain.standing import Standing, State
 from app.domain.status import Status
 from app.feed import Feed, FeedDown
 from tests.conftest import eventually
+from tests.people import PASSWORD
 from tests.services import Valkey, Web, missing
 
 BEAT = 0.4
@@ -323,6 +325,20 @@ async def screen(
         yield opened
     finally:
         await own.close()
+
+
+async def become_admin(page: Page, web: Web) -> None:
+    """From the address of the server to the start of /admin, by the token on its console."""
+    token = re.search(r"give it\s+(\S+)", web.logs)
+    assert token is not None, web.logs
+    await page.goto(f"{web.url}/admin")
+    # Nobody can sign in yet, so the form for that leads to the one for this.
+    assert page.url.endswith("/setup")
+    typed = {"token": token[1], "name": "Mei", "email": "mei@example.org", "password": PASSWORD}
+    for field, words in typed.items():
+        await page.locator(f"[name={field}]").fill(words)
+    await page.get_by_role("button", name="Become the admin").click()
+    await page.wait_for_url("**/admin")
 
 
 def _now() -> datetime:

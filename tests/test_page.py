@@ -12,7 +12,6 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Route, WebSocketRoute
 
 from app.domain.status import Status
@@ -640,33 +639,6 @@ async def test_theme_and_time_zone_are_kept(browser: Browser, calm: Site) -> Non
 
 # Who looks.
 
-LOOKS: dict[str, dict[str, Status]] = {
-    "ok": {},
-    "major": {"payments-api": Status.MAJOR, "search-api": Status.DEGRADED, "webhooks": Status.PARTIAL},
-    "unknown": {"payments-api": Status.UNKNOWN},
-    "stale": {"payments-api": Status.MAJOR, "search-api": Status.DEGRADED, "webhooks": Status.PARTIAL},
-}
-
-
-@pytest.mark.parametrize("path", ["/", "/wall?theme=auto"])
-async def test_axe_finds_nothing_in_any_look_and_theme(browser: Browser, calm: Site, path: str) -> None:
-    async with screen(browser, calm.web.url + path, reduced_motion="reduce") as visit:
-        for look, statuses in LOOKS.items():
-            await calm.say(dict.fromkeys(calm.slugs, Status.OPERATIONAL) | statuses)
-            for slug, status in statuses.items():
-                await visit.shows(slug, status)
-            if look == "stale":
-                await visit.page.evaluate(STALE)
-            for scheme in ("light", "dark"):
-                await visit.page.emulate_media(color_scheme=scheme)
-                results = await Axe().run(visit.page)
-                assert results.response["violations"] == [], (look, scheme, results.generate_report())
-
-
-# What a lost connection looks like, without waiting for it: that is proven above.
-STALE = "() => { document.documentElement.dataset.live = 'stale' }"
-
-
 HOSTILE = [
     "<script>alert(1)</script>",
     "\"quoted\" & 'quoted' <b>",
@@ -708,16 +680,11 @@ async def test_hostile_names_are_text_and_nothing_else(browser: Browser, site: S
 
 
 @pytest.mark.parametrize("path", ["/?lang=ar", "/?lang=ja", "/components/payments-api", "/history?lang=de"])
-async def test_axe_finds_nothing_on_any_page_in_a_sample_of_languages(
+async def test_no_page_in_any_language_scrolls_sideways_on_a_phone(
     browser: Browser, calm: Site, path: str
 ) -> None:
     await calm.say({"payments-api": Status.MAJOR})
-    live = not path.startswith("/history")
-    async with screen(browser, calm.web.url + path, live=live, reduced_motion="reduce") as visit:
-        for scheme in ("light", "dark"):
-            await visit.page.emulate_media(color_scheme=scheme)
-            results = await Axe().run(visit.page)
-            assert results.response["violations"] == [], (path, scheme, results.generate_report())
+    async with screen(browser, calm.web.url + path) as visit:
         for width in (320, 390):
             await visit.page.set_viewport_size({"width": width, "height": 844})
             assert await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
