@@ -81,6 +81,7 @@ class Site:
         self._every = every
         self._descriptions = descriptions or {}
         self.beat_every = beat
+        self.trouble = ""  # why its worker is in no state to judge
         self.valkey = Valkey()
         self.web = Web(self.valkey.url, STATUSWIRE_BEAT=str(beat))
         self.feed = Feed(self.valkey.url, beat=beat)
@@ -203,7 +204,8 @@ class Site:
     async def _beat(self) -> None:
         while True:
             with suppress(FeedDown):
-                await self.feed.beat(Beat(at=_now(), worker="test", region="local", every=self.beat_every))
+                said = {"worker": "test", "region": "local", "every": self.beat_every}
+                await self.feed.beat(Beat(at=_now(), trouble=self.trouble, **said))  # type: ignore[arg-type]
             await asyncio.sleep(self.beat_every / 2)
 
     def _slug(self, name: str) -> str:

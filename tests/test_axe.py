@@ -114,7 +114,7 @@ async def test_axe_finds_nothing_in_a_sample_of_languages(
 ) -> None:
     await site.say(BAD)
     # What differs between languages is in words that all pages share; from right to left, each page may.
-    for path in [its for its in paths if "wall" not in its] if lang == "ar" else paths[:1]:
+    for path in paths if lang == "ar" else (paths[0], paths[3]):
         await go(visit, f"{site.web.url}{path}{'&' if '?' in path else '?'}lang={lang}")
         assert await visit.page.get_attribute("html", "lang") == lang
         assert await complaints(visit) == "", path

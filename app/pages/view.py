@@ -23,7 +23,7 @@ from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import FILES, JOINED, style, url
+from app.pages.static import style, texts, url
 from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
@@ -99,7 +99,7 @@ class Views:
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False, page=page)
-        self._script = "".join(FILES[name].content.decode() for name in JOINED)
+        self._script = texts("page.js", "bars.js", "renew.js", "stories.js")
 
     def seen(self) -> Seen:
         return self._sight.of(self._hub.board)
