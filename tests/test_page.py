@@ -330,6 +330,27 @@ async def test_a_page_served_while_nothing_is_heard_is_stale_from_the_first_byte
             assert await visit.check_marks() > 0
 
 
+async def test_the_history_says_that_nothing_is_heard_as_long_as_it_is_so(
+    browser: Browser, calm: Site
+) -> None:
+    url = f"{calm.web.url}/history"
+    async with screen(browser, url) as visit:
+        assert not await visit.page.is_visible(".unlive span")
+        title = await visit.page.title()
+        async with no_workers(calm):
+            await visit.until("stale", PAGE_STALE + SLACK)
+            said = "Not live: no word from the probes"
+            assert await visit.reads(".unlive") == said
+            assert await visit.page.title() == f"◷ {title}"
+            async with screen(browser, url, live=False, java_script_enabled=False) as drawn:
+                assert await drawn.reads(".unlive") == said
+                assert await drawn.page.title() == f"◷ {title}"
+        await visit.until("live")
+        assert not await visit.page.is_visible(".unlive span")
+        assert await visit.page.title() == title
+        assert visit.complaints == []
+
+
 async def test_if_the_script_itself_dies_the_colours_go_all_the_same(browser: Browser, calm: Site) -> None:
     async with (
         screen(browser, "about:blank", live=False) as visit,

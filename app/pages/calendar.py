@@ -18,11 +18,12 @@ from app.domain.incident import Incident
 from app.domain.maintenance import Maintenance
 from app.domain.status import SEVERITY, Status
 from app.domain.uptime import Span
+from app.pages import stale
 from app.pages.front import Fronts, paths
 from app.pages.past import Past
 from app.pages.rows import Row
 from app.pages.stories import Story, show
-from app.pages.view import View, title
+from app.pages.view import View, title, unlive
 
 LEAST: Final = timedelta(minutes=1)  # that something lasted, to be told
 _TOLD: Final = 300  # outages of a month
@@ -133,9 +134,10 @@ def shown(
     before, last = (first - timedelta(days=1)).replace(day=1), _next(first) - timedelta(days=1)
     heading = view.language.say("History")
     return {
-        "title": title(view, heading),
+        "title": title(view, heading, "" if view.live else stale.SIGN),
         "status": Status.UNKNOWN,
         "heading": heading,
+        "unlive": unlive(view),
         "lost_past": spans is None,
         "month": view.language.month(first),
         "stretches": []

@@ -178,8 +178,8 @@ def _policy_of_copy(look: str, logo: str | None) -> str:
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
     """The head of a page: one sentence, what it is about, and whether it is still true."""
-    say, at = view.language.say, view.language.recent(view.known, view.now, view.where)
-    heading = sentence if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
+    at = view.language.recent(view.known, view.now, view.where)
+    heading = unlive(view) or sentence
     return {
         "title": title(view, heading, SIGN[status] if view.live else stale.SIGN),
         "status": status,
@@ -187,6 +187,12 @@ def hero(view: View, status: Status, sentence: str, tally: str, began: datetime 
         "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
         "began": began,
     }
+
+
+def unlive(view: View) -> str:
+    """Why what it shows may not be true any more; nothing while it is live."""
+    say = view.language.say
+    return "" if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
 
 
 def title(view: View, heading: str, sign: str = "") -> str:
