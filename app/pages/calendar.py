@@ -90,7 +90,7 @@ async def month_of(past: Past, view: View, first: date) -> tuple[list[Span] | No
 
 
 async def lately(past: Past, view: View) -> Begun | None:
-    first = _today(view) - timedelta(days=LATELY - 1)
+    first = this_day(view) - timedelta(days=LATELY - 1)
     return await past.begun("told lately", _midnight(first, view.where), view.now, view.now)
 
 
@@ -102,13 +102,18 @@ def told_of(told: Begun, view: View, board: Board) -> tuple[Story, ...]:
 
 def days_of(stories: Sequence[Story], view: View) -> list[Stretch]:
     """The last days with what is over: what goes on is at the head of the page."""
-    today = _today(view)
+    today = this_day(view)
     tales = _tales([story for story in stories if story.over], view)
     return _fold({}, tales, today - timedelta(days=LATELY - 1), today, view)
 
 
-def _today(view: View) -> date:
+def this_day(view: View) -> date:
     return view.now.astimezone(view.where).date()
+
+
+def this_month(view: View) -> date:
+    """Its first day."""
+    return this_day(view).replace(day=1)
 
 
 def _first(month: str, today: date) -> date:
