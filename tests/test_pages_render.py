@@ -377,7 +377,7 @@ def test_every_file_a_page_or_module_names_is_there() -> None:
 def test_the_script_and_the_server_use_the_same_words() -> None:
     told = re.findall(
         r"^  (\w+): \{ rank: (\d), word: '([^']+)', sign: '([^']+)' \}",
-        (STATIC / "board.js").read_text(),
+        (STATIC / "status.js").read_text(),
         re.MULTILINE,
     )
     assert told == [(status, str(rank), WORD[status], SIGN[status]) for rank, status in enumerate(Status)]

@@ -23,8 +23,8 @@ from msgspec import Struct
 from app.pages.answer import SECURITY, Packed, matches, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
-# What pages name; the modules that these import are in them.
-JOINED = ("page.js", "bars.js", "renew.js", "stories.js", "wall.js", "admin.js")
+# What pages name, and what is loaded later by one of these; the modules that they import are in them.
+JOINED = {"page.js": "", "news.js": "page.js", "bars.js": "page.js", "wall.js": "", "admin.js": ""}
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -33,22 +33,36 @@ class File(Struct, frozen=True):
     media_type: str
 
 
-def joined(name: str, read: Callable[[str], str]) -> str:
+def joined(name: str, read: Callable[[str], str], by: str = "") -> str:
     """A module with those that it imports, each in a scope of its own, so that they may use the same names,
-    and without what only readers of the source need."""
+    and without what only readers of the source need. What is loaded `by` another takes from it what that has."""
+    parts = _parts(name, read)
+    there = _parts(by, read) if by else {}
+    taken = ", ".join(_scope(part) for part in parts if part in there)
+    lent = ", ".join(map(_scope, parts))
+    own = "".join(code for part, code in parts.items() if part not in there)
+    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
+    return (
+        (f"import {{ {taken} }} from './{by}';\n" if taken else "")
+        + own
+        + (f"export const {{ {exported} }} = {_scope(name)};\n" if exported else "")
+        + (f"export {{ {lent} }};\n" if name in JOINED.values() else "")
+    )
+
+
+def _parts(name: str, read: Callable[[str], str]) -> dict[str, str]:
+    """A module behind all that it imports."""
     parts: dict[str, str] = {}
 
     def add(name: str) -> None:
         code = read(name)
-        for imported in re.findall(_IMPORT, code, re.MULTILINE):
-            if imported[1] not in parts:
-                add(imported[1])
+        for _, imported in re.findall(_IMPORT, code, re.MULTILINE):
+            if imported not in parts:
+                add(imported)
         parts[name] = _scoped(name, code)
 
     add(name)
-    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
-    parts["exports"] = f"export const {{ {exported} }} = {_scope(name)};\n" if exported else ""
-    return "".join(parts.values())
+    return parts
 
 
 # The one form in which our modules import and export.
@@ -70,7 +84,9 @@ def _scope(name: str) -> str:
 
 def _read(folder: Path) -> dict[str, File]:
     texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
-    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in JOINED}
+    whole = {
+        name: joined(name, lambda module: texts[module].decode(), by).encode() for name, by in JOINED.items()
+    }
     return {
         name: File(content, _MEDIA_TYPES[Path(name).suffix])
         for name, content in sorted((texts | whole).items())

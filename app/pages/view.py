@@ -23,7 +23,7 @@ from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import FILES, JOINED, style, url
+from app.pages.static import FILES, style, url
 from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
@@ -33,6 +33,9 @@ _STYLES: Final = {
     "history.html": ("tokens.css", "page.css", "component.css", "days.css"),
     "story.html": ("tokens.css", "page.css", "stories.css"),
 }
+
+# Those of which a page says words.
+_SCRIPTS: Final = ("page.js", "news.js", "bars.js")
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -99,7 +102,7 @@ class Views:
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False, page=page)
-        self._script = "".join(FILES[name].content.decode() for name in JOINED)
+        self._script = "".join(FILES[name].content.decode() for name in _SCRIPTS)
 
     def seen(self) -> Seen:
         return self._sight.of(self._hub.board)
@@ -177,7 +180,8 @@ def _policy_of_copy(look: str, logo: str | None) -> str:
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
-    """The head of a page: one sentence, what it is about, and whether it is still true."""
+    """The head of a page: one sentence, what it is about, and whether it is still true. A stale one brings what it
+    says when it is fresh again."""
     say, at = view.language.say, view.language.recent(view.known, view.now, view.where)
     heading = sentence if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
     return {
@@ -185,6 +189,8 @@ def hero(view: View, status: Status, sentence: str, tally: str, began: datetime 
         "status": status,
         "heading": heading,
         "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
+        "about": sentence,
+        "below": tally,
         "began": began,
     }
 

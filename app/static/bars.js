@@ -1,21 +1,22 @@
 // Pointing at a day of a bar, with the pointer or the arrow keys, says what happened on it.
+import { announce } from './announce.js';
 import { locale, say } from './language.js';
 import { span } from './time.js';
-import { word } from './board.js';
+import { word } from './status.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const date = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' });
 
 // `card` holds the bars and says in data-day which date is their first.
-export function watchBars(card, announce) {
+export function watchBars(card) {
   const tip = document.createElement('div');
   if (!('popover' in tip)) return;
   tip.className = 'day';
   tip.popover = 'manual';
   card.append(tip);
   const start = Date.parse(card.dataset.day);
-  for (const bar of card.querySelectorAll('.component .bar')) new Bar(bar, tip, start, announce);
+  for (const bar of card.querySelectorAll('.component .bar')) new Bar(bar, tip, start);
 }
 
 class Bar {
@@ -25,7 +26,7 @@ class Bar {
   #days;
   #pointed;
 
-  constructor(bar, tip, start, announce) {
+  constructor(bar, tip, start) {
     this.#bar = bar;
     this.#tip = tip;
     this.#start = start;

@@ -31,6 +31,7 @@ export class Live {
   reason = REASONS[root.dataset.feed] ?? REASONS.lost;
   connected = false; // a frame has come over the present link
   refused = false; // nobody will let us in again
+  behind = false; // what has been heard is not on the screen yet, so nothing on it is fresh, whatever else comes
   known = Date.parse(root.dataset.known); // when workers were last heard, by the server's clock
   build = ''; // of the pages that the server has now
 
@@ -116,7 +117,7 @@ export class Live {
     if (frame.now) this.#skew = Date.parse(frame.now) - Date.now();
     if (frame.type === 'beat') this.#hearBeat(frame);
     if (frame.type === 'bye') return this.#again(frame.after);
-    if (this.#feed === 'ok') this.#renew();
+    if (this.#feed === 'ok' && !this.behind) this.#renew();
     // A snapshot counts even if its id is older than ours: the log may have been emptied. A patch names
     // everything whole, so one with the id we already have repeats it, or adds what was measured.
     if (frame.type === 'snapshot' || (frame.type === 'patch' && !isOlder(frame.id, this.#last))) {

@@ -1,15 +1,17 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, write } from './board.js';
+import { Board, isProblem, openIncidents, weigh } from './board.js';
 import { Chime } from './chime.js';
 import { Clock, span } from './time.js';
 import { Diagnostics } from './diagnostics.js';
 import { Live } from './live.js';
 import { Rotation } from './rotation.js';
+import { STALE_SIGN, STATUSES, capital, paint, rank, setTitle, word, write } from './status.js';
 import { Stories } from './stories.js';
 import { hundredth, solve, unitFor, widthOf } from './layout.js';
 import { isNight, settings, wrong } from './settings.js';
 import { keepInThisTab } from './keep.js';
+import { reload } from './reload.js';
 
 const NEW = 600; // seconds for which a problem is called new
 const FLASHES = 24; // at once
