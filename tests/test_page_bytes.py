@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from playwright.async_api import Browser
 
 from app.db.change import Changes
 from app.db.engine import connect
@@ -24,8 +25,9 @@ from tests.rows import config_for
 from tests.test_stories import MEI, now
 
 FIRST_PAINT = 12_000
-# The goal is 15,000: most of what is above it is the script.
-ALL = 19_800
+ALL = 15_000
+# For whoever is the first to ask for a drawing, which is packed as well as it can be while they read it.
+ALL_OF_THE_FIRST = 16_200
 
 
 @pytest.fixture
@@ -71,11 +73,21 @@ async def test_a_whole_page_is_little(site: Remembered) -> None:
         return counts[0] == 3 and counts[1] == 26 and b"Card payments" in drawn
 
     await eventually(whole, within=30)
-    async with chromium() as browser, screen(browser, "about:blank", live=False) as visit:
-        loaded = await loads(visit, site.web.url)
-    assert len(loaded) <= 5
-    assert loaded[f"{site.web.url}/"] <= FIRST_PAINT, loaded
-    assert sum(loaded.values()) <= ALL, loaded
+    async with chromium() as browser:
+        first = await loaded(browser, site)
+        assert len(first) <= 5
+        assert first[f"{site.web.url}/"] <= FIRST_PAINT, first
+        assert sum(first.values()) <= ALL_OF_THE_FIRST, first
+
+        async def others_load_less() -> bool:
+            return sum((await loaded(browser, site)).values()) <= ALL
+
+        await eventually(others_load_less, within=20)
+
+
+async def loaded(browser: Browser, site: Remembered) -> dict[str, float]:
+    async with screen(browser, "about:blank", live=False) as visit:
+        return await loads(visit, site.web.url)
 
 
 async def loads(visit: Screen, url: str) -> dict[str, float]:

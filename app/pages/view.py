@@ -180,8 +180,8 @@ def _policy_of_copy(look: str, logo: str | None) -> str:
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
-    """The head of a page: one sentence, what it is about, and whether it is still true. A stale one brings what it
-    says when it is fresh again."""
+    """The head of a page: one sentence, what it is about, and whether it is still true. A stale one brings
+    what it says when it is fresh again."""
     say, at = view.language.say, view.language.recent(view.known, view.now, view.where)
     heading = sentence if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
     return {
@@ -189,6 +189,7 @@ def hero(view: View, status: Status, sentence: str, tally: str, began: datetime 
         "status": status,
         "heading": heading,
         "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
+        "sign": SIGN[status],
         "about": sentence,
         "below": tally,
         "began": began,

@@ -1,5 +1,5 @@
 // The voice of a page: what a screen reader is to say, the last of it alone if much happens at once.
-import { write } from './status.js';
+import { write } from './paint.js';
 
 const SILENCE = 10e3; // milliseconds between two announcements
 

@@ -8,10 +8,19 @@ const SVG = 'http://www.w3.org/2000/svg';
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const date = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' });
 
+const styled = new Promise((loaded) => {
+  const sheet = document.createElement('link');
+  sheet.rel = 'stylesheet';
+  sheet.href = new URL('./bars.css', import.meta.url);
+  sheet.onload = loaded;
+  document.head.append(sheet);
+});
+
 // `card` holds the bars and says in data-day which date is their first.
-export function watchBars(card) {
+export async function watchBars(card) {
   const tip = document.createElement('div');
   if (!('popover' in tip)) return;
+  await styled;
   tip.className = 'day';
   tip.popover = 'manual';
   card.append(tip);

@@ -1,5 +1,5 @@
 // The head of a page: one sentence, what it is about, and whether it is still true.
-import { STALE_SIGN, STATUSES, capital, paint, setTitle, write } from './status.js';
+import { STALE_SIGN, capital, paint, setTitle, write } from './paint.js';
 import { announce } from './announce.js';
 import { say } from './language.js';
 
@@ -10,6 +10,7 @@ export class Hero {
   #clock;
   #met = false; // the server, since the page was drawn
   // What it says while the page is fresh. Where the server has drawn it stale, that stands beside it.
+  #sign = element?.dataset.sign ?? document.title.split(' ')[0];
   #status = element?.dataset.status;
   #about = element?.dataset.about ?? element?.querySelector('h1').textContent;
   #below = element?.dataset.below ?? element?.querySelector('.tally').textContent;
@@ -19,7 +20,8 @@ export class Hero {
     this.#clock = clock;
   }
 
-  tell({ status, about, below }) {
+  tell(sign, { status, about, below }) {
+    this.#sign = sign;
     this.#status = status;
     this.#about = about;
     this.#below = below;
@@ -38,7 +40,7 @@ export class Hero {
       announce(sentence);
     }
     write(element.querySelector('.tally'), stale ? this.#lastKnown() : this.#below);
-    setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
+    setTitle(stale ? STALE_SIGN : this.#sign, sentence, stale ? 'stale' : status);
     this.#drawFreshness();
   }
 

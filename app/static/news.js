@@ -2,9 +2,11 @@
 // drawn them. Loaded by page.js with the first change.
 import { Board, isProblem, openIncidents, weigh, worst } from './board.js';
 import { Stories } from './stories.js';
-import { count, say } from './language.js';
-import { paint, rank, word, write } from './status.js';
+import { STATUSES, rank, word } from './status.js';
+import { count } from './count.js';
+import { paint, write } from './paint.js';
 import { renew } from './renew.js';
+import { say } from './language.js';
 
 const root = document.documentElement;
 const place = document.querySelector('.stories');
@@ -91,7 +93,7 @@ export class News {
     const all = this.#board.all;
     const open = openIncidents();
     const told = root.dataset.part === 'story' ? ofStory(open) : ofAll(all, open);
-    this.#hero.tell(told);
+    this.#hero.tell(STATUSES[told.status].sign, told);
     const bad = [...all, ...open].filter((one) => isProblem(one) && one.status === told.status);
     started.hidden = bad.length === 0;
     if (bad.length) this.#times.draw(started.querySelector('time'), Math.min(...bad.map(({ since }) => since)));

@@ -64,13 +64,10 @@ function choose(id, chosen) {
   chosen(select.value);
 }
 
-choose('theme', (theme) => {
-  if (theme) root.dataset.theme = theme;
-  else delete root.dataset.theme;
-});
+choose('theme', (theme) => (root.dataset.theme = theme));
 choose('zone', (zone) => {
-  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  times.clock.set(zone === 'here' ? here : zone || root.dataset.zone);
+  // That of the browser is the one it takes if it is given none.
+  times.clock.set(zone === 'here' ? undefined : zone || root.dataset.zone);
   times.drawAll();
 });
 // What days have to say is loaded when somebody first points at one.

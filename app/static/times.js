@@ -2,7 +2,7 @@
 // becomes wrong by itself, so all are looked at again and again.
 import { Clock, ago, span } from './time.js';
 import { say } from './language.js';
-import { write } from './status.js';
+import { write } from './paint.js';
 
 export class Times {
   clock = new Clock(document.documentElement.dataset.zone);

@@ -6,7 +6,8 @@ import { Clock, span } from './time.js';
 import { Diagnostics } from './diagnostics.js';
 import { Live } from './live.js';
 import { Rotation } from './rotation.js';
-import { STALE_SIGN, STATUSES, capital, paint, rank, setTitle, word, write } from './status.js';
+import { STALE_SIGN, capital, paint, setTitle, write } from './paint.js';
+import { STATUSES, rank, word } from './status.js';
 import { Stories } from './stories.js';
 import { hundredth, solve, unitFor, widthOf } from './layout.js';
 import { isNight, settings, wrong } from './settings.js';
@@ -406,9 +407,11 @@ async function stayAwake() {
 document.addEventListener('visibilitychange', stayAwake);
 stayAwake();
 
+const way = (link) => (link instanceof WebSocket ? 'WebSocket' : link ? 'SSE' : 'none');
+
 // What somebody wants to know who wonders about this screen.
 const diagnostics = new Diagnostics(find('.diagnostics'), () => ({
-  Link: `${live.way}, ${live.state}, last frame ${span(live.silence)} ago`,
+  Link: `${way(live.link)}, ${live.state}, last frame ${span((performance.now() - live.lastFrame) / 1000)} ago`,
   Probes: `last heard ${span((live.now() - live.known) / 1000)} ago`,
   Build: `${root.dataset.build}${live.build && live.build !== root.dataset.build ? `, the server has ${live.build}` : ''}`,
   Up: span(performance.now() / 1000),
