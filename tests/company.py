@@ -4,7 +4,6 @@ look like once they have been in use.
 
 import random
 from datetime import UTC, datetime, timedelta
-
 from typing import Self
 
 from app.db.change import Actor, Changes

@@ -17,7 +17,7 @@ const styled = new Promise((loaded) => {
 });
 
 // `card` holds the bars and says in data-day which date is their first.
-export async function watchBars(card) {
+export const watchBars = async (card) => {
   const tip = document.createElement('div');
   if (!('popover' in tip)) return;
   await styled;
@@ -26,7 +26,7 @@ export async function watchBars(card) {
   card.append(tip);
   const start = Date.parse(card.dataset.day);
   for (const bar of card.querySelectorAll('.component .bar')) new Bar(bar, tip, start);
-}
+};
 
 class Bar {
   #bar;
