@@ -216,11 +216,13 @@ async def _until_linked(hub: Hub, within: float) -> None:
 async def _harden(message: Message, scope: Scope) -> None:
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
+        handler = scope.get("route_handler")
+        if message["status"] < 400 and handler is not None and handler.opt.get("same_for_all"):
+            return
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         # Who means to be kept says so.
         headers.setdefault("cache-control", "no-store")
-        handler = scope.get("route_handler")
         # What any web site may read: only what its own server could ask for as well, and nothing that
         # differs for whoever is signed in or near us.
         if handler is not None and handler.opt.get("cors"):

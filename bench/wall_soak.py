@@ -11,10 +11,11 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from playwright.async_api import CDPSession, Page
+from playwright.async_api import Browser, CDPSession, Page
 
 from app.domain.events import Logged, Sample, Samples, StateChange
 from app.domain.instant import from_seconds
@@ -188,18 +189,24 @@ async def _bursts(page: Page) -> list[float]:
 
 
 async def run(found: dict[str, float], within: float, changes: int) -> None:
+    async with chromium() as browser, watched_wall(browser) as (site, wall):
+        found |= await soak(site, wall, within)
+        await asyncio.sleep(2)  # flashes end
+        found |= await paint(site, wall, changes)
+
+
+@asynccontextmanager
+async def watched_wall(browser: Browser) -> AsyncIterator[tuple[Site, Screen]]:
     groups = {
         f"Rack {rack:02}": [f"Rack {rack:02} web {n:02}" for n in range(25)]
         for rack in range(COMPONENTS // 25)
     }
-    async with chromium() as browser, Site(groups, beat=5.0) as site:
+    async with Site(groups, beat=5.0) as site:
         async with screen(browser, "about:blank", 1920, 1080, live=False) as wall:
             await wall.page.add_init_script(WATCH)
             await wall.page.goto(f"{site.web.url}/wall")
             await wall.until("live", within=30)
-            found |= await soak(site, wall, within)
-            await asyncio.sleep(2)  # flashes end
-            found |= await paint(site, wall, changes)
+            yield site, wall
 
 
 def main() -> int:

@@ -345,3 +345,20 @@ async def become_admin(page: Page, web: Web) -> None:
 
 def _now() -> datetime:
     return from_seconds(datetime.now(UTC).timestamp())
+
+
+async def loads(visit: Screen, url: str) -> dict[str, float]:
+    """What comes with a page, headers and all: bytes, by address."""
+    found: dict[str, float] = {}
+    names: dict[str, str] = {}
+    spy = await visit.page.context.new_cdp_session(visit.page)
+    await spy.send("Network.enable")
+    spy.on("Network.responseReceived", lambda it: names.update({it["requestId"]: it["response"]["url"]}))
+    spy.on(
+        "Network.loadingFinished",
+        lambda it: found.update({names.get(it["requestId"], ""): it["encodedDataLength"]}),
+    )
+    await visit.page.goto(url)
+    await visit.until("live")
+    await visit.page.wait_for_load_state("networkidle")
+    return found

@@ -4,13 +4,22 @@ look like once they have been in use.
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
-from app.domain.events import CatalogChange, StateChange
+from app.db.change import Actor, Changes
+from app.db.engine import connect
+from app.db.incidents import Incidents
+from app.domain.events import CatalogChange, Sample, Samples, StateChange
+from app.domain.incident import Affected, NewIncident, NewUpdate
 from app.domain.instant import from_seconds
+from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.domain.status import Status
+from app.outbox import empty
 from app.statusfile.disk import load
 from tests.browser import STANDINGS, Site
+from tests.conftest import eventually
+from tests.rows import config_for
 
 COMPANY = {
     "Storefront": ["Website", "Checkout", "Product images", "Customer accounts"],
@@ -37,7 +46,7 @@ class Remembered(Site):
 
     async def prepare(self) -> None:
         dice = random.Random(7)
-        now = from_seconds(datetime.now(UTC).timestamp())
+        now = _now()
         start = now - timedelta(days=100)
         catalog = load(self.web.folder / "statuswire.yaml")
         await self.announce([CatalogChange(at=start, revision=catalog.revision, catalog=catalog)])
@@ -73,3 +82,62 @@ class Remembered(Site):
             )
             for kind, state in zip(("http", "tcp"), STANDINGS[status], strict=True)
         ]
+
+
+class Troubled(Remembered):
+    """What the figures of the page are reached on: twenty-six components with ninety days each, one incident
+    and three charts."""
+
+    def __init__(self) -> None:
+        super().__init__(COMPANY | {"Messages": ["Chat"]}, every="7d", descriptions=DESCRIPTIONS)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        try:
+            await self._post()
+            await self.announce(_measured())
+            await eventually(self._whole, within=30)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _post(self) -> None:
+        changes, mei = Changes(await connect(config_for(self.web.database_url))), Actor("user", "mei")
+        new = NewIncident(
+            title="Card payments fail at checkout",
+            words="Since 14:02 **most** card payments are declined. We are looking into it.",
+            components=(Affected("payments-api", Status.MAJOR), Affected("card-processing")),
+        )
+        incident = await Incidents(changes).post(mei, _now(), new)
+        said = NewUpdate(words="Our acquirer has confirmed a failed deployment and is taking it back.")
+        await Incidents(changes).update(mei, _now(), incident.id, said)
+        await empty(changes, self.feed)
+        await changes.database.close()
+
+    def _whole(self) -> bool:
+        drawn = self.web.get("/")[1]
+        counts = [drawn.count(text) for text in (b'class="chart"', b"data-slug=", b"data-id=")]
+        return counts[0] == 3 and counts[1] == 26 and b"Card payments" in drawn
+
+
+def _measured() -> list[Samples]:
+    """Each five minutes of a day, of the component that each of three groups names first."""
+    dice = random.Random(7)
+    slugs = {"website": 42.0, "payments-api": 180.0, "rest-api": 95.0}
+    return [
+        Samples(
+            at=at,
+            worker="test",
+            region="local",
+            samples=tuple(
+                Sample(f"{slug}/http", at, Outcome.OK, State.UP, round(ms * dice.lognormvariate(0, 0.2), 1))
+                for slug, ms in slugs.items()
+            ),
+        )
+        for at in (_now() - timedelta(minutes=5 * n) for n in range(288, 0, -1))
+    ]
+
+
+def _now() -> datetime:
+    return from_seconds(datetime.now(UTC).timestamp())

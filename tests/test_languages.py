@@ -39,7 +39,7 @@ def said() -> Iterator[tuple[str, ...]]:
             yield from ((its,) for its in found.groups() if its)
         for found in _COUNT.finditer(text):
             yield tuple(its for its in found.groups() if its)
-        if path.name in ("sentences.py", "page.js"):
+        if path.name in ("sentences.py", "news.js"):
             yield from (
                 pair
                 for found in _PAIR.finditer(text)

@@ -38,7 +38,7 @@ async def calm(site: Site) -> Site:
     return site
 
 
-async def test_a_change_is_on_the_page_without_a_reload_or_a_request(browser: Browser, calm: Site) -> None:
+async def test_a_change_is_on_the_page_without_a_reload_or_a_question(browser: Browser, calm: Site) -> None:
     async with screen(browser, calm.web.url) as visit:
         await visit.page.evaluate("document.documentElement.dataset.same = 'page'")
         asked = len(visit.requests)
@@ -47,9 +47,56 @@ async def test_a_change_is_on_the_page_without_a_reload_or_a_request(browser: Br
 
         await visit.shows("payments-api", Status.MAJOR)
         await visit.shows("search-api", Status.DEGRADED)
+        # What draws changes is a file, loaded with the first of them.
+        assert [path.rpartition("/")[2] for path in visit.requests[asked:]] == ["news.js"]
+
+        await calm.say({"payments-api": Status.OPERATIONAL})
+        await visit.shows("payments-api", Status.OPERATIONAL)
+        assert len(visit.requests) == asked + 1
         assert await visit.page.evaluate("document.documentElement.dataset.same") == "page"
-        assert visit.requests[asked:] == []
         assert visit.complaints == []
+
+
+async def test_changes_that_come_while_the_script_for_them_is_loaded_are_drawn_in_order(
+    browser: Browser, calm: Site
+) -> None:
+    let_go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await let_go.wait()
+        await route.continue_()
+
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.route("**/news.js", hold)
+        await visit.page.goto(calm.web.url)
+        await visit.until("live")
+        await calm.say({"website": Status.MAJOR, "payouts": Status.DEGRADED})
+        await calm.say({"website": Status.PARTIAL})
+        # It knows that it does not show how things stand, and beats that come do not make that true.
+        assert await visit.until("stale", PAGE_STALE + SLACK) > 0
+        await _is_colourless(visit)
+
+        let_go.set()
+        await visit.until("live")
+        await visit.shows("website", Status.PARTIAL)
+        await visit.shows("payouts", Status.DEGRADED)
+        assert await visit.reads("h1") == "Partial outage: Website"
+        assert visit.complaints == []
+
+
+async def test_a_page_whose_script_for_changes_is_gone_is_drawn_anew(browser: Browser, calm: Site) -> None:
+    """After an upgrade the server has the files of another release."""
+    async with screen(browser, "about:blank", live=False) as visit:
+        await visit.page.context.add_init_script("Math.random = () => 0")
+        await visit.page.route("**/news.js", lambda route: route.fulfill(status=404), times=1)
+        await visit.page.goto(calm.web.url)
+        await visit.until("live")
+        await calm.say({"website": Status.MAJOR})
+        await visit.shows("website", Status.MAJOR, within=5)
+        await visit.until("live")
+        assert visit.requests.count("/") == 3  # with the question whether the server is there
+        await calm.say({"website": Status.OPERATIONAL})
+        await visit.shows("website", Status.OPERATIONAL)
 
 
 async def test_words_title_and_icon_follow_a_change(browser: Browser, calm: Site) -> None:

@@ -141,8 +141,8 @@ async def test_from_an_outage_to_its_end_on_the_page_and_the_wall(
             await visit.page.wait_for_selector(".story", state="detached")
             assert await visit.page.is_hidden(".stories")
         more = [visit.requests[before:] for visit, before in zip((page, wall), asked, strict=True)]
-        # The page loads what it needs for them when there is the first.
-        assert [path.rpartition("/")[2] for path in more[0]] == ["stories.js"]
+        # The page loads what draws a change when there is the first.
+        assert [path.rpartition("/")[2] for path in more[0]] == ["news.js"]
         assert more[1] == []
         assert page.complaints == wall.complaints == []
 

@@ -24,9 +24,11 @@ SECURITY = {
 
 # Drawings that are kept of one page: each language and each range of the charts is one.
 _KEPT: Final = 64
-# How well a drawing is packed. It is sent for a minute at the most, so the best is only for files: it takes
-# a hundred times as long, for a tenth less.
+# How well a drawing is packed for who waits for it, and then for all who come after: that is a tenth less,
+# and takes forty times as long. A very wide page is not worth so much of a processor.
 _QUALITY: Final = 5
+BEST: Final = 11
+_WIDE: Final = 128 * 1024
 
 
 class Packed(Struct, frozen=True):
@@ -63,6 +65,8 @@ class Press:
         }
         self._drawn: OrderedDict[str, Packed] = OrderedDict()
         self._drawing = asyncio.Lock()
+        self._packing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(
         self, request: Request[Any, Any, Any], key: object, draw: Callable[[], str], closed: bool
@@ -83,9 +87,20 @@ class Press:
         async with self._drawing:
             if tag not in self._drawn:
                 self._drawn[tag] = await asyncio.to_thread(lambda: pack(draw().encode()))
+                task = asyncio.create_task(self._pack_better(tag))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
                 while len(self._drawn) > _KEPT:
                     self._drawn.popitem(last=False)
             return self._drawn[tag]
+
+    async def _pack_better(self, tag: str) -> None:
+        """One after the other, and not what nobody is given any more."""
+        async with self._packing:
+            if (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
+                better = await asyncio.to_thread(pack, drawn.plain, BEST)
+                if tag in self._drawn:
+                    self._drawn[tag] = better
 
 
 def content_policy(style: str, logo: str | None = None) -> str:

@@ -146,27 +146,23 @@ def _paths(days: Sequence[Day]) -> Markup:
     silent = [i for i, day in enumerate(days) if i > first and day.status is Status.UNKNOWN]
     if silent:
         parts.append(f'<path class="silent" d="{"".join(map(_column, silent))}"/>')
+    bad = [i for i, day in enumerate(days) if day.status in _FEET]
+    if bad:
+        parts.append(f'<path class="pale" d="{"".join(map(_column, bad))}"/>')
     for status in _FEET:
-        parts += _feet(status, {i: day.share for i, day in enumerate(days) if day.status is status})
+        if feet := [_foot(i, day.share) for i, day in enumerate(days) if day.status is status]:
+            parts.append(f'<path class="foot" data-status="{status}" d="{"".join(feet)}"/>')
+    # In the same words as the pale ones: of a repetition a packed page takes no notice.
+    problems = [i for i in bad if days[i].status is not Status.MAINTENANCE]
+    if problems:
+        parts.append(f'<path class="tick" d="{"".join(map(_column, problems))}"/>')
     # Nothing but numbers and the words of Status goes in here.
     return Markup("".join(parts))
 
 
-def _feet(status: Status, shares: Mapping[int, float]) -> list[str]:
-    if not shares:
-        return []
-    feet = ticks = ""
-    for i, share in shares.items():
-        height = _HEIGHT * (_LEAST + (1 - _LEAST) * math.sqrt(min(1.0, share)))
-        feet += f"M{i}.5 {_HEIGHT}v-{height:.3g}"
-        ticks += f"M{i}.15 23h.7"
-    parts = [
-        f'<path class="pale" d="{"".join(map(_column, shares))}"/>',
-        f'<path class="foot" data-status="{status}" d="{feet}"/>',
-    ]
-    if status is not Status.MAINTENANCE:
-        parts.append(f'<path class="tick" d="{ticks}"/>')
-    return parts
+def _foot(day: int, share: float) -> str:
+    height = _HEIGHT * (_LEAST + (1 - _LEAST) * math.sqrt(min(1.0, share)))
+    return f"M{day}.5 {_HEIGHT}v-{height:.0f}"
 
 
 def _column(day: int) -> str:

@@ -20,11 +20,11 @@ from litestar.params import FromPath
 from markupsafe import Markup
 from msgspec import Struct
 
-from app.pages.answer import SECURITY, Packed, matches, pack
+from app.pages.answer import BEST, Packed, pack
 
 _FOLDER = Path(__file__).parent.parent / "static"
-# What pages name; the modules that these import are in them.
-JOINED = ("page.js", "bars.js", "renew.js", "stories.js", "wall.js", "admin.js")
+# What pages name, and what is loaded later by one of these; the modules that they import are in them.
+JOINED = {"page.js": "", "news.js": "page.js", "bars.js": "page.js", "wall.js": "", "admin.js": ""}
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -33,22 +33,37 @@ class File(Struct, frozen=True):
     media_type: str
 
 
-def joined(name: str, read: Callable[[str], str]) -> str:
+def joined(name: str, read: Callable[[str], str], by: str = "") -> str:
     """A module with those that it imports, each in a scope of its own, so that they may use the same names,
-    and without what only readers of the source need."""
+    and without what only readers of the source need. What is loaded `by` another takes from it what that
+    has."""
+    parts = _parts(name, read)
+    there = _parts(by, read) if by else {}
+    taken = ", ".join(_scope(part) for part in parts if part in there)
+    lent = ", ".join(map(_scope, parts)) if name in JOINED.values() else ""
+    own = "".join(code for part, code in parts.items() if part not in there)
+    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
+    return (
+        (f"import {{ {taken} }} from './{by}';\n" if taken else "")
+        + own
+        + (f"export const {{ {exported} }} = {_scope(name)};\n" if exported else "")
+        + (f"export {{ {lent} }};\n" if lent else "")
+    )
+
+
+def _parts(name: str, read: Callable[[str], str]) -> dict[str, str]:
+    """A module behind all that it imports."""
     parts: dict[str, str] = {}
 
     def add(name: str) -> None:
         code = read(name)
-        for imported in re.findall(_IMPORT, code, re.MULTILINE):
-            if imported[1] not in parts:
-                add(imported[1])
+        for _, imported in re.findall(_IMPORT, code, re.MULTILINE):
+            if imported not in parts:
+                add(imported)
         parts[name] = _scoped(name, code)
 
     add(name)
-    exported = ", ".join(re.findall(_EXPORT, read(name), re.MULTILINE))
-    parts["exports"] = f"export const {{ {exported} }} = {_scope(name)};\n" if exported else ""
-    return "".join(parts.values())
+    return parts
 
 
 # The one form in which our modules import and export.
@@ -61,6 +76,7 @@ def _scoped(name: str, code: str) -> str:
     code = re.sub(_IMPORT, lambda found: f"const {found[1]} = {_scope(found[2])};", code, flags=re.MULTILINE)
     code = re.sub(_EXPORT, "", code, flags=re.MULTILINE)
     code = re.sub(r"^ *//.*\n|^ +|^\n|(?<=[;{,]) //.*", "", code, flags=re.MULTILINE)
+    code = re.sub(r"(?<=[;{},])\n", "", code)
     return f"const {_scope(name)} = (() => {{\n{code}return {{ {exported} }};\n}})();\n"
 
 
@@ -70,7 +86,9 @@ def _scope(name: str) -> str:
 
 def _read(folder: Path) -> dict[str, File]:
     texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _MEDIA_TYPES}
-    whole = {name: joined(name, lambda module: texts[module].decode()).encode() for name in JOINED}
+    whole = {
+        name: joined(name, lambda module: texts[module].decode(), by).encode() for name, by in JOINED.items()
+    }
     return {
         name: File(content, _MEDIA_TYPES[Path(name).suffix])
         for name, content in sorted((texts | whole).items())
@@ -103,7 +121,9 @@ def style(*names: str, beat: float) -> Markup:
 
 
 @route(
-    "/static/{release:str}/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"}
+    "/static/{release:str}/{name:str}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    opt={"scope": "public", "same_for_all": True},
 )
 async def file(
     request: Request[Any, Any, Any], release: FromPath[str], name: FromPath[str]
@@ -111,17 +131,16 @@ async def file(
     its = FILES.get(name)
     if its is None or release != RELEASE:
         raise NotFoundException("There is no such file.")
-    headers = {
-        **SECURITY,
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "ETag": f'"{RELEASE}"',
-        "Vary": "Accept-Encoding",
-    }
-    if matches(request, headers["ETag"]):
-        return Response(b"", status_code=304, headers=headers)
-    return (await _pack(name, its.content)).answer(request, its.media_type, headers)
+    return (await _pack(name, its.content)).answer(request, its.media_type, _HEADERS)
 
 
+# What is the same for everybody, and says nothing of anybody, need not be kept from other sites; and each
+# header is paid for by every visitor. No tag either, for nobody asks again within a year.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+}
 _packed: dict[str, Packed] = {}
 
 
@@ -129,7 +148,7 @@ async def _pack(name: str, content: bytes) -> Packed:
     """As small as it gets, once: when somebody asks for it, or all of them would hold up the start by a
     quarter of a second."""
     if name not in _packed:
-        _packed[name] = await asyncio.to_thread(pack, content, quality=11)
+        _packed[name] = await asyncio.to_thread(pack, content, quality=BEST)
     return _packed[name]
 
 

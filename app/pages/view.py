@@ -34,6 +34,9 @@ _STYLES: Final = {
     "story.html": ("tokens.css", "page.css", "stories.css"),
 }
 
+# Those of which a page says words.
+_SCRIPTS: Final = ("page.js", "news.js", "bars.js")
+
 
 class View(Struct, frozen=True, kw_only=True):
     """All that a page is drawn of, taken in one instant. `asked` is the language of the address, if it has
@@ -99,7 +102,7 @@ class Views:
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False, page=page)
-        self._script = texts("page.js", "bars.js", "renew.js", "stories.js")
+        self._script = texts(*_SCRIPTS)
 
     def seen(self) -> Seen:
         return self._sight.of(self._hub.board)
@@ -178,7 +181,8 @@ def _policy_of_copy(look: str, logo: str | None) -> str:
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
-    """The head of a page: one sentence, what it is about, and whether it is still true."""
+    """The head of a page: one sentence, what it is about, and whether it is still true. A stale one brings
+    what it says when it is fresh again."""
     at = view.language.recent(view.known, view.now, view.where)
     heading = unlive(view) or sentence
     return {
@@ -186,6 +190,9 @@ def hero(view: View, status: Status, sentence: str, tally: str, began: datetime 
         "status": status,
         "heading": heading,
         "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
+        "sign": SIGN[status],
+        "about": sentence,
+        "below": tally,
         "began": began,
     }
 

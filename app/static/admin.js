@@ -1,7 +1,8 @@
 // What is live at /admin. Without it all pages are whole: this moves statuses with the stream, and draws again what
 // others have changed. Nothing that somebody is typing is touched.
 import { Live } from './live.js';
-import { paint, word, write } from './board.js';
+import { paint, write } from './paint.js';
+import { word } from './status.js';
 
 const live = new Live(hear, () => {});
 let drawing = false;

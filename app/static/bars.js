@@ -1,22 +1,32 @@
 // Pointing at a day of a bar, with the pointer or the arrow keys, says what happened on it.
+import { announce } from './announce.js';
 import { locale, say } from './language.js';
 import { span } from './time.js';
-import { word } from './board.js';
+import { word } from './status.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const date = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', weekday: 'short', day: 'numeric', month: 'short' });
 
+const styled = new Promise((loaded) => {
+  const sheet = document.createElement('link');
+  sheet.rel = 'stylesheet';
+  sheet.href = new URL('./bars.css', import.meta.url);
+  sheet.onload = loaded;
+  document.head.append(sheet);
+});
+
 // `card` holds the bars and says in data-day which date is their first.
-export function watchBars(card, announce) {
+export const watchBars = async (card) => {
   const tip = document.createElement('div');
   if (!('popover' in tip)) return;
+  await styled;
   tip.className = 'day';
   tip.popover = 'manual';
   card.append(tip);
   const start = Date.parse(card.dataset.day);
-  for (const bar of card.querySelectorAll('.component .bar')) new Bar(bar, tip, start, announce);
-}
+  for (const bar of card.querySelectorAll('.component .bar')) new Bar(bar, tip, start);
+};
 
 class Bar {
   #bar;
@@ -25,7 +35,7 @@ class Bar {
   #days;
   #pointed;
 
-  constructor(bar, tip, start, announce) {
+  constructor(bar, tip, start) {
     this.#bar = bar;
     this.#tip = tip;
     this.#start = start;

@@ -1,23 +1,13 @@
 // apply: frames become the state of what is drawn. A burst of frames is one paint, in which the last value of
 // each component wins, so nothing here grows with time.
 
+import { STATUSES, rank } from './status.js';
 import { keepInThisTab } from './keep.js';
+import { reload } from './reload.js';
 import { say } from './language.js';
 
-// From best to worst, as app/domain/status.py ranks them; words and signs as in app/pages/rows.py.
-export const STATUSES = {
-  operational: { rank: 0, word: 'Operational', sign: '✓' },
-  under_maintenance: { rank: 1, word: 'Maintenance', sign: '▣' },
-  unknown: { rank: 2, word: 'No data', sign: '?' },
-  degraded_performance: { rank: 3, word: 'Degraded', sign: '▲' },
-  partial_outage: { rank: 4, word: 'Partial outage', sign: '◆' },
-  major_outage: { rank: 5, word: 'Major outage', sign: '✕' },
-};
 const root = document.documentElement;
-export const STALE_SIGN = '◷';
 
-export const rank = (status) => STATUSES[status].rank;
-export const word = (status) => say(STATUSES[status].word);
 // Worth a look: whatever is worse than planned work.
 export const isProblem = (component) => rank(component.status) > rank('under_maintenance');
 // A page without components has seen nothing, so it is unknown and not operational.
@@ -138,29 +128,6 @@ function beside(note) {
   return said.filter(Boolean).join(', ') || note;
 }
 
-// Paints a status on one element: its colour by CSS, its shape by reference.
-export function paint(element, status, shape = status) {
-  if (element.dataset.status !== status) element.dataset.status = status;
-  const use = element.querySelector('use');
-  if (use.getAttribute('href') !== `#shape-${shape}`) use.setAttribute('href', `#shape-${shape}`);
-}
-
-// Touches the page only if the text is another one.
-export function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-export const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
-export function setTitle(sign, sentence, status) {
-  const { page } = root.dataset;
-  const title = `${sign} ${sentence} · ${page}`;
-  if (document.title !== title) document.title = title;
-  const icon = document.getElementById('icon');
-  const address = new URL(`./status-${status}.svg`, import.meta.url).pathname;
-  if (icon.getAttribute('href') !== address) icon.setAttribute('href', address);
-}
-
 // Within a group the order counts; how the groups are ordered, no frame says.
 function describe(components) {
   const named = components.map(({ slug, name, group }) => [group ?? '', slug, name]);
@@ -177,11 +144,3 @@ function reloadOnce(components) {
   keepInThisTab.set('reloaded-for', wanted);
   setTimeout(() => reload(), Math.random() * 2000);
 }
-
-// Not before the server answers: the error page of a proxy has no script that would come back from it. `pause` is
-// in seconds.
-export const reload = async (pause = 1) => {
-  const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
-  if (answer?.ok) location.reload();
-  else setTimeout(reload, (0.5 + Math.random()) * pause * 1000, Math.min(20, 2 * pause));
-};

@@ -1,5 +1,5 @@
 // What stands behind what a screen shows, for whoever stands at it and wonders. Drawn only while it is looked at.
-import { write } from './board.js';
+import { write } from './paint.js';
 
 export class Diagnostics {
   #panel;

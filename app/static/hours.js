@@ -1,8 +1,9 @@
 // The past 24 hours on the calm rail, by the minute: the worst of each. The server says how they were; what becomes of
 // them is noted here, in a list that never grows, so a wall knows the same after a month and asks nobody.
-import { STATUSES, rank, write } from './board.js';
+import { STATUSES, rank } from './status.js';
 import { say } from './language.js';
 import { span } from './time.js';
+import { write } from './paint.js';
 
 const MINUTES = 24 * 60;
 const COLUMN = 15; // minutes

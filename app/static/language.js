@@ -5,23 +5,16 @@ export const language = document.documentElement.lang;
 // Figures as they are written everywhere on the page, also where a language has others of its own.
 export const locale = language === 'en' ? 'en-GB' : `${language}-u-nu-latn`;
 
-const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}');
-const rules = new Intl.PluralRules(locale);
+export const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}');
 
 export function say(text, values = {}) {
   return fill(words[text] ?? text, values);
-}
-
-// `{number}` in the text is what is counted.
-export function count(number, one, many, values = {}) {
-  const forms = words[one] ?? { one, other: many };
-  return fill(forms[rules.select(number)] ?? forms.other, { number, ...values });
 }
 
 // Among words from right to left, a Latin name or "12 ms" stays in one piece.
 const isolate = (value) =>
   document.documentElement.dir === 'rtl' && typeof value !== 'number' ? `\u2068${value}\u2069` : value;
 
-function fill(text, values) {
+export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => isolate(values[name]));
 }

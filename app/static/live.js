@@ -31,9 +31,12 @@ export class Live {
   reason = REASONS[root.dataset.feed] ?? REASONS.lost;
   connected = false; // a frame has come over the present link
   refused = false; // nobody will let us in again
+  behind = false; // what has been heard is not on the screen yet, so nothing on it is fresh, whatever else comes
   known = Date.parse(root.dataset.known); // when workers were last heard, by the server's clock
   build = ''; // of the pages that the server has now
   unfit; // workers in no state to judge, by region; undefined before the first beat
+  link = null; // what frames come over
+  lastFrame = performance.now(); // when the last one came
 
   #hear;
   #show;
@@ -44,10 +47,8 @@ export class Live {
   #last = root.dataset.id; // id of the last snapshot or patch, from which we resume
   #feed = root.dataset.feed; // what the last beat said; null: none has said anything yet
   #lastOk = performance.now(); // when the last frame came while the feed was ok
-  #lastFrame = performance.now();
   #runOut = root.getAnimations().find(({ animationName }) => animationName === 'run-out'); // see tokens.css
   #open = socket; // how the next link is opened, or the present one, if nothing has come over it yet
-  #link = null;
   #opened = 0;
   #failures = 0;
   #impatient = performance.now() + IMPATIENT; // until when
@@ -77,15 +78,6 @@ export class Live {
     return Date.now() + this.#skew;
   }
 
-  // How frames come, and how many seconds ago the last one did.
-  get way() {
-    return this.#link instanceof WebSocket ? 'WebSocket' : this.#link ? 'SSE' : 'none';
-  }
-
-  get silence() {
-    return (performance.now() - this.#lastFrame) / 1000;
-  }
-
   // What is being done about it.
   get remedy() {
     if (this.refused) return 'reload to try again';
@@ -95,17 +87,17 @@ export class Live {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = 0;
-    this.#link?.close();
+    this.link?.close();
     this.connected = false;
     this.#opened = performance.now();
     const wall = root.dataset.screen === 'wall' ? `&wall=${token() ?? 1}` : '';
     const page = root.dataset.slug ? `&page=${root.dataset.slug}` : '';
     const link = this.#open(
       `?since=${this.#last}${wall}${page}`,
-      (frame) => link === this.#link && this.#take(frame),
-      (code) => link === this.#link && this.#lose(code),
+      (frame) => link === this.link && this.#take(frame),
+      (code) => link === this.link && this.#lose(code),
     );
-    this.#link = link;
+    this.link = link;
   }
 
   #take(frame) {
@@ -113,11 +105,11 @@ export class Live {
     this.#failures = 0;
     this.#open = socket;
     this.#lost = null;
-    this.#lastFrame = performance.now();
+    this.lastFrame = performance.now();
     if (frame.now) this.#skew = Date.parse(frame.now) - Date.now();
     if (frame.type === 'beat') this.#hearBeat(frame);
     if (frame.type === 'bye') return this.#again(frame.after);
-    if (this.#feed === 'ok') this.#renew();
+    if (this.#feed === 'ok' && !this.behind) this.#renew();
     // A snapshot counts even if its id is older than ours: the log may have been emptied. A patch names
     // everything whole, so one with the id we already have repeats it, or adds what was measured.
     if (frame.type === 'snapshot' || (frame.type === 'patch' && !isOlder(frame.id, this.#last))) {
@@ -152,7 +144,7 @@ export class Live {
     if (code in FULL) return this.#again(FULL[code] * (1 + Math.random() / 2));
     if (!FINAL.includes(code)) return this.#again();
     this.refused = true;
-    this.#link = null;
+    this.link = null;
     this.#decide();
   }
 
@@ -165,8 +157,8 @@ export class Live {
     if (this.connected) this.#hurry();
     else if (failed && !otherWay) this.#failures += 1;
     this.#open = otherWay ? stream : socket;
-    this.#link?.close();
-    this.#link = null;
+    this.link?.close();
+    this.link = null;
     this.connected = false;
     this.#lost ??= performance.now();
     this.#feed = null;
@@ -190,7 +182,7 @@ export class Live {
   // one that was begun on the network before.
   #return() {
     this.#check();
-    const begun = this.#link && performance.now() - this.#opened < 1000;
+    const begun = this.link && performance.now() - this.#opened < 1000;
     if (document.hidden || this.connected || this.refused || begun) return;
     this.#hurry();
     this.#connect();
@@ -202,14 +194,14 @@ export class Live {
     const limit = Math.max(this.#beat, 2000);
     // A machine that sleeps stops our timers, and on some systems this clock; the wall clock goes on. A hidden
     // tab has slow timers too, but it gets its frames.
-    const paused = now - this.#checked > limit && this.#lastFrame < this.#checked;
+    const paused = now - this.#checked > limit && this.lastFrame < this.#checked;
     const slept = awake - this.#awake > limit;
     this.#checked = now;
     this.#awake = awake;
     if (paused || slept) return this.#wake();
     // Something on the way may have swallowed the connection without a word.
-    const [since, most] = this.connected ? [this.#lastFrame, STALE_AFTER * this.#beat] : [this.#opened, ANSWER_WITHIN];
-    if (this.#link && now - since > most) return this.#again();
+    const [since, most] = this.connected ? [this.lastFrame, STALE_AFTER * this.#beat] : [this.#opened, ANSWER_WITHIN];
+    if (this.link && now - since > most) return this.#again();
     this.#decide();
   }
 

@@ -1,7 +1,7 @@
 // Incidents and planned work, as frames tell them. The server has drawn those that were there; this keeps them
 // true. What a template has no place for is not shown: a wall has one line for each.
 import { say } from './language.js';
-import { write } from './board.js';
+import { write } from './paint.js';
 import { keepInThisTab } from './keep.js';
 
 // As STAGES of app/pages/stories.py.

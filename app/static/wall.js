@@ -1,17 +1,21 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, worst, write } from './board.js';
+import { Board, isProblem, openIncidents, weigh, worst } from './board.js';
 import { Chime } from './chime.js';
 import { Clock, span } from './time.js';
 import { Diagnostics } from './diagnostics.js';
 import { Hours } from './hours.js';
 import { Live } from './live.js';
 import { Rotation } from './rotation.js';
+import { STALE_SIGN, capital, paint, setTitle, write } from './paint.js';
+import { STATUSES, rank, word } from './status.js';
 import { Stories } from './stories.js';
-import { count, say } from './language.js';
+import { count } from './count.js';
 import { hundredth, solve, unitFor, widthOf } from './layout.js';
 import { isNight, settings, wrong } from './settings.js';
 import { keepInThisTab } from './keep.js';
+import { reload } from './reload.js';
+import { say } from './language.js';
 
 const NEW = 600; // seconds for which a problem is called new
 const FLASHES = 24; // at once
@@ -434,9 +438,11 @@ async function stayAwake() {
 document.addEventListener('visibilitychange', stayAwake);
 stayAwake();
 
+const way = (link) => (link instanceof WebSocket ? 'WebSocket' : link ? 'SSE' : 'none');
+
 // What somebody wants to know who wonders about this screen.
 const diagnostics = new Diagnostics(find('.diagnostics'), () => ({
-  Link: `${live.way}, ${live.state}, last frame ${span(live.silence)} ago`,
+  Link: `${way(live.link)}, ${live.state}, last frame ${span((performance.now() - live.lastFrame) / 1000)} ago`,
   Probes: `last heard ${span((live.now() - live.known) / 1000)} ago`,
   Build: `${root.dataset.build}${live.build && live.build !== root.dataset.build ? `, the server has ${live.build}` : ''}`,
   Up: span(performance.now() / 1000),
