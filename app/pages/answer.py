@@ -6,6 +6,7 @@ import gzip
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
@@ -123,11 +124,17 @@ def matches(request: Request[Any, Any, Any], tag: str) -> bool:
     )
 
 
-def accepted_codings(request: Request[Any, Any, Any]) -> set[str]:
+def accepted_codings(request: Request[Any, Any, Any]) -> frozenset[str]:
+    return _codings(request.headers.get("accept-encoding", ""))
+
+
+# Browsers say the same few things.
+@lru_cache(256)
+def _codings(header: str) -> frozenset[str]:
     """What is refused with `q=0` is not in it. `*` alone stands for gzip, which everybody can unpack."""
     accepted = set()
-    for offer in request.headers.get("accept-encoding", "").lower().split(","):
+    for offer in header.lower().split(","):
         coding, _, weight = offer.partition(";")
         if not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", "")):
             accepted.add({"*": "gzip"}.get(coding.strip(), coding.strip()))
-    return accepted
+    return frozenset(accepted)

@@ -7,7 +7,7 @@ that is in none stays English, so no page is ever empty, and a test holds that n
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from gettext import c2py
 from pathlib import Path
 from typing import Any, Final
@@ -141,20 +141,22 @@ def choose(request: Request[Any, Any, Any], default: str = DEFAULT) -> Language:
     asked = request.query_params.get("lang", "")
     if asked in known:
         return known[asked]
-    for code in _wanted(request.headers.get("accept-language", "")):
+    for code in _wanted(request.headers.get("accept-language", "")[:500]):
         if code in known:
             return known[code]
     return known.get(default, known[DEFAULT])
 
 
-def _wanted(header: str) -> list[str]:
+# Browsers say the same few things.
+@lru_cache(256)
+def _wanted(header: str) -> tuple[str, ...]:
     """The languages of an Accept-Language, the most wanted first: of `de-CH` the `de`."""
     weighed = []
-    for place, offer in enumerate(header[:500].split(",")):
+    for place, offer in enumerate(header.split(",")):
         tag, _, weight = offer.partition(";")
         code = tag.strip().lower().partition("-")[0]
         weighed.append((-_weight(weight), place, code))
-    return [code for weight, _, code in sorted(weighed) if weight < 0]
+    return tuple(code for weight, _, code in sorted(weighed) if weight < 0)
 
 
 def _weight(parameter: str) -> float:

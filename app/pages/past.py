@@ -80,9 +80,9 @@ class Past:
 
     async def speed(self, slug: str, stretch: Stretch, now: datetime) -> list[Point | None] | None:
         """The points of a chart; those in which no answer was measured are None."""
-        edges = stretch.edges(now)
 
         async def read() -> list[Point | None]:
+            edges = stretch.edges(now)
             parts = await self._history.speed(slug, edges[0], edges[-1], stretch.points)
             return [
                 None if part.median is None or part.p95 is None else Point(part.median, part.p95)
@@ -127,13 +127,15 @@ class Past:
         settled: Callable[[T], bool] = lambda _: True,
     ) -> T | None:
         """None if the database has not yet answered."""
-        kept = self._kept.setdefault(key, _Kept())
+        kept = self._kept.get(key) or _Kept()
+        self._kept[key] = kept
         self._kept.move_to_end(key)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        async with kept.reading:
-            if kept.next is None or now >= kept.next:
-                await kept.read(now, read, settled)
+        if kept.next is None or now >= kept.next or kept.reading.locked():
+            async with kept.reading:
+                if kept.next is None or now >= kept.next:
+                    await kept.read(now, read, settled)
         value: T | None = kept.value
         return value
 

@@ -76,7 +76,8 @@ def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> li
 async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:
     """Of a few components, one from each group before a second from any: these are the same each time."""
     firsts = [group.rows[0] for group in seen.groups]
-    others = [row for row in seen.rows if row not in firsts]
+    taken = {row.slug for row in firsts}
+    others = [row for row in seen.rows if row.slug not in taken]
     found: list[Measured] = []
     for row in [*firsts, *others][:_ASKED]:
         points = await past.speed(row.slug, stretch, now)
