@@ -1,5 +1,6 @@
 """Each kind of page in both themes, on a phone and when nothing is heard, to be looked at:
-`STATUSWIRE_SHOTS=1 ./statuswire test -k pages_to_be` writes them to docs/screenshots/pages, which git ignores.
+`STATUSWIRE_SHOTS=1 ./statuswire test -k pages_to_be` writes them to docs/screenshots/pages, which git
+ignores.
 """
 
 import os
