@@ -229,12 +229,14 @@ async def test_operators_alone_are_told_of_a_bad_file(server: Server) -> None:
     # This client has no address, and who has none is not near.
     drawn = [(await server.client.get(path)).text for path in ("/", "/wall")]
     assert 'class="operators"' not in drawn[0]
-    assert '<p class="operators" hidden>' in drawn[1]
+    assert '<p class="operators" lang="en" dir="ltr" hidden>' in drawn[1]
 
     server.hub.bad_file = True
 
     assert (await server.client.get("/")).text == drawn[0]
-    assert f'<p class="operators">{BAD_FILE}</p>' in (await server.client.get("/wall")).text
+    assert (
+        f'<p class="operators" lang="en" dir="ltr">{BAD_FILE}</p>' in (await server.client.get("/wall")).text
+    )
 
 
 async def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:
@@ -463,7 +465,7 @@ def test_with_incidents_too(statuses: list[Status], impacts: list[Impact]) -> No
         summed_up.tell(story.id, story.title, story.impact)
     assert headline(rows, ENGLISH, told) == summed_up.overall().description
     assert weighed(rows, told)[0] is summed_up.overall().status
-    assert wall.say(rows, told)[1] != "Nothing needs attention"
+    assert wall.sentence(rows, ENGLISH, told)[1] != "Nothing needs attention"
 
 
 def _story(impact: Impact, n: int) -> Story:
