@@ -8,14 +8,13 @@ from ipaddress import ip_network
 from typing import Any
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
 from app.api import health, heartbeats, schema
 from app.api.heartbeats import Heartbeats
-from app.api.once import Once
 from app.api.v1 import routes as v1
 from app.api.v1.problem import answer_error
 from app.assignment import Assignment
@@ -127,7 +126,7 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 
 def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
-    guarded = Once(
+    guarded = Router(
         "/",
         guards=[guard.admit],
         route_handlers=[

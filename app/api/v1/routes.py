@@ -7,7 +7,6 @@ from typing import Any, Final
 from litestar import Request, Router
 from litestar.handlers import HTTPRouteHandler
 
-from app.api.once import Once
 from app.api.v1 import document
 from app.api.v1.audit import Audit
 from app.api.v1.components import Acknowledgement, Components, Override
@@ -46,7 +45,7 @@ def routes(
     """`catalog` is the one that runs: what is on the pages that a caller is bound to."""
     frame = Frame(changes, secrets, now, catalog)
     resources = [*(resource() for resource in RESOURCES), *(resource(model) for resource in OF_CATALOG)]
-    made = Once(
+    made = Router(
         "/v1",
         route_handlers=[route for resource in resources for route in frame.routes(resource)],
         before_request=_refuse_what_is_no_json,
