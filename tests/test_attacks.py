@@ -6,6 +6,7 @@ import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from itertools import product
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -105,29 +106,32 @@ def test_a_ticket_that_nobody_has_signed_is_none(web: Web, path: str, until: str
 NASTY = ("\0", "a\0b", "\x1b[31m", "\u202e", "漢", "'; DROP TABLE users; --", "%", "a" * 3000)
 
 
-@pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-async def test_no_word_that_is_typed_breaks_a_form(house: House, nasty: str) -> None:
+async def test_no_word_that_is_typed_breaks_a_form(house: House) -> None:
     await house.user(Role.ADMIN)
-    async with house.client() as browser:
-        typed = {"email": nasty, "password": nasty, "code": nasty, "then": nasty}
-        assert (await browser.post("/login", data=typed, headers=OURS)).status_code == 403
-        typed |= {"email": "mei@example.org", "password": PASSWORD, "then": f"/{nasty}"}
-        answer = await browser.post("/login", data=typed, headers=OURS)
-        assert answer.status_code == 303
-        assert answer.headers["location"].isascii()
-        typed = {"token": nasty, "name": nasty, "email": nasty, "password": nasty}
-        assert (await browser.post("/setup", data=typed, headers=OURS)).status_code == 422
+    for n, nasty in enumerate(NASTY):
+        # Each from elsewhere, for who fails too often is not heard any more.
+        async with house.client(address=f"192.0.2.{n}") as browser:
+            typed = {"email": nasty, "password": nasty, "code": nasty, "then": nasty}
+            answer = await browser.post("/login", data=typed, headers=OURS)
+            assert answer.status_code == 403, ascii(nasty)
+            typed |= {"email": "mei@example.org", "password": PASSWORD, "then": f"/{nasty}"}
+            answer = await browser.post("/login", data=typed, headers=OURS)
+            assert (answer.status_code, answer.headers["location"].isascii()) == (303, True), ascii(nasty)
+            typed = {"token": nasty, "name": nasty, "email": nasty, "password": nasty}
+            answer = await browser.post("/setup", data=typed, headers=OURS)
+            assert answer.status_code == 422, ascii(nasty)
 
 
-@pytest.mark.parametrize("nasty", NASTY, ids=ascii)
-async def test_no_word_in_an_address_or_a_cursor_breaks_the_api(house: House, nasty: str) -> None:
+async def test_no_word_in_an_address_or_a_cursor_breaks_the_api(house: House) -> None:
+    house.server.requests.burst = house.server.requests.per_second = 1e9
     async with house.client(await house.token(ADMIN)) as client:
-        for name in ("users", "tokens", "walls", "audit"):
+        for nasty, name in product(NASTY, ("users", "tokens", "walls", "audit")):
             for verb in ("GET", "DELETE"):
                 answer = await client.request(verb, f"/v1/{name}/{quote(nasty, safe='')}")
                 assert answer.status_code in (404, 405), (name, verb, answer.text)
             cursor = httpx.QueryParams({"cursor": encoded(nasty)})
-            assert (await client.get(f"/v1/{name}", params=cursor)).status_code in (200, 422), name
+            answer = await client.get(f"/v1/{name}", params=cursor)
+            assert answer.status_code in (200, 422), (name, ascii(nasty))
 
 
 def encoded(word: str) -> str:

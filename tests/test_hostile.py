@@ -35,22 +35,25 @@ def bomb(encoding: str) -> Behaviour:
     )
 
 
-HOSTILE = {
-    "a bomb": bomb("gzip"),
-    "a bomb in a bomb": bomb("gzip, gzip"),
-    "brotli, unasked": bomb("br"),
-    "zstd, unasked": bomb("zstd"),
-    "endless": repeating(FINE + b"\r\n", bytes(65536)),
-    "endless behind an end": repeating(
-        FINE + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BLANKS), bytes(65536)
-    ),
-    "tiny chunks": repeating(CHUNKED, b"2\r\nxx\r\n" * 8192),
-    "dripping": repeating(FINE + b"\r\n" + bytes(900_000), b"x", pause=0.05),
-    "dripping head": repeating(FINE + b"X: ", b"x", pause=0.05),
-    "many headers": repeating(FINE, b"X-A: b\r\n" * 512),
-    "long header": repeating(FINE + b"X: ", b"x" * 65536),
-    "interim": repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 512),
-}
+def hostile() -> dict[str, Behaviour]:
+    """Made when they are asked for: to pack the bombs takes a second."""
+    return {
+        "a bomb": bomb("gzip"),
+        "a bomb in a bomb": bomb("gzip, gzip"),
+        "brotli, unasked": bomb("br"),
+        "zstd, unasked": bomb("zstd"),
+        "endless": repeating(FINE + b"\r\n", bytes(65536)),
+        "endless behind an end": repeating(
+            FINE + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(BLANKS), bytes(65536)
+        ),
+        "tiny chunks": repeating(CHUNKED, b"2\r\nxx\r\n" * 8192),
+        "dripping": repeating(FINE + b"\r\n" + bytes(900_000), b"x", pause=0.05),
+        "dripping head": repeating(FINE + b"X: ", b"x", pause=0.05),
+        "many headers": repeating(FINE, b"X-A: b\r\n" * 512),
+        "long header": repeating(FINE + b"X: ", b"x" * 65536),
+        "interim": repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 512),
+    }
+
 
 _WORKER = """
 import asyncio, gc, json, sys, time
@@ -105,7 +108,8 @@ asyncio.run(main(json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 async def test_what_is_hostile_costs_a_worker_32_mib_at_most_and_delays_nobody() -> None:
     async with AsyncExitStack() as stack:
         urls = {
-            name: (await stack.enter_async_context(listening(behave))).url for name, behave in HOSTILE.items()
+            name: (await stack.enter_async_context(listening(behave))).url
+            for name, behave in hostile().items()
         }
         honest = await stack.enter_async_context(listening(saying(OK)))
         words = [sys.executable, "-c", _WORKER, json.dumps(urls), honest.url, str(AT_ONCE)]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -151,8 +152,14 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(path.read_text()))
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(path)))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -250,14 +257,14 @@ def test_no_package_says_anything_but_what_it_is_for() -> None:
     talkative = []
     for path in OURS:
         if path.name == "__init__.py" and not name_of(path).startswith(PROBES):
-            body = ast.parse(path.read_text()).body
+            body = parsed(path).body
             if body and not (len(body) == 1 and isinstance(body[0], ast.Expr)):
                 talkative.append(name_of(path))
     assert talkative == []
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [name_of(path) for path in OURS if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [name_of(path) for path in OURS if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 

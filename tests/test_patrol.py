@@ -183,7 +183,7 @@ HOSTILE: dict[str, Behaviour] = {
     "silent": silent,
     "endless": repeating(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
     "dripping": repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b"x", 0.1),
-    "bomb": saying(response(gzip.compress(bytes(50 << 20)), Content_Encoding="gzip")),
+    "bomb": saying(response(gzip.compress(bytes(50 << 20), compresslevel=1), Content_Encoding="gzip")),
     "loop": asking(lambda _: redirect("/again")),
     "headers": saying(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 10_000 + b"\r\n"),
     "interim": repeating(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
