@@ -90,17 +90,15 @@ class Attendance:
 
     async def _follow_rules(self, now: datetime) -> None:
         board = self._hub.board
-        for rule, incident in list(due.recovered(board, now)):
-            components = (board.component(each.slug) for each in incident.components)
-            names = [component.name for component in components if component]
+        for rule, incident, names in list(due.recovered(board, now)):
             await self._incidents.close(rule, incident.id, names, now)
         for rule in board.catalog.rules:
             found = due.outages(board, rule, now)
             # An outage whose incident somebody has resolved stays on the board, and is asked for once.
             news = [each for each in found if (rule.name, each.slug, each.since) not in self._seen]
-            if news:
-                await self._incidents.open(rule, news, now)
-                self._seen |= {(rule.name, each.slug, each.since) for each in news}
+            for group, beside in due.together(board, news):
+                await self._incidents.open(rule, group, beside, now)
+                self._seen |= {(rule.name, each.slug, each.since) for each in group}
         self._seen = {mark for mark in self._seen if self._lasts(*mark[1:])}
 
     def _lasts(self, slug: str, since: datetime) -> bool:

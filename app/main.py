@@ -135,7 +135,7 @@ def create_app(server: Server) -> Litestar:
             *health.routes(server.report),
             *public.routes(server.hub, server.config, server.history, server.entrance),
             *door.routes(server.hub, server.entrance, server.callers, server.signin.passwords),
-            *wall.routes(server.hub, server.config, server.callers, server.entrance),
+            *wall.routes(server.hub, server.config, server.history, server.callers, server.entrance),
             *static.routes(),
             *schema.routes(),
             *login.routes(server.signin, server.callers, server.openid, server.config),
@@ -143,6 +143,7 @@ def create_app(server: Server) -> Litestar:
             *v1.routes(
                 *(server.changes, server.secrets, server.hub.now, server.model),
                 lambda: server.hub.board.catalog,
+                server.feed,
             ),
             *admin.routes(
                 Desk(server.changes, server.hub, server.model, server.config),

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from app.domain.standing import Standing, State
 from app.domain.status import Status
 from app.feed import Feed, FeedDown
 from tests.conftest import eventually
+from tests.people import PASSWORD
 from tests.services import Valkey, Web, missing
 
 BEAT = 0.4
@@ -79,6 +81,7 @@ class Site:
         self._every = every
         self._descriptions = descriptions or {}
         self.beat_every = beat
+        self.trouble = ""  # why its worker is in no state to judge
         self.valkey = Valkey()
         self.web = Web(self.valkey.url, STATUSWIRE_BEAT=str(beat))
         self.feed = Feed(self.valkey.url, beat=beat)
@@ -201,7 +204,8 @@ class Site:
     async def _beat(self) -> None:
         while True:
             with suppress(FeedDown):
-                await self.feed.beat(Beat(at=_now(), worker="test", region="local", every=self.beat_every))
+                said = {"worker": "test", "region": "local", "every": self.beat_every}
+                await self.feed.beat(Beat(at=_now(), trouble=self.trouble, **said))  # type: ignore[arg-type]
             await asyncio.sleep(self.beat_every / 2)
 
     def _slug(self, name: str) -> str:
@@ -323,6 +327,20 @@ async def screen(
         yield opened
     finally:
         await own.close()
+
+
+async def become_admin(page: Page, web: Web) -> None:
+    """From the address of the server to the start of /admin, by the token on its console."""
+    token = re.search(r"give it\s+(\S+)", web.logs)
+    assert token is not None, web.logs
+    await page.goto(f"{web.url}/admin")
+    # Nobody can sign in yet, so the form for that leads to the one for this.
+    assert page.url.endswith("/setup")
+    typed = {"token": token[1], "name": "Mei", "email": "mei@example.org", "password": PASSWORD}
+    for field, words in typed.items():
+        await page.locator(f"[name={field}]").fill(words)
+    await page.get_by_role("button", name="Become the admin").click()
+    await page.wait_for_url("**/admin")
 
 
 def _now() -> datetime:

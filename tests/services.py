@@ -384,6 +384,12 @@ class Postgres(Process):
         return self.url(name)
 
     def send(self, signum: signal.Signals) -> None:
+        if signum in (signal.SIGSTOP, signal.SIGCONT):
+            # Who serves a client is a process of its own.
+            assert self.process is not None
+            pid = self.process.pid
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), signum)
         # Its SIGTERM waits for clients to leave; SIGINT is its fast shutdown.
         super().send(signal.SIGINT if signum is signal.SIGTERM else signum)
 

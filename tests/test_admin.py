@@ -14,6 +14,7 @@ from app.db.engine import Database
 from app.domain.board import Board
 from app.domain.monitor import Catalog
 from app.domain.people import Role
+from app.domain.rule import Rule
 from app.statusfile.catalog import read
 from tests.make import NOON
 from tests.people import HOME, House
@@ -27,11 +28,12 @@ page: {name: Acme, time_zone: Europe/Berlin}
 components:
   - name: Website
     monitors: [{http: "https://acme.example", headers: {X-Tag: canary-of-a-header}}]
+incidents: [{name: Of the file}]
 """
 ROOMS = (
     *("", "/incidents", "/incidents/new", "/maintenances", "/maintenances/new", "/components"),
     *("/components/new", "/components/website", "/pages", "/pages/-", "/pages/new", "/templates", "/walls"),
-    *("/tokens", "/users", "/audit"),
+    *("/tokens", "/users", "/audit", "/rules"),
 )
 
 
@@ -91,6 +93,7 @@ async def test_who_may_not_is_shown_no_form_and_sends_none(house: House) -> None
             "/incidents/new",
             "/components/website/pause",
             "/templates",
+            "/rules",
             "/walls",
             "/users",
             "/pages/-",
@@ -131,6 +134,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost(mei: ht
         ("/tokens", "issue-scopes", {"name": "robot"}),
         ("/users", "add-email", {"name": "Ben", "email": "ben"}),
         ("/templates", "template-words", {"name": "a", "title": "b", "words": ""}),
+        ("/rules", "rule-after", {"name": "a", "after": "soon"}),
     ):
         answer = await send(mei, address, **typed)
         assert (answer.status_code, f'id="{field}-wrong"' in answer.text) == (422, True), (
@@ -160,6 +164,36 @@ async def test_a_component_of_the_database_is_made_in_the_words_of_the_file(
         [component] = (await read_definitions(transaction)).components
     assert [monitor.key for monitor in component.monitors] == ["our-api/http", "our-api/tcp"]
     assert (component.group, component.monitors[0].every) == ("Core", 10.0)
+
+
+async def test_a_rule_is_made_changed_and_removed_and_the_one_of_the_file_is_shown(
+    house: House, mei: httpx.AsyncClient
+) -> None:
+    typed = {"name": "A/B", "after": "90s", "components": "website", "title": "{status} of {components}"}
+    made = await send(mei, "/rules", **typed)
+    assert made.headers["location"] == "/admin/rules?done=changed"
+    await send(mei, "/rules", name="A/B", after="2m", settle="5m")
+
+    async def kept() -> tuple[Rule, ...]:
+        async with house.server.changes.database.reading() as transaction:
+            return (await read_definitions(transaction)).rules
+
+    assert await kept() == (Rule(name="A/B", after=120.0, settle=300.0),)
+    # As the feed brings it.
+    house.server.hub.restore(Board(house.server.model.running(), NOON), "0-0")
+    page = (await mei.get("/admin/rules")).text
+    assert 'value="2m"' in page and "statuswire.yaml:6" in page and page.count("Remove") == 1
+    wrong = await send(mei, "/rules", name="A/B", components="nothing")
+    assert (wrong.status_code, "no component has the slug" in wrong.text.lower()) == (422, True)
+    for verb in ("/rules", "/rules/remove"):
+        ruled = await send(mei, verb, name="Of the file")
+        assert (ruled.status_code, "is ruled by the file" in ruled.text) == (409, True)
+    await send(mei, "/rules/remove", name="A/B")
+    assert await kept() == ()
+    verbs = [row["verb"] for row in await rows(house.server.changes.database, "SELECT verb FROM audit_log")]
+    assert [verb for verb in verbs if verb.startswith("rule.")] == [
+        *("rule.create", "rule.replace", "rule.delete")
+    ]
 
 
 async def test_a_pause_is_kept_noted_once_and_taken_back(house: House, mei: httpx.AsyncClient) -> None:

@@ -18,9 +18,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page
 
 from app.domain.status import Status
-from tests.browser import Site
+from tests.browser import Site, become_admin
 from tests.conftest import eventually
-from tests.people import PASSWORD
 from tests.services import ROOT, Worker
 from tests.targets import OK, listening, saying
 
@@ -34,7 +33,7 @@ SHOTS = ROOT / "docs" / "screenshots"
 ROOMS = (
     *("", "/incidents", "/incidents/new", "/maintenances", "/maintenances/new", "/components"),
     *("/components/new", "/components/website", "/pages", "/pages/-", "/pages/new", "/templates"),
-    *("/walls", "/tokens", "/users", "/audit"),
+    *("/walls", "/tokens", "/users", "/audit", "/rules"),
 )
 XSS = "<img src=x onerror=window.hurt=1><script>window.hurt=1</script>"
 
@@ -106,17 +105,7 @@ async def phone_of(browser: Browser, site: Site, state: Any = None, **context: A
 async def session(browser: Browser, site: Site) -> Any:
     """Of Mei, who has set up what she found, with the token on the console."""
     phone = await phone_of(browser, site)
-    await phone.open("/admin")
-    # Nobody can sign in yet, so the form for that leads to the one for this.
-    assert phone.page.url.endswith("/setup")
-    token = re.search(r"give it\s+(\S+)", site.web.logs)
-    assert token is not None, site.web.logs
-    for field, words in (
-        ("token", token[1]), ("name", "Mei"), ("email", "mei@example.org"), ("password", PASSWORD),
-    ):  # fmt: skip
-        await phone.type(f"[name={field}]", words)
-    await phone.press("Become the admin")
-    assert phone.page.url.endswith("/admin")
+    await become_admin(phone.page, site.web)
     state = await phone.page.context.storage_state()
     await phone.page.context.close()
     return state

@@ -1,16 +1,22 @@
 """The resources of /v1 that operators work with: what each verb comes to, and what is refused."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
+from app.db.engine import Database
 from app.domain.board import Board
-from app.domain.monitor import Page
+from app.domain.monitor import DEFAULT_REGION, Page
+from app.feed import REGION
 from app.security.scopes import ADMIN
 from app.statusfile.catalog import read
+from tests.conftest import eventually
 from tests.make import NOON, a_catalog
 from tests.people import House
 from tests.rows import rows
@@ -77,7 +83,7 @@ async def test_a_draft_is_set_right_and_published_by_one_patch(desk: httpx.Async
     assert blamed(await desk.patch(place, json={"draft": True})) == (409, "draft")
     major = await desk.patch(place, json={"impact": "major"})
     assert (major.json()["impact"], major.json()["impact_set"]) == ("major", True)
-    assert (await desk.patch(place, json={"impact": None})).json()["impact"] == "none"
+    assert (await desk.patch(place, json={"impact": None})).json()["impact"] == "minor"
 
 
 async def test_a_patch_that_is_refused_in_part_changes_nothing(desk: httpx.AsyncClient) -> None:
@@ -153,6 +159,39 @@ async def test_what_is_refused_names_the_field(desk: httpx.AsyncClient) -> None:
     assert await wrong("pages", slug="x", groups=["none"]) == (422, "definition")
     await made(desk, "templates", name="a/b", title="t", words="w")
     assert await wrong("templates", name="a/b", title="t", words="w") == (409, "name")
+
+
+async def test_workers_are_asked_to_look_now(
+    sqlite_database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    house = House(sqlite_database, tmp_path, REDIS_URL=redis_url)
+    async with house.client(await house.token(ADMIN)) as desk, Redis.from_url(redis_url).pubsub() as bell:
+        await bell.subscribe(REGION + DEFAULT_REGION)
+        await made(desk, "components", name="API", slug="api")
+        await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
+        await made(desk, "monitors", component="api", kind="push", target="nightly")
+        answer = await desk.post("/v1/runs", json={"monitor": "api/http"})
+        assert (answer.status_code, answer.json()["regions"]) == (202, [DEFAULT_REGION])
+        assert "location" not in answer.headers
+        assert b'"monitor":"api/http"' in (await heard(bell))["data"]
+        await desk.patch("/v1/monitors/api/http", json={"paused": True})
+        for key, code in (("api/http", 409), ("api/push", 422), ("none", 404)):
+            assert blamed(await desk.post("/v1/runs", json={"monitor": key})) == (code, "monitor")
+        async with house.client(await house.token("monitors:read")) as reader:
+            assert (await reader.post("/v1/runs", json={"monitor": "api/http"})).status_code == 403
+    await house.server.feed.close()
+
+
+async def heard(bell: PubSub) -> Any:
+    async def next_message() -> Any:
+        return await bell.get_message(ignore_subscribe_messages=True, timeout=0.1)
+
+    return await eventually(next_message)
+
+
+async def test_without_redis_nobody_can_be_asked_to_look(desk: httpx.AsyncClient) -> None:
+    await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
+    assert blamed(await desk.post("/v1/runs", json={"monitor": "api/http"})) == (409, "monitor")
 
 
 async def test_what_the_file_names_is_shown_with_its_line_and_changed_there(

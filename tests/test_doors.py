@@ -159,6 +159,19 @@ async def test_what_comes_again_keeps_its_hour_when_the_clocks_change_by_both_do
     assert [each for each in cli("maintenance", "list") if each["series"] == by_cli["id"]] == []
 
 
+async def test_a_status_by_hand_comes_to_the_same_by_both_doors(web: Web, rest: Do, cli: Do) -> None:
+    place = "/v1/components/payments-api/override"
+    by_rest = rest("PUT", place, status="partial_outage")
+    rest("DELETE", place)
+    by_cli = cli("override", "payments-api", "partial_outage")
+    assert {**by_cli, "at": ""} == {**by_rest, "at": ""}
+    await eventually(lambda: shown(web, "payments-api") == "partial_outage")
+    assert cli("release", "payments-api") == {"component": "payments-api"}
+    await eventually(lambda: shown(web, "payments-api") == "unknown")
+    said = [each for each in rest("GET", "/v1/audit")["items"] if each["subject"] == "component/payments-api"]
+    assert [each["verb"] for each in reversed(said)][:4] == ["component.override", "component.release"] * 2
+
+
 def shown(web: Web, slug: str) -> str:
     """What everybody is told of it now."""
     with httpx.stream("GET", f"{web.url}/events") as stream:
@@ -186,6 +199,8 @@ def test_tokens_are_made_listed_and_revoked_from_afar(cli: Do) -> None:
         (["incident", "post", "t", "w", "--since", "once"], "'once' is no time: write a span such as 2h, or"),
         (["incident", "update", "none", "w"], "There is no such thing among the incidents."),
         (["ack", "none"], "There is no such thing among the components."),
+        (["override", "none", "operational"], "There is no such thing among the components."),
+        (["release", "cli"], "It has no override."),
         (["maintenance", "start", "none"], "There is no such thing among the maintenances."),
         (
             ["maintenance", "schedule", "t", "--start", "1h", "--lasts", "long", "--component", "cli"],
@@ -292,6 +307,8 @@ def test_what_the_docs_say_can_be_typed(web: Web, token: str) -> None:
     [
         (["incid"], {"incident"}),
         (["incident", "po"], {"post", "postmortem"}),
+        (["overr"], {"override"}),
+        (["override", "api", "par"], {"partial_outage"}),
         (["maintenance", "schedule", "--re"], {"--repeat"}),
         (["completion", ""], {"bash", "zsh", "fish", "--help"}),
     ],

@@ -13,11 +13,11 @@ from app.db.interventions import Interventions
 from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
 from app.domain.actor import Actor
-from app.domain.audience import PUBLIC
+from app.domain.audience import PUBLIC, sum_up
 from app.domain.events import Logged
-from app.domain.incident import Affected, Incident, NewIncident, NewUpdate
+from app.domain.incident import Affected, Edit, Impact, Incident, NewIncident, NewUpdate
 from app.domain.maintenance import NewMaintenance
-from app.domain.monitor import Catalog
+from app.domain.monitor import Catalog, Page
 from app.domain.rule import Rule
 from app.domain.standing import State
 from app.domain.status import Status
@@ -25,7 +25,7 @@ from app.due import Attendance
 from app.feed import Heard
 from app.live.frames import Line
 from app.live.hub import Hub
-from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, after
+from tests.make import NOON, a_beat, a_catalog, a_catalog_change, a_change, a_component, a_monitor, after
 from tests.rows import config_for, record_all, rows
 
 pytest_plugins = ["tests.databases"]
@@ -158,6 +158,55 @@ async def test_people_were_first_or_the_work_is_planned_and_no_rule_opens_anothe
     assert [incident.title for incident in server.incidents] == ["We know"]
 
 
+async def test_what_is_not_on_the_same_pages_is_named_in_no_common_incident(
+    sqlite_database: Database,
+) -> None:
+    """Or its name would be on a page that does not show it."""
+    hidden = a_component("shop", a_monitor("shop/http"), hidden=True)
+    mail = a_component("mail", a_monitor("mail/http"))
+    catalog = a_catalog("api", hidden, mail, pages=(Page(slug="inner", components=("shop",)),), rules=(RULE,))
+    server = await a_server(sqlite_database, catalog)
+    server.hear(*(a_change(State.DOWN, after(10), f"{slug}/http") for slug in ("api", "shop")))
+    await server.do(70)
+    server.hear(a_change(State.DOWN, after(20), "mail/http"))
+    await server.do(81)
+    named = {incident.title: [each.slug for each in incident.components] for incident in server.incidents}
+    assert named == {"Api: major outage": ["api", "mail"], "Shop: major outage": ["shop"]}
+    # Somebody adds what is on another page: the words of the rule leave it out.
+    [ours] = (each for each in server.incidents if each.title.startswith("Api"))
+    added = (*ours.components, Affected("shop"))
+    incidents = Incidents(server.changes)
+    await incidents.update(MEI, after(82), ours.id, NewUpdate(words="More.", components=added))
+    await server.catch_up()
+    server.hear(*(a_change(State.UP, after(90), f"{slug}/http") for slug in ("api", "shop", "mail")))
+    await server.do(120)
+    closed = await incidents.find(ours.id)
+    assert closed.updates[-1].words == "Our monitoring has seen what was affected recover."
+
+
+async def test_an_incident_of_what_fails_has_the_impact_of_it_and_the_page_says_so(
+    sqlite_database: Database,
+) -> None:
+    server = await a_server(sqlite_database)
+    down = a_change(State.DOWN, after(10), "api/http")
+    server.hear(down)
+    incidents, recorder = Incidents(server.changes), Recorder(sqlite_database)
+    await recorder.load()
+    await record_all(recorder, [("2-0", down)])
+    new = NewIncident(title="T", words="W", components=(Affected("api"),))
+    assert (await incidents.post(MEI, after(20), new)).impact == "critical"
+    other = await incidents.post(MEI, after(20), NewIncident(title="T", words="W"))
+    assert other.impact == "minor"
+    assert (await incidents.edit(MEI, after(21), other.id, Edit(impact=Impact.NONE))).impact == "none"
+    edit = Edit(impact=None, components=(Affected("api"),))
+    assert (await incidents.edit(MEI, after(22), other.id, edit)).impact == "critical"
+    calm = await a_server(sqlite_database)
+    await incidents.post(MEI, after(30), NewIncident(title="Slow", words="W", components=(Affected("shop"),)))
+    await calm.catch_up()
+    calm.hear(a_change(State.UP, after(31), "api/http"))
+    assert sum_up(calm.hub.board, PUBLIC).indicator != "none"
+
+
 async def test_of_several_servers_one_opens_and_one_begins(database: Database, prepared_url: str) -> None:
     mine = await a_server(database)
     others = [Server(Changes(await connect(config_for(prepared_url)))) for _ in range(3)]
@@ -275,10 +324,9 @@ async def test_who_comes_back_is_told_what_was_said_of_incidents_meanwhile(
         assert [story["status"] for [story] in told] == ["investigating", "resolved"]  # type: ignore[attr-defined]
 
 
-async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_cannot_tell(
+async def test_what_operators_said_is_kept_for_those_who_come_back_to_a_new_server(
     sqlite_database: Database,
 ) -> None:
-    """Spans tell of statuses alone."""
     recorder, changes = Recorder(sqlite_database), Changes(sqlite_database)
     log = [("1-0", a_catalog_change(CATALOG)), ("2-0", a_change(State.UP, monitor="api/http"))]
     await record_all(recorder, log)
@@ -286,7 +334,8 @@ async def test_who_comes_back_to_a_new_server_is_sent_all_in_place_of_what_it_ca
     [untold] = await changes.untold(1)
     await record_all(recorder, [("3-0", untold.event), ("4-0", a_change(State.DOWN, after(5), "api/http"))])
     complete_since, past = await History(sqlite_database).recent(10)
-    assert (complete_since, [patch.id for patch in past]) == ("3-0", ["4-0"])
+    assert (complete_since, [patch.id for patch in past]) == ("1-0", ["2-0", "3-0", "4-0"])
+    assert [story.became.title for story in past[1].incidents if story.became] == ["T"]
 
 
 async def test_rules_are_kept_with_the_catalog(database: Database) -> None:

@@ -14,6 +14,7 @@ from piccolo.querystring import QueryString
 from app.config import Config
 from app.db import engine
 from app.db.engine import (
+    CLOSE_PATIENCE,
     Database,
     DatabaseDown,
     PooledPostgresEngine,
@@ -380,6 +381,32 @@ async def test_a_user_without_rights_is_told_so(postgres_url: str) -> None:
         finally:
             await admin.execute("DROP ROLE nobody")
             await admin.close()
+
+
+async def test_a_cancellation_is_not_lost_on_a_postgres_that_has_frozen() -> None:
+    """Else a server that is told to stop would not: its jobs go on after every DatabaseDown."""
+    with Postgres() as server:
+        async with a_database(await server.start().create_database()) as database:
+
+            async def write(name: str, statements: int) -> None:
+                async with database.writing() as transaction:
+                    insert = "INSERT INTO settings (name, value) VALUES ({}, 'x')"
+                    await transaction.execute(insert, name)
+                    server.pause()
+                    for _ in range(statements):
+                        await transaction.fetch("SELECT 1")
+
+            for name, statements in (("in a statement", 1), ("at the end", 0)):
+                writing = asyncio.create_task(write(name, statements))
+                _, pending = await asyncio.wait([writing], timeout=0.3)
+                assert pending
+                writing.cancel()
+                _, late = await asyncio.wait([writing], timeout=2 * CLOSE_PATIENCE + 1)
+                server.resume()
+                assert not late
+                assert writing.cancelled()
+            # Of the other, Postgres had been told to keep it.
+            assert await names(database) == ["at the end"]
 
 
 async def test_a_postgres_that_comes_back_is_spoken_to_again() -> None:

@@ -12,9 +12,15 @@ from playwright.async_api import Browser
 
 from app.cli import main
 from app.config import Config
+from app.db.change import Changes
 from app.db.engine import Database
+from app.db.incidents import Incidents
+from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
+from app.domain.events import MaintenanceChange
+from app.domain.incident import NewIncident
 from app.domain.instant import from_seconds
+from app.domain.maintenance import NewMaintenance
 from app.domain.monitor import Page
 from app.domain.standing import State
 from app.pages.export import NotPublic, draw_all, export, write
@@ -22,6 +28,7 @@ from tests.browser import screen
 from tests.conftest import eventually
 from tests.make import a_batch, a_catalog, a_catalog_change, a_change, a_component, a_log, a_monitor, a_sample
 from tests.rows import a_database, config_for, record_all
+from tests.test_stories import MEI
 
 
 @pytest.fixture
@@ -67,6 +74,37 @@ async def test_a_copy_is_whole_and_needs_no_server(
         for link in re.findall(r'(?:href|src)="([^"#]+)', html):
             assert (file.parent / link).is_file(), (file, link)
         assert not re.search(r"/events|/wall|page\.js|data-beat=", html)
+
+
+async def test_a_copy_has_what_was_told_and_leads_to_it(
+    database: Database, sqlite_url: str, tmp_path: Path
+) -> None:
+    changes, now = Changes(database), from_seconds(datetime.now(UTC).timestamp())
+    incidents, maintenances = Incidents(changes), Maintenances(changes)
+    over = await incidents.post(MEI, now, NewIncident(title="Slow search", words="We **look**."))
+    await incidents.resolve(MEI, now, over.id, "It works.")
+    await incidents.post(MEI, now, NewIncident(title="Not yet", words="A thought.", draft=True))
+    hour = timedelta(hours=1)
+    work = NewMaintenance(
+        title="Move", words="Minutes.", components=("api",), starts=now + hour, ends=now + 2 * hour
+    )
+    planned = await maintenances.schedule(MEI, now, work)
+    # What goes on or is to come, a copy knows as the board does: when it has been told.
+    recorder = Recorder(database)
+    await recorder.load()
+    await record_all(recorder, [("99-0", MaintenanceChange(at=now, maintenance=planned))])
+    folder = tmp_path / "site"
+    await _export(database, config_for(sqlite_url), folder)
+    told = (folder / f"incidents/{over.id}/index.html").read_text()
+    assert "<h1>Slow search</h1>" in told and "<strong>look</strong>" in told and "It works." in told
+    assert (folder / f"maintenances/{planned.id}/index.html").is_file()
+    assert f'href="./incidents/{over.id}/index.html"' in (folder / "index.html").read_text()
+    assert f'href="../incidents/{over.id}/index.html"' in (folder / "history/index.html").read_text()
+    for file in folder.rglob("*.html"):
+        html = file.read_text()
+        assert "A thought." not in html
+        for link in re.findall(r'(?:href|src)="([^"#]+)', html):
+            assert (file.parent / link).is_file(), (file, link)
 
 
 async def test_a_copy_may_be_read_while_the_next_is_written(

@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from app.db.engine import Database
 from app.db.history import History
 from app.db.latency import DAY
-from app.db.recorder import Recorder, forget_notes
+from app.db.recorder import Recorder, forget_patches
 from app.domain.board import Board, Note, Patch
 from app.domain.events import Logged
 from app.domain.instant import to_ms
@@ -28,8 +27,6 @@ from tests.make import (
     a_component,
     a_log,
     a_monitor,
-    a_retelling,
-    a_standing,
     after,
 )
 from tests.rows import empty, in_batches, long_log, record_all, rows
@@ -59,8 +56,8 @@ def patches_of(log: list[tuple[str, Logged]]) -> list[Patch]:
             continue
         if patch.catalog:
             patches = []
-        elif patch.changes or patch.notes:
-            patches.append(replace(patch, latency={}))
+        elif patch.is_news:
+            patches.append(patch)
     return patches
 
 
@@ -103,8 +100,22 @@ async def test_recent_patches_begin_behind_a_hole_in_the_log(database: Database,
     behind = [Heard("9-0", a_change(DOWN, after(3))), Heard("10-0", a_change(UP, after(4)))]
     assert await recorder.record([Gap("2-0", "9-0"), *behind])
     since, patches = await history.recent(500)
-    assert since == "9-0"
-    assert [patch.id for patch in patches] == ["10-0"]
+    assert since == "2-1"
+    assert [patch.id for patch in patches] == ["9-0", "10-0"]
+
+
+async def test_ids_of_a_log_that_is_gone_are_no_places_in_the_new_one(
+    database: Database, history: History
+) -> None:
+    """Also when its own have passed them: it had begun anew under an earlier clock."""
+    recorder = Recorder(database)
+    await record_all(recorder, a_log(a_catalog_change(a_catalog()), a_change(UP, after(1))))
+    await record_all(recorder, [("900-0", a_change(DOWN, after(2)))])
+    anew = [Heard("5-0", a_change(UP, after(3))), Heard("901-0", a_change(DOWN, after(4)))]
+    assert await recorder.record([Gap("900-0", "0-0"), *anew])
+    since, patches = await history.recent(500)
+    assert since == "900-1"
+    assert [patch.id for patch in patches] == ["901-0"]
 
 
 async def test_recent_patches_say_what_was_noted_beside_a_status_and_so_does_the_board(
@@ -140,23 +151,12 @@ async def test_recent_patches_say_what_was_noted_beside_a_status_and_so_does_the
     }
 
 
-async def test_notes_of_long_ago_are_let_go(database: Database) -> None:
-    changes = (a_change(DOWN, after(n), flapping=bool(n % 2)) for n in range(1, 30))
+async def test_patches_of_long_ago_are_let_go(database: Database) -> None:
+    changes = (a_change(DOWN if n % 2 else UP, after(n)) for n in range(1, 30))
     await record_all(Recorder(database), a_log(a_catalog_change(a_catalog()), *changes))
-    await forget_notes(database, keep=7)
-    found = await rows(database, "SELECT event FROM notes ORDER BY id")
+    await forget_patches(database, keep=7)
+    found = await rows(database, "SELECT event FROM patches ORDER BY id")
     assert [row["event"] for row in found] == [f"{n}-0" for n in range(24, 31)]
-
-
-async def test_an_event_of_which_not_all_can_be_told_is_not_told(
-    database: Database, history: History
-) -> None:
-    slugs = [f"c{n}" for n in range(50)]
-    told = a_retelling(*(a_standing(UP, NOON, f"{slug}/http") for slug in slugs), at=after(1))
-    log = a_log(a_catalog_change(a_catalog(*slugs)), told, a_change(DOWN, after(2), "c1/http"))
-    await record_all(Recorder(database), log)
-    assert await history.recent(5) == ("2-0", patches_of(log)[1:])
-    assert await history.recent(50) == ("1-0", patches_of(log))
 
 
 async def test_a_database_that_knows_no_catalog_has_nothing_to_tell(history: History) -> None:

@@ -426,6 +426,19 @@ def test_a_worker_that_is_no_longer_heard_is_forgotten(hub: Hub, clock: Clock) -
     assert hub.workers() == []
 
 
+def test_a_beat_tells_where_workers_are_in_no_state_to_judge_and_neither_which_nor_why(hub: Hub) -> None:
+    viewer = joined(hub)
+    hub.hear(Heard("", a_beat("w-1", region="eu", trouble="it lost its network, the link of eth7 was gone")))
+    hub.hear(Heard("", a_beat("w-2", region="us")))
+    hub.beat(walls_only=False)
+    told = viewer.of("beat")[-1]
+    assert told["unfit"] == {"eu": 1}
+    assert "eth7" not in str(told) and "w-1" not in str(told)
+    hub.hear(Heard("", a_beat("w-1", region="eu")))
+    hub.beat(walls_only=False)
+    assert "unfit" not in viewer.of("beat")[-1]
+
+
 def test_bye_comes_with_a_delay_for_each(hub: Hub) -> None:
     screens = [joined(hub) for _ in range(20)]
     hub.farewell(within=5.0)

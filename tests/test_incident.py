@@ -39,9 +39,10 @@ def said(incident: Incident, seconds: float, **given: object) -> Incident:
 @pytest.mark.parametrize(
     ("statuses", "impact"),
     [
-        ([], "none"),
+        ([], "minor"),
         ([Status.OPERATIONAL], "none"),
-        ([None], "none"),
+        ([None], "minor"),
+        ([None, Status.OPERATIONAL], "none"),
         ([Status.DEGRADED, Status.OPERATIONAL], "minor"),
         ([Status.DEGRADED, Status.PARTIAL], "major"),
         ([Status.PARTIAL, Status.MAJOR], "critical"),
@@ -51,6 +52,13 @@ def test_the_impact_is_that_of_the_worst_status(statuses: list[Status | None], i
     components = tuple(Affected(f"c{n}", status) for n, status in enumerate(statuses))
     assert impact_of(components) == impact
     assert an_incident(components=components).impact == impact
+
+
+def test_where_the_incident_says_nothing_what_probes_see_counts() -> None:
+    named, seen = (Affected("api"), Affected("shop")), {"api": Status.MAJOR, "shop": Status.OPERATIONAL}
+    assert impact_of(named, seen) == "critical"
+    assert impact_of([Affected("shop"), Affected("mail")], seen) == "minor"
+    assert impact_of([Affected("api", Status.DEGRADED)], seen) == "minor"
 
 
 def test_an_impact_that_was_chosen_stays_until_it_is_to_be_computed_again() -> None:

@@ -17,6 +17,7 @@ from app.pages.rows import WORD
 from app.pages.sentences import HEADLINE
 from app.pages.stale import WHY
 from app.pages.stories import STAGES
+from app.pages.wall import COUNTED
 from tests.services import ROOT
 
 OTHERS = [code for code in NAMES if code != "en"]
@@ -46,7 +47,8 @@ def said() -> Iterator[tuple[str, ...]]:
             )
     tables = (WORD, HEADLINE, WHY, WINDOWS, STAGES, {its: its.words for its in STRETCHES.values()})
     yield from ((text,) for table in tables for text in table.values())
-    yield from ((text,) for text in (*SCRIPTS, *LABELS, "no data"))
+    counted = (label for _, label in COUNTED)
+    yield from ((text,) for text in (*SCRIPTS, *LABELS, *counted, "no data"))
 
 
 def _sources() -> Iterator[Path]:

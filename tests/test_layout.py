@@ -42,9 +42,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
-    "app/api": (*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model"),
+    "app/run_now.py": ("app.domain", "app.feed"),
+    "app/api": (
+        *(*SERVER, "app.security", "app.db", "app.live", "app.statusfile", "app.model", "app.run_now"),
+    ),
     "app/pages": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.markdown", "app.model", "app.statusfile"),
+        "app.run_now",
     ),
     "app/main.py": (
         *(*SERVER, "app.security", "app.db", "app.live", "app.assignment", "app.outbox", "app.due"),

@@ -17,6 +17,7 @@ from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
 from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
 
+from app.db.catalog import write_whole_since
 from app.db.engine import APP, MIGRATIONS, Transaction, connect, known_migrations
 from app.db.history import History
 from app.db.migrate import bring_up_to_date, migrate
@@ -237,14 +238,26 @@ async def test_latencies_of_before_they_were_in_sheets_are_taken_along(database_
     assert "latency_rollups" not in await tables_of(database_url)
 
 
+async def test_of_the_time_before_patches_were_kept_whole_nothing_is_replayed(database_url: str) -> None:
+    async with a_database(database_url) as database, database.writing() as transaction:
+        await as_first_version(transaction)
+        await transaction.execute("UPDATE feed_cursor SET at = '9-0'")
+        await write_whole_since(transaction, "1-0")
+    async with a_database(database_url) as database:
+        assert await History(database).recent(500) == ("9-0", [])
+    assert "notes" not in await tables_of(database_url)
+
+
 async def as_first_version(transaction: Transaction) -> None:
-    """Of what the last step but one made nothing is taken back: it is only the step itself that is to run
-    again."""
+    """Of what other steps made nothing is taken back: it is only the second halves of history and of patches
+    that are to run again."""
     sheets = ("latency_sheets_once", "latency_sheets_open", "latency_sheets_by_start")
-    for index in ("latency_fresh_once", *sheets, "notes_once"):
+    for index in ("latency_fresh_once", *sheets, "patches_once"):
         await transaction.execute(f"DROP INDEX {index}")
     await transaction.execute(
         "CREATE TABLE latency_rollups (id BIGINT PRIMARY KEY, component TEXT, length INTEGER,"
         " start BIGINT, samples INTEGER, counts TEXT)"
     )
-    await transaction.execute("DELETE FROM migration WHERE name = 'statuswire_0006_history_2'")
+    await transaction.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, event TEXT, component TEXT)")
+    for name in ("statuswire_0006_history_2", "statuswire_0008_patches_2"):
+        await transaction.execute("DELETE FROM migration WHERE name = {}", name)

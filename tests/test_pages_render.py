@@ -108,7 +108,7 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
         [
             *public.routes(hub, config, History(database), entrance),
             *door.routes(hub, entrance, callers, Passwords()),
-            *wall.routes(hub, config, callers, entrance),
+            *wall.routes(hub, config, History(database), callers, entrance),
             *static.routes(),
         ],
         openapi_config=None,

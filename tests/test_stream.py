@@ -13,7 +13,7 @@ from app.domain.standing import State
 from app.feed import Heard
 from app.live.frames import Line
 from app.live.hub import Hub
-from app.live.peer import TOO_SLOW
+from app.live.peer import SIGN_IN_AGAIN, TOO_SLOW
 from app.live.stream import WAITING_BYTES, Stream, carry
 from tests.conftest import eventually
 from tests.make import a_catalog, a_catalog_change, a_change
@@ -99,6 +99,15 @@ async def test_bye_is_the_last_word_however_much_waits(hub: Hub, fillers: int) -
     assert await task == 1012
     assert server.texts[-1] == "bye"
     assert server.texts.count("bye") == 1
+
+
+async def test_who_is_turned_out_without_a_word_is_sent_no_empty_one(hub: Hub) -> None:
+    server = Server()
+    stream, task = carried(hub, server)
+    await eventually(lambda: len(server.sent) == 2)
+    stream.end(b"", SIGN_IN_AGAIN)
+    assert await task == SIGN_IN_AGAIN
+    assert all(server.texts)
 
 
 async def test_who_takes_nothing_is_let_go_and_forgotten(hub: Hub) -> None:

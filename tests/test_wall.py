@@ -175,7 +175,7 @@ async def test_what_somebody_has_taken_on_comes_last_and_counts_no_more(
         await desk.incidents.acknowledge(MEI, now(), incident.id, "Jo looks")
         await desk.tell()
         await reads(wall, "h1", "3 in hand")
-        assert await wall.reads(".say p") == f"{calm.name(second)}: major outage, Mei is on it"
+        assert await wall.reads(".say p") == f"{calm.name(second)}: Major outage, Mei is on it"
 
         await desk.interventions.unacknowledge(MEI, now(), second)
         await desk.tell()
@@ -219,7 +219,7 @@ async def test_a_wall_far_away_says_its_sentence_whole(browser: Browser, calm: S
     async with screen(browser, f"{calm.web.url}/wall?distance=9", 1920, 1080) as wall:
         heading = await wall.page.query_selector("h1")
         assert await wall.page.evaluate("(h1) => h1.scrollWidth <= h1.clientWidth", heading)
-        assert await _fits(wall)
+        assert await fits(wall)
 
 
 async def test_pages_take_turns_and_a_new_problem_holds_its_own(
@@ -230,7 +230,7 @@ async def test_pages_take_turns_and_a_new_problem_holds_its_own(
         assert await _groups(wall) == ["Rack 3"]
         await reads(wall, ".page", "2 / 3")
         assert await _groups(wall) == ["Rack 0", "Rack 1"]
-        assert await _fits(wall)
+        assert await fits(wall)
 
         # On none of the pages that are named, so it is on the last.
         [slug] = [slug for slug in calm.slugs if calm.name(slug) == "Rack 2 web 002"]
@@ -259,7 +259,7 @@ async def test_what_cannot_be_read_in_the_address_is_said(browser: Browser, calm
             assert part in said
         assert "there is no group nowhere; there are rack-0, rack-1, rack-2, rack-3" in said
         assert await wall.page.is_visible(".wrong")
-        assert await _fits(wall)
+        assert await fits(wall)
 
 
 async def test_night_is_dimmed_but_not_what_is_new(browser: Browser, calm: Site) -> None:
@@ -340,7 +340,7 @@ async def test_a_calm_wall_says_for_how_long(browser: Browser, calm: Site, desk:
         await wall.page.wait_for_selector(".quiet", state="visible")
         assert calm.name(calm.slugs[0]) in await wall.page.inner_text(".calm .last")
         said = await wall.reads(".calm .last")
-        assert re.search(r"major outage for \d+ s, ended \d\d:\d\d$", said), said
+        assert re.search(r"Major outage for \d+ s, ended \d\d:\d\d$", said), said
         await wall.page.reload()
         assert await wall.reads(".calm .last") == said
 
@@ -358,6 +358,46 @@ async def test_a_calm_wall_says_for_how_long(browser: Browser, calm: Site, desk:
         await desk.tell()
         await wall.page.wait_for_selector(".calm .next", state="visible")
         assert "Core switches" in await wall.reads(".calm .next")
+
+
+async def test_a_calm_wall_shows_the_past_24_hours_and_goes_on_by_itself(
+    browser: Browser, calm: Site
+) -> None:
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        asked = len(wall.requests)
+        await calm.say({calm.slugs[0]: Status.MAJOR})
+        await wall.shows(calm.slugs[0], Status.MAJOR)
+        # Once a second it is noted how all of it stands.
+        await asyncio.sleep(1.2)
+        await calm.say({calm.slugs[0]: Status.OPERATIONAL})
+        await wall.page.wait_for_selector(".hours small:text-matches('^[12] min with problems$')")
+        drawn = ".hours path[data-status=major_outage]"
+        assert await wall.page.get_attribute(drawn, "d")
+        assert wall.requests[asked:] == []
+        # What the server remembers is the same.
+        await eventually(lambda: b"[5," in calm.web.get("/wall")[1])
+        await wall.page.reload()
+        assert await wall.page.get_attribute(drawn, "d")
+        assert wall.complaints == []
+
+
+async def test_a_wall_says_where_a_worker_is_in_no_state_to_judge_and_the_page_does_not(
+    browser: Browser, calm: Site
+) -> None:
+    said = "1 worker is not fit to judge: local"
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        assert not await wall.page.is_visible(".unfit")
+        calm.trouble = "it lost its network, the link of eth7 was gone"
+        try:
+            await reads(wall, ".unfit", said)
+            await eventually(lambda: said.encode() in calm.web.get("/wall")[1])
+            for path in ("/", "/wall"):
+                assert b"eth7" not in calm.web.get(path)[1]
+            assert b"fit to judge" not in calm.web.get("/")[1]
+        finally:
+            calm.trouble = ""
+        await wall.page.wait_for_selector(".unfit", state="hidden")
+        assert wall.complaints == []
 
 
 async def test_what_was_measured_is_shown_and_drawn(browser: Browser, calm: Site) -> None:
@@ -427,7 +467,7 @@ async def test_every_tile_is_on_the_screen_and_keeps_its_place(
         assert await wall.page.get_attribute(".field", "data-density") == density
         for width, height in SCREENS:
             await resize(wall, width, height)
-            await eventually(lambda: _fits(wall))
+            await eventually(lambda: fits(wall))
             calm_places = await wall.page.evaluate(PLACES)
 
             for status, other in ((Status.MAJOR, Status.UNKNOWN), (Status.OPERATIONAL, Status.OPERATIONAL)):
@@ -435,7 +475,7 @@ async def test_every_tile_is_on_the_screen_and_keeps_its_place(
                 for slug in (some[0], some[-1]):
                     await wall.shows(slug, site.status[slug])
                 assert await wall.page.evaluate(PLACES) == calm_places
-                assert await _fits(wall)
+                assert await fits(wall)
 
 
 async def resize(wall: Screen, width: int, height: int) -> None:
@@ -446,7 +486,7 @@ async def resize(wall: Screen, width: int, height: int) -> None:
     )
 
 
-async def _fits(wall: Screen) -> bool:
+async def fits(wall: Screen) -> bool:
     """No bar to scroll by, and no tile that is cut off or too small to be seen."""
     found: dict[str, Any] = await wall.page.evaluate(
         """() => {
@@ -454,7 +494,8 @@ async def _fits(wall: Screen) -> bool:
             const shown = document.querySelectorAll('.group:not([hidden]) .tile');
             const tiles = [...shown].map((tile) => tile.getBoundingClientRect());
             const { scrollWidth, scrollHeight } = document.documentElement;
-            const isOutside = ({ right, bottom }) => right > field.right + 1 || bottom > field.bottom + 1;
+            const isOutside = ({ left, right, bottom }) =>
+                left < field.left - 1 || right > field.right + 1 || bottom > field.bottom + 1;
             const area = tiles.reduce((sum, { width, height }) => sum + width * height, 0);
             return {
                 scrolls: scrollWidth > innerWidth || scrollHeight > innerHeight,
@@ -489,7 +530,7 @@ async def test_names_are_on_every_tile_if_they_are_asked_for(browser: Browser, s
     async with screen(browser, f"{site.web.url}/wall?names=1", 1920, 1080) as wall:
         assert await wall.page.get_attribute(".field", "data-density") == "list"
         assert await wall.page.locator(".tile .name:visible").count() == 500
-        assert await _fits(wall)
+        assert await fits(wall)
 
 
 async def test_a_server_that_holds_the_line_and_says_nothing_is_not_believed(

@@ -4,20 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from datetime import datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
 
 from app.domain.board import Board
-from app.domain.events import Beat, Sample, Samples, Silence, StateChange
+from app.domain.events import Beat, Sample, Samples, Silence, StateChange, order
 from app.domain.instant import from_seconds
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
 from app.feed import Feed, FeedDown, Heard
 from app.live.hub import STALE_BEATS, Hub
-from app.live.watch import listen, watch
+from app.live.watch import call_silent, listen, watch
 from tests.conftest import eventually
-from tests.make import a_beat, a_board, a_change, a_standing
+from tests.make import a_beat, a_board, a_catalog, a_change, a_standing
 from tests.services import Valkey, Web
 
 BEAT = 0.3
@@ -156,6 +157,46 @@ async def test_a_redis_that_took_no_writes_is_told_of_no_silence_before_the_work
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await feed.close()
+
+
+async def test_a_silence_is_said_although_a_clock_that_was_ahead_has_said_a_later_one(redis_url: str) -> None:
+    """The feed takes a later one for its first try; nobody must stay green until then."""
+    stopwatch = [0.0]
+    feed, hub = Feed(redis_url, beat=BEAT), Hub(BEAT, monotonic=lambda: stopwatch[0])
+    now = hub.now()
+    hub.restore(Board(a_catalog(), now - timedelta(hours=2)), "0-0")
+
+    async def nothing_is_heard() -> None:
+        stopwatch[0] += 3600
+        assert await call_silent(feed, hub, stopwatch[0] - 100)
+
+    async def say(at: datetime, state: State, n: int) -> None:
+        await feed.announce([(f"w:{n}", a_change(state, at))])
+        await catch_up(feed, hub)
+
+    try:
+        early, late = now - timedelta(minutes=30), now - timedelta(minutes=10)
+        await say(late - timedelta(minutes=5), State.UP, 1)
+        await nothing_is_heard()
+        await catch_up(feed, hub)
+        assert hub.board.shown["api"].status == "unknown"
+        await say(late, State.UP, 2)
+        await say(early, State.UP, 3)
+        assert hub.board.shown["api"].status == "operational"
+        await nothing_is_heard()
+        await catch_up(feed, hub)
+        assert hub.board.shown["api"].status == "unknown"
+        # Said again it is heard once, as ever.
+        await nothing_is_heard()
+        assert len([item for item in await everything(feed) if isinstance(item.event, Silence)]) == 2
+    finally:
+        await feed.close()
+
+
+async def catch_up(feed: Feed, hub: Hub) -> None:
+    for item in await everything(feed):
+        if order(item.id) > order(hub.board.id):
+            hub.hear(item)
 
 
 async def still_known(feed: Feed) -> bool:

@@ -16,6 +16,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -138,18 +139,12 @@ class Outbox:
         return f"{self._worker}:{counter}"
 
     def _take(self) -> None:
-        """One event of measurements goes even if it is too large by itself."""
-        samples = 0
-        while self._waiting and len(self._batch) < AT_A_TIME:
-            counter, event = next(iter(self._waiting.items()))
-            if isinstance(event, Samples):
-                samples += len(event.samples)
-                if self._batch and samples > SAMPLES_AT_A_TIME:
-                    break
+        waiting = ((self._key(counter), event) for counter, event in self._waiting.items())
+        self._batch = next(_round_trips(waiting), [])
+        for counter in list(islice(self._waiting, len(self._batch))):
+            if isinstance(event := self._waiting.pop(counter), Samples):
                 self._sample_events.popleft()
                 self._samples -= len(event.samples)
-            del self._waiting[counter]
-            self._batch.append((self._key(counter), event))
 
     async def _deliver_batch(self) -> None:
         for announced in await self._until_heard():
@@ -299,6 +294,7 @@ def _producer(key: str) -> str:
 
 
 def _round_trips(events: Iterator[tuple[str, Logged]]) -> Iterator[list[tuple[str, Logged]]]:
+    """One event of measurements goes even if it is too large by itself."""
     batch: list[tuple[str, Logged]] = []
     samples = 0
     for key, event in events:

@@ -1,4 +1,4 @@
-"""incident, ack, maintenance: what operators do, said to a running server over REST."""
+"""incident, ack, override, release, maintenance: what operators do, said to a running server over REST."""
 
 import argparse
 import sys
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _SERVER: Final = "The server is that of STATUSWIRE_URL, and STATUSWIRE_TOKEN says who asks."
 _STATUSES: Final = ("investigating", "identified", "monitoring", "resolved")
 _IMPACTS: Final = ("none", "minor", "major", "critical")
+_BY_HAND: Final = (
+    *("operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"),
+)
 _OVER: Final = ("resolved", "postmortem", "completed")
 
 
@@ -26,6 +29,13 @@ def add(commands: Commands) -> None:
     ack.add_argument("words", metavar="WORDS", nargs="?", default="", help="such as: Mei is on it")
     ack.add_argument("--until", metavar="WHEN", help="such as 2h; without it, until it is over")
     ack.add_argument("--off", action="store_true", help="nobody is on it any more")
+    override = _verb(
+        commands, "override", _override, "give a component a status by hand, whatever its probes find"
+    )
+    override.add_argument("component", metavar="COMPONENT", help="its slug")
+    override.add_argument("status", choices=_BY_HAND, help="which it has until it is released")
+    release = _verb(commands, "release", _release, "give its probes the word on a component again")
+    release.add_argument("component", metavar="COMPONENT", help="its slug")
     _add_maintenance(commands.group("maintenance", "schedule, start, end and list planned work"))
 
 
@@ -34,7 +44,7 @@ def _add_incident(incident: Commands) -> None:
     post.add_argument("title", metavar="TITLE")
     post.add_argument("words", metavar="WORDS", help="Markdown; - reads them from standard input")
     post.add_argument("--status", choices=_STATUSES, default="investigating")
-    post.add_argument("--impact", choices=_IMPACTS, help="without it, that of the worst component")
+    post.add_argument("--impact", choices=_IMPACTS, help="without it, that of the worst component, or minor")
     post.add_argument("--since", metavar="WHEN", help="dates it back: such as 10m, or an RFC 3339 time")
     post.add_argument("--draft", action="store_true", help="seen by operators alone")
     update = _verb(incident, "update", _update, "say how an incident goes on")
@@ -173,6 +183,19 @@ def _subject(remote: "Remote", id: str) -> str:
     return f"/v1/incidents/{name}/acknowledgement"
 
 
+def _override(remote: "Remote", arguments: argparse.Namespace) -> int:
+    found = remote.ask("PUT", _by_hand(arguments), {"status": arguments.status})
+    show(arguments, found, f"{arguments.component}  {found['status']}  by hand, until it is released")
+    return 0
+
+
+def _release(remote: "Remote", arguments: argparse.Namespace) -> int:
+    remote.ask("DELETE", _by_hand(arguments))
+    found = {"component": arguments.component}
+    show(arguments, found, f"{arguments.component} is as its probes find it")
+    return 0
+
+
 def _schedule(remote: "Remote", arguments: argparse.Namespace) -> int:
     starts = _when(arguments.start, arguments.time_zone)
     ends = _end(starts, arguments)
@@ -208,6 +231,10 @@ def _cancel(remote: "Remote", arguments: argparse.Namespace) -> int:
 
 def _place(arguments: argparse.Namespace) -> str:
     return f"/v1/incidents/{quote(arguments.id, safe='')}"
+
+
+def _by_hand(arguments: argparse.Namespace) -> str:
+    return f"/v1/components/{quote(arguments.component, safe='')}/override"
 
 
 def _words(arguments: argparse.Namespace) -> str:

@@ -337,8 +337,27 @@ class PooledPostgresEngine(PostgresEngine):
             raise DatabaseDown("The database is closed.")
         async with self._acquired(self.pool) as connection:
             isolation = "read_committed" if writing else "repeatable_read"
-            async with connection.transaction(isolation=isolation, readonly=not writing):
+            transaction = connection.transaction(isolation=isolation, readonly=not writing)
+            # Not as a context manager: its own rolling back waits ten seconds for a server that has frozen,
+            # and then raises that in place of our cancellation. Jobs that go on after every DatabaseDown
+            # would never end.
+            await transaction.start()
+            try:
                 yield connection
+            except BaseException:
+                await self._roll_back(connection, transaction)
+                raise
+            await transaction.commit()
+
+    async def _roll_back(self, connection: Any, transaction: Any) -> None:
+        """Or let go of the connection, and the server does it by itself."""
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await transaction.rollback()
+        except BaseException as error:
+            connection.terminate()
+            if not isinstance(error, Exception):
+                raise
 
     @asynccontextmanager
     async def _acquired(self, pool: Any) -> AsyncIterator[Any]:
@@ -352,7 +371,10 @@ class PooledPostgresEngine(PostgresEngine):
         try:
             yield connection
         finally:
-            await pool.release(connection)
+            # What cannot be given back is closed by the pool. That is no failure of what was done with it,
+            # and nothing to be told in place of a cancellation.
+            with suppress(Exception):
+                await pool.release(connection, timeout=CLOSE_PATIENCE)
 
     async def check_version(self) -> None:
         """Piccolo would connect here already, and print what it thinks of a server that does not answer."""

@@ -1,4 +1,4 @@
-"""What was: spans, uptime and latency, read back as domain structs.
+"""What was: patches, spans, uptime and latency, read back as domain structs.
 
 Uptime is the domain's arithmetic; here spans only find their way to it. What no span covers is unknown.
 """
@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from app.db import latency
@@ -18,7 +19,7 @@ from app.db.engine import Database, Transaction
 from app.db.incidents import read_incident, read_incidents_begun
 from app.db.maintenances import find_maintenance, read_maintenances_begun
 from app.db.measured import Remembered
-from app.domain.board import Change, Note, Patch
+from app.domain.board import Patch
 from app.domain.events import order
 from app.domain.histogram import Histogram
 from app.domain.incident import Incident
@@ -27,10 +28,10 @@ from app.domain.maintenance import Maintenance
 from app.domain.status import Status
 from app.domain.uptime import Span, Uptime, uptime
 
+_decode_patch = msgspec.json.Decoder(Patch).decode
+
 # Where in a list of sums each status stands: a dict of statuses takes five times as long.
 _PLACE: Final = {status.value: n for n, status in enumerate(Status)}
-# Of one event there may be many changes; with more than this on average, fewer patches are told.
-_CHANGES_PER_PATCH: Final = 4
 # Components of which the days that are over are worked out at once; if that is given up on the way, those
 # before need not be done again.
 _DAYS_AT_ONCE: Final = 100
@@ -63,27 +64,19 @@ class History:
         self._over: tuple[tuple[object, ...], dict[str, list[Day]]] = (), {}
 
     async def recent(self, limit: int) -> tuple[str | None, list[Patch]]:
-        """The last patches with changes, oldest first, and the id after which they lack nothing. None if
+        """The last patches that were news, oldest first, and the id after which they lack nothing. None if
         there was never a catalog."""
-        most = limit * _CHANGES_PER_PATCH
         async with self._database.reading() as transaction:
             whole_since = await read_whole_since(transaction)
-            spans, notes = [
-                await transaction.fetch(f"SELECT * FROM {table} ORDER BY id DESC LIMIT {most}")
-                for table in ("spans", "notes")
-            ]
+            rows = await transaction.fetch(
+                "SELECT event, patch FROM patches ORDER BY id DESC LIMIT {}", limit + 1
+            )
         if whole_since is None:
             return None, []
-        for rows in (spans, notes):
-            if len(rows) == most:
-                # Of the oldest event we may not have all.
-                whole_since = max(whole_since, rows[-1]["event"], key=order)
-        told = _by_event(reversed(spans)), _by_event(reversed(notes))
-        events = sorted({*told[0], *told[1]}, key=order)
-        patches = [_patch(event, *(its.get(event, []) for its in told)) for event in events]
-        if len(patches) > limit:
-            whole_since = max(whole_since, patches[-limit - 1].id, key=order)
-        return whole_since, [patch for patch in patches if order(patch.id) > order(whole_since)]
+        for row in rows[limit:]:
+            whole_since = max(whole_since, row["event"], key=order)
+        kept = [row["patch"] for row in reversed(rows[:limit]) if order(row["event"]) > order(whole_since)]
+        return whole_since, [_decode_patch(patch) for patch in kept]
 
     async def incident(self, id: str) -> Incident | None:
         """A public one; what of it is for everybody, `domain/audience.py` knows."""
@@ -213,35 +206,6 @@ async def _spans(
 def _up_to_minute(ms: int) -> int:
     """The first instant from there on at which a minute begins."""
     return -(-ms // 60_000) * 60_000
-
-
-def _by_event(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["event"], []).append(row)
-    return found
-
-
-def _patch(event: str, spans: Iterable[dict[str, Any]], notes: Sequence[dict[str, Any]]) -> Patch:
-    changes = sorted(spans, key=lambda row: row["n"])
-    any_row = (changes or notes)[0]
-    return Patch(
-        id=event,
-        at=from_ms(any_row["at"]),
-        changes=tuple(
-            Change(
-                slug=row["component"],
-                status=Status(row["status"]),
-                was=Status(row["was"]),
-                since=from_ms(row["since"]),
-                monitor=row["monitor"],
-                reason=row["reason"],
-            )
-            for row in changes
-        ),
-        notes={row["component"]: Note(bool(row["flapping"]), row["behind"], row["name"]) for row in notes},
-        trace=any_row["trace"],
-    )
 
 
 def _edges(now: datetime, n: int, zone: tzinfo) -> tuple[list[date], list[int]]:

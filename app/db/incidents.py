@@ -2,17 +2,18 @@
 rest. Each is one change: stored, noted in the audit log and told. What is wrong with it raises Refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.db.change import Change, Changes, difference
 from app.db.engine import Transaction
-from app.db.tables import IncidentComponentRow, IncidentRow, TemplateRow
+from app.db.tables import IncidentComponentRow, IncidentRow, SpanRow, TemplateRow
 from app.db.updates import (
     may_be_id,
     newest_behind,
@@ -53,8 +54,9 @@ class Incidents:
     # The verbs
 
     async def post(self, actor: Actor, at: datetime, new: NewIncident) -> Incident:
-        incident = domain.posted(token_hex(5), new, at, actor.origin)
         async with self._changes.by(actor, at) as change:
+            known = await _seen_by_probes(change.transaction, new.components)
+            incident = domain.posted(token_hex(5), new, at, actor.origin, known)
             await refuse_unknown(change.transaction, (each.slug for each in incident.components))
             await _refuse_too_many(change.transaction)
             await _open(change, incident)
@@ -75,8 +77,12 @@ class Incidents:
     async def edit(
         self, actor: Actor, at: datetime, id: str, edit: Edit, version: int | None = None
     ) -> Incident:
-        become = partial(domain.edited, edit=edit, now=at)
-        return await self._change(actor, at, "incident.edit", id, become, version)
+        async with self._changes.by(actor, at) as change:
+            before = await _need(change.transaction, id)
+            refuse_stale(before.version, version)
+            named = before.components if edit.components is UNSET else edit.components
+            known = await _seen_by_probes(change.transaction, named)
+            return await _keep(change, "incident.edit", before, domain.edited(before, edit, at, known))
 
     async def rewrite(self, actor: Actor, at: datetime, id: str, n: int, words: str | None) -> Incident:
         """Other words in the nth update; None takes it back."""
@@ -120,22 +126,22 @@ class Incidents:
 
     # By rule
 
-    async def open(self, rule: Rule, found: Sequence[Outage], at: datetime) -> Incident | None:
-        """Open the incident of a rule, or let the one that is open name these components too. None if all is
-        told already: another server was first, or somebody has resolved it though the outage goes on."""
+    async def open(
+        self, rule: Rule, found: Sequence[Outage], beside: Collection[str], at: datetime
+    ) -> Incident | None:
+        """Open the incident of a rule, or let one that is open name these components too, if it names none
+        but those that are `beside` them. None if all is told already: another server was first, or somebody
+        has resolved it though the outage goes on."""
         actor = Actor("rule", rule.name)
         async with self._changes.by(actor, at) as change:
             told = await _told_until(change.transaction, rule.name)
             news = [outage for outage in found if told.get(outage.slug, 0) < to_ms(outage.since)]
             if not news:
                 return None
-            rows = await change.transaction.fetch(
-                IncidentRow.select(IncidentRow.id).where(
-                    IncidentRow.rule == rule.name, IncidentRow.resolved.is_null()
-                )
-            )
-            if rows:
-                before = await _need(change.transaction, rows[0]["id"])
+            query = IncidentRow.select().where(IncidentRow.rule == rule.name, IncidentRow.resolved.is_null())
+            is_open = await _whole(change.transaction, await change.transaction.fetch(query))
+            before = next((each for each in is_open if _names_none_but(each, beside)), None)
+            if before is not None:
                 after = _joined(before, news, at, actor)
                 return await _keep(change, "incident.update", before, after)
             await _refuse_too_many(change.transaction)
@@ -146,7 +152,7 @@ class Incidents:
     async def close(self, rule: Rule, id: str, names: Sequence[str], at: datetime) -> Incident | None:
         """Resolve the incident of a rule, if nobody has yet."""
         actor = Actor("rule", rule.name)
-        words = rule.closing.replace("{components}", listed(list(names)))
+        words = rule.closing.replace("{components}", listed(list(names)) or "what was affected")
         new = NewUpdate(words=words, status=IncidentStatus.RESOLVED)
         async with self._changes.by(actor, at) as change:
             before = await find_incident(change.transaction, id)
@@ -221,6 +227,16 @@ class Incidents:
             return await _keep(change, verb, before, become(before))
 
 
+async def _seen_by_probes(transaction: Transaction, components: Sequence[Affected]) -> dict[str, Status]:
+    """How they stand now, as far as it is recorded."""
+    found = await transaction.fetch(
+        SpanRow.select(SpanRow.component, SpanRow.status).where(
+            SpanRow.component.is_in([each.slug for each in components] or [""]), SpanRow.until.is_null()
+        )
+    )
+    return {row["component"]: Status(row["status"]) for row in found}
+
+
 async def find_incident(transaction: Transaction, id: str) -> Incident | None:
     """Drafts and private notes too."""
     if not may_be_id(id):
@@ -285,6 +301,10 @@ def _by_rule(rule: Rule, news: list[Outage], at: datetime, actor: Actor) -> Inci
         impact=worst,
         components=tuple(Affected(outage.slug) for outage in news),
     )
+
+
+def _names_none_but(incident: Incident, slugs: Collection[str]) -> bool:
+    return all(each.slug in slugs for each in incident.components)
 
 
 def _joined(incident: Incident, news: list[Outage], at: datetime, actor: Actor) -> Incident:

@@ -29,7 +29,7 @@ from app.db.catalog import (
 )
 from app.db.engine import Database, DatabaseDown, Statement, Transaction
 from app.db.tables import MonitorRegionRow, OperationRow, SpanRow
-from app.domain.board import START, Board, Change, Note, Patch, Shown
+from app.domain.board import START, Board, Change, Patch, Shown
 from app.domain.events import (
     Beat,
     CatalogChange,
@@ -41,13 +41,14 @@ from app.domain.events import (
     Samples,
     Silence,
     StateChange,
+    beyond,
     order,
 )
 from app.domain.instant import from_ms, from_seconds, to_ms
-from app.domain.monitor import DEFAULT_REGION, Catalog
+from app.domain.monitor import Catalog
 from app.domain.operations import ends, key_of
 from app.domain.standing import Standing, State
-from app.domain.status import Status
+from app.domain.status import OUT, Status
 from app.feed import Feed, FeedDown, Gap, Heard
 
 log = structlog.get_logger("recorder")
@@ -58,7 +59,7 @@ BATCH_EVENTS: Final = 500
 BATCH_SECONDS: Final = 0.2
 QUEUE: Final = 2 * BATCH_EVENTS
 KEEP_LOG: Final = timedelta(days=1)  # of the log on Redis, for those who resume
-KEEP_NOTES: Final = 5_000  # more than anybody is told who resumes
+KEEP_PATCHES: Final = 1_000  # more than anybody is told who resumes
 TIDY_SECONDS: Final = 60.0
 ROLL_UP_EACH: Final = 10  # times of tidying
 FIRST_PAUSE: Final = 0.2
@@ -230,7 +231,7 @@ class Recorder:
 
     async def _roll_up(self) -> None:
         try:
-            await forget_notes(self._database)
+            await forget_patches(self._database)
             await latency.roll_up(self._database, _now())
         except DatabaseDown as error:
             log.warning("latencies could not be rolled up, will be later", why=str(error))
@@ -239,11 +240,11 @@ class Recorder:
             log.error("latencies could not be rolled up", exc_info=error)
 
 
-async def forget_notes(database: Database, keep: int = KEEP_NOTES) -> None:
+async def forget_patches(database: Database, keep: int = KEEP_PATCHES) -> None:
     """Let go of all but the last ones."""
     async with database.writing() as transaction:
         await transaction.execute(
-            f"DELETE FROM notes WHERE id <= (SELECT id FROM notes ORDER BY id DESC LIMIT 1 OFFSET {keep})"
+            f"DELETE FROM patches WHERE id <= (SELECT id FROM patches ORDER BY id DESC LIMIT 1 OFFSET {keep})"
         )
 
 
@@ -256,7 +257,7 @@ class _Work:
         self.measured = measured
         self._latency = latency.Fresh()
         self._gaps: list[tuple[str, str]] = []
-        self._notes: list[tuple[object, ...]] = []
+        self._patches: list[tuple[str, str]] = []
         self._whole_since: str | None = None
         self._past_changed: str | None = None
         self._old_catalog: Catalog | None = None
@@ -268,7 +269,9 @@ class _Work:
     def add(self, item: Heard | Gap) -> None:
         if isinstance(item, Gap):
             self._gaps.append((item.after, item.before))
-            self._whole_since = item.before
+            # As in the hub: ids of a log that is gone are no places in the new one, also when its own have
+            # passed them.
+            self._whole_since = beyond(self.cursor, item.after)
             # The event behind the hole is still to come, and moves the cursor itself. A log that begins
             # anew is to be read from its start, and one that went on without us from where it did.
             self.cursor = min(self.cursor, item.before, key=order)
@@ -292,9 +295,8 @@ class _Work:
         yield from self._operation_statements()
         yield self._latency.statement
         yield (
-            "INSERT INTO notes (component, event, at, trace, flapping, behind, name)"
-            " VALUES ({}, {}, {}, {}, {}, {}, {}) ON CONFLICT (event, component) DO NOTHING",
-            self._notes,
+            "INSERT INTO patches (event, patch) VALUES ({}, {}) ON CONFLICT (event) DO NOTHING",
+            self._patches,
         )
         yield (
             "INSERT INTO gaps (after, before, at) VALUES ({}, {}, {}) ON CONFLICT (after, before) DO NOTHING",
@@ -304,15 +306,13 @@ class _Work:
     def _fold(self, id: str, event: Logged) -> None:
         match event:
             case StateChange():
-                self._remember([(event.standing.monitor, event.standing.region)])
+                self._remember_all_of(event.standing.monitor)
             case Retelling():
-                self._remember((s.monitor, s.region) for s in event.standings)
-            case Silence():
-                self._remember([(event.monitor, event.region)])
-            case Heartbeat():
-                self._remember([(event.monitor, DEFAULT_REGION)])
+                self._remember_all_of(*(standing.monitor for standing in event.standings))
+            case Silence() | Heartbeat():
+                self._remember_all_of(event.monitor)
             case Samples():
-                self._remember((s.monitor, event.region) for s in event.samples)
+                self._remember_all_of(*(sample.monitor for sample in event.samples))
                 self._measure(event)
             case CatalogChange():
                 self._adopt(id, event)
@@ -321,12 +321,17 @@ class _Work:
                 pass
             case _:
                 self._operations[key_of(event)] = event
-                # Spans do not hold what an operator said, so what is told of them would lack it.
-                self._whole_since = id
         if (patch := self.board.fold(id, event)) is not None:
             self._spans[-1].add(patch)
             self._look_back(id, (change.since for change in patch.changes))
-            self._notes += (_note_row(patch, slug, note) for slug, note in patch.notes.items())
+            if patch.is_news:
+                self._patches.append((id, _encode(patch).decode()))
+
+    def _remember_all_of(self, *monitors: str) -> None:
+        """In all their regions: by a new word of one, others may be found silent."""
+        for key in monitors:
+            if (monitor := self.board.monitor(key)) is not None:
+                self._remember((key, region) for region in monitor.regions)
 
     def _remember(self, keys: Iterable[tuple[str, str]]) -> None:
         for key in keys:
@@ -492,18 +497,42 @@ async def _load(transaction: Transaction) -> Board:
             SpanRow.until.is_null()
         )
     )
+    out = await _out_since(transaction, spans)
     said = await transaction.fetch(OperationRow.select(OperationRow.event).order_by(OperationRow.key))
     board = Board(catalog, from_ms(order(cursor)[0]), cursor)
     board.restore(
         [_standing(row) for row in standings],
         {(row["monitor"], row["region"]): from_ms(row["heard_at"]) for row in standings},
         {
-            row["component"]: Shown(Status(row["status"]), from_ms(row["since"]), row["reason"])
+            row["component"]: Shown(
+                Status(row["status"]),
+                from_ms(row["since"]),
+                row["reason"],
+                out=_instant(out.get(row["component"])),
+            )
             for row in spans
         },
         [_decode_operation(row["event"]) for row in said],
     )
     return board
+
+
+async def _out_since(transaction: Transaction, spans: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Of the components that are out, since when, whatever changed between partly and wholly."""
+    found = {}
+    out = ", ".join(f"'{status}'" for status in sorted(OUT))
+    for component in (row["component"] for row in spans if Status(row["status"]) in OUT):
+        well = await transaction.fetch(
+            f"SELECT until FROM spans WHERE component = {{}} AND status NOT IN ({out})"
+            " ORDER BY until DESC LIMIT 1",
+            component,
+        )
+        [first] = await transaction.fetch(
+            "SELECT min(since) AS since FROM spans WHERE component = {} AND (until > {} OR until IS NULL)",
+            *(component, well[0]["until"] if well else 0),
+        )
+        found[component] = first["since"]
+    return found
 
 
 async def _move_cursor(transaction: Transaction, before: str, after: str) -> None:
@@ -535,11 +564,6 @@ def _instant(ms: int | None) -> datetime | None:
 
 def _ms(at: datetime | None) -> int | None:
     return None if at is None else to_ms(at)
-
-
-def _note_row(patch: Patch, slug: str, note: Note) -> tuple[object, ...]:
-    at = to_ms(patch.at)
-    return slug, patch.id, at, patch.trace, note.flapping, note.behind, note.name
 
 
 def _standing_key(monitor: str, region: str) -> str:

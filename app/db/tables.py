@@ -111,18 +111,13 @@ class LatencySheetRow(Table, tablename="latency_sheets"):
     totals = Bytea()
 
 
-class NoteRow(Table, tablename="notes"):
-    """A Note that the event with the id `event` brought, kept for those who resume. Unique in (event,
-    component)."""
+class PatchRow(Table, tablename="patches"):
+    """The Patch that the event with the id `event` brought, as JSON: one of the last, for those who resume.
+    Unique in event."""
 
     id = BigSerial(primary_key=True)
-    component = Text()
     event = Text()
-    at = BigInt()
-    trace = Text()
-    flapping = Boolean()
-    behind = Text()
-    name = Text()
+    patch = Text()
 
 
 class FeedCursorRow(Table, tablename="feed_cursor"):
@@ -361,7 +356,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     SpanRow,
     LatencyFreshRow,
     LatencySheetRow,
-    NoteRow,
+    PatchRow,
     FeedCursorRow,
     GapRow,
     DefinitionRow,

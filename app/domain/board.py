@@ -46,7 +46,7 @@ BETWEEN_REGIONS: Final = timedelta(minutes=1)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Change(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One component became another colour. A patch may hold two of one component: a silence that is only
     now known, and what came after it."""
 
@@ -58,7 +58,7 @@ class Change(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Note(Struct, frozen=True):
+class Note(Struct, frozen=True, omit_defaults=True):
     """What is to be said beside a status: that it flaps, the slug and name of the component that it lies
     behind, that it was set by hand, that nobody looks at it for now, and who is on it."""
 
@@ -73,8 +73,9 @@ class Note(Struct, frozen=True):
 NO_NOTE: Final = Note()
 
 
-class Patch(Struct, frozen=True, kw_only=True):
-    """What one event changed. `changes` in order of time; `latency` in milliseconds by component."""
+class Patch(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one event changed. `changes` in order of time; `latency` in milliseconds by component. It is kept
+    as JSON for those who resume, so a field that is new needs a default."""
 
     id: str
     at: datetime
@@ -159,6 +160,10 @@ class Board:
 
     def page(self, slug: str) -> OnPage | None:
         return self._pages.get(slug)
+
+    def pages_of(self, slug: str) -> frozenset[str]:
+        """The slugs of the pages that a component is on."""
+        return frozenset(name for name, page in self._pages.items() if slug in page.slugs)
 
     def component(self, slug: str) -> Component | None:
         return self._components.get(slug)

@@ -2,8 +2,9 @@
 incident by rule, and which such incident is over. Pure arithmetic on the board; `app/due.py` acts on it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 from app.domain.board import Board
@@ -53,17 +54,35 @@ def outages(board: Board, rule: Rule, now: datetime) -> list[Outage]:
             continue
         since = shown.out or shown.since
         if now - since >= timedelta(seconds=rule.after):
-            found.append(Outage(slug, component.name, shown.status, since))
+            found.append(Outage(slug, component.name, shown.status, since, board.pages_of(slug)))
     return found
 
 
-def recovered(board: Board, now: datetime) -> Iterator[tuple[Rule, Incident]]:
-    """The incidents of rules that are over."""
+def together(board: Board, found: Iterable[Outage]) -> Iterator[tuple[list[Outage], frozenset[str]]]:
+    """The outages that one incident may name, and the slugs of all that it may."""
+    for pages, group in groupby(sorted(found, key=_pages), key=_pages):
+        names = (component.slug for component in board.catalog.components)
+        yield list(group), frozenset(slug for slug in names if sorted(board.pages_of(slug)) == pages)
+
+
+def recovered(board: Board, now: datetime) -> Iterator[tuple[Rule, Incident, list[str]]]:
+    """The incidents of rules that are over, and the names in them that each page may be told which tells of
+    them: people may have added what only one of these shows."""
     rules = {rule.name: rule for rule in board.catalog.rules}
     for incident in board.operations.incidents.values():
         rule = rules.get(incident.rule)
         if rule is not None and all(_is_well(board, each.slug, rule, now) for each in incident.components):
-            yield rule, incident
+            yield rule, incident, _names(board, [each.slug for each in incident.components])
+
+
+def _names(board: Board, slugs: list[str]) -> list[str]:
+    told = frozenset[str]().union(*map(board.pages_of, slugs))
+    found = (board.component(slug) for slug in slugs if board.pages_of(slug) == told)
+    return [component.name for component in found if component is not None]
+
+
+def _pages(outage: Outage) -> list[str]:
+    return sorted(outage.pages)
 
 
 def _is_well(board: Board, slug: str, rule: Rule, now: datetime) -> bool:

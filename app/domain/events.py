@@ -190,6 +190,13 @@ Logged: TypeAlias = (
 Event: TypeAlias = Logged | Beat
 
 
+def beyond(*ids: str) -> str:
+    """The first id that is later than all of these. Whoever lacks something up to them may not resume
+    before."""
+    ms, n = max(map(order, ids))
+    return f"{ms}-{n + 1}"
+
+
 def order(id: str) -> tuple[int, int]:
     """What ids of the log are compared by: as texts, `9-0` would come after `10-0`."""
     ms, _, n = id.partition("-")

@@ -4,7 +4,7 @@ of it. All pure: the room that keeps incidents is `app/db/incidents.py`.
 An operator's Incident holds drafts and private notes. What leaves for the feed is `public()` alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -43,6 +43,7 @@ class Impact(StrEnum):
 
 
 OVER: Final = frozenset({IncidentStatus.RESOLVED, IncidentStatus.POSTMORTEM})
+_NOTHING: Final[Mapping[str, Status]] = {}
 _RANK = {impact: rank for rank, impact in enumerate(Impact)}
 _IMPACT = {
     Status.DEGRADED: Impact.MINOR,
@@ -102,8 +103,8 @@ class Incident(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class NewIncident(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What posting one takes. Without `impact` it is that of the worst component's status; `since` dates it
-    back. A draft is seen by operators alone, until it is published."""
+    """What posting one takes. Without `impact` it is that of the worst component's status, and minor if none
+    of them tells; `since` dates it back. A draft is seen by operators alone, until it is published."""
 
     title: str
     words: str
@@ -146,20 +147,29 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: IncidentStatus = IncidentStatus.INVESTIGATING
 
 
-def impact_of(components: Iterable[Affected]) -> Impact:
-    """That of the worst status. What goes on as its probes say counts for nothing here."""
-    impacts = (_IMPACT.get(each.status, Impact.NONE) for each in components if each.status is not None)
-    return max(impacts, key=_RANK.__getitem__, default=Impact.NONE)
+def impact_of(components: Iterable[Affected], known: Mapping[str, Status] = _NOTHING) -> Impact:
+    """That of the worst status: the one that a component is given here, or else the trouble that its probes
+    see, which is `known`. Where nothing tells, somebody found it worth an incident: minor."""
+    told = []
+    for each in components:
+        if each.status is not None:
+            told.append(_IMPACT.get(each.status, Impact.NONE))
+        elif (seen := known.get(each.slug)) in _IMPACT:
+            told.append(_IMPACT[seen])
+    return max(told, key=_RANK.__getitem__, default=Impact.MINOR)
 
 
-def posted(id: str, new: NewIncident, now: datetime, author: str) -> Incident:
+def posted(
+    id: str, new: NewIncident, now: datetime, author: str, known: Mapping[str, Status] = _NOTHING
+) -> Incident:
+    """`known` is how the components stand by their probes."""
     since = now if new.since is None else refused.not_later(new.since, now, "since")
     first = Update(n=1, at=since, status=new.status, words=refused.words(new.words), author=author)
     incident = Incident(
         id=id,
         title=refused.title(new.title),
         status=new.status,
-        impact=new.impact or impact_of(new.components),
+        impact=new.impact or impact_of(new.components, known),
         impact_set=new.impact is not None,
         since=since,
         updated=now,
@@ -200,14 +210,14 @@ def updated(incident: Incident, new: NewUpdate, now: datetime, author: str) -> I
     return _settled(changed)
 
 
-def edited(incident: Incident, edit: Edit, now: datetime) -> Incident:
+def edited(incident: Incident, edit: Edit, now: datetime, known: Mapping[str, Status] = _NOTHING) -> Incident:
     since = incident.since if edit.since is UNSET else refused.not_later(edit.since, now, "since")
     if (first := min((each.at for each in incident.updates), default=since)) < since:
         raise Refused("since", f"`since` is later than the first update, which is of {first.isoformat()}.")
     components = incident.components if edit.components is UNSET else _distinct(edit.components)
     impact, is_set = incident.impact, incident.impact_set
     if edit.impact is None:
-        impact, is_set = impact_of(components), False
+        impact, is_set = impact_of(components, known), False
     elif edit.impact is not UNSET:
         impact, is_set = edit.impact, True
     promise = incident.next_update_by
@@ -265,7 +275,8 @@ def _settled(incident: Incident) -> Incident:
     status = IncidentStatus(said[-1].status)
     impact = incident.impact
     if not incident.impact_set:
-        impact = max(impact, impact_of(incident.components), key=_RANK.__getitem__)
+        given = (_IMPACT[each.status] for each in incident.components if each.status in _IMPACT)
+        impact = max([impact, *given], key=_RANK.__getitem__)
     is_over = status in OVER
     return replace(
         incident,

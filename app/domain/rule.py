@@ -28,10 +28,14 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class Outage(Struct, frozen=True):
+    """`pages` are those that show the component. One incident names what is on the same pages and nothing
+    else, or a page would tell of what it does not show."""
+
     slug: str
     name: str
     status: Status
     since: datetime
+    pages: frozenset[str] = frozenset()
 
 
 def opened(rule: Rule, outages: list[Outage], now: datetime) -> tuple[str, str, str, Impact]:

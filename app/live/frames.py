@@ -42,7 +42,8 @@ class Line(Enum):
 class Beat(Struct, frozen=True):
     """Proof of life to the very end of the path. `feed` is ok, stale (no worker is heard) or down (no Redis);
     `regions` says how many seconds ago each was last heard; `config` is there and says "bad" while the config
-    file on disk is not the one that runs. A screen whose page is of another `build` loads it anew."""
+    file on disk is not the one that runs; `unfit` is there and says how many workers of each region are in no
+    state to judge. A screen whose page is of another `build` loads it anew."""
 
     id: str
     now: str
@@ -50,6 +51,7 @@ class Beat(Struct, frozen=True):
     regions: dict[str, float]
     config: str | UnsetType = UNSET
     build: str | UnsetType = UNSET
+    unfit: dict[str, int] | UnsetType = UNSET
 
 
 class Bye(Struct, frozen=True):

@@ -8,7 +8,7 @@ patch can fall between them.
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +28,7 @@ from app.domain.events import (
     Revoked,
     Samples,
     StateChange,
+    beyond,
     order,
 )
 from app.domain.instant import from_seconds, rfc3339, to_ms
@@ -122,9 +123,9 @@ class Hub:
             metrics.GAPS.inc()
             log.warning("events are missing from the log", after=item.after, before=item.before)
             # Whoever resumes from before the gap lacks what is in it, so that no id up to here will do.
-            ms, n = max(order(self.board.id), order(item.after))
+            complete_since = beyond(self.board.id, item.after)
             self.board.id = min(self.board.id, item.before, key=order)
-            self._reset("gap", f"{ms}-{n + 1}")
+            self._reset("gap", complete_since)
             # What was missed may have been that one of them may not watch any more. They come back, and are
             # asked again.
             self._turn_out(self._named)
@@ -261,6 +262,12 @@ class Hub:
         self._workers = {name: (beat, at) for name, (beat, at) in self._workers.items() if now - at < 60}
         return [beat for beat, _ in self._workers.values()]
 
+    @property
+    def unfit(self) -> dict[str, int]:
+        """How many workers of each region say that they are in no state to judge. Which, and why, is for
+        operators: it names machines and their interfaces."""
+        return dict(sorted(Counter(beat.region for beat in self.workers() if beat.trouble).items()))
+
     def check(self) -> None:
         """Forget who has long been gone, and tell everybody at once when the feed has been lost or has
         come back: nobody may go on looking green."""
@@ -302,7 +309,8 @@ class Hub:
         key = self.board.id, self.bad_file, int(self._wall_clock() * 10)
         if self._beat is None or self._beat[0] != key:
             config, now = "bad" if self.bad_file else UNSET, self.now()
-            beat = frames.Beat(self.board.id, rfc3339(now), self.feed_state, self.regions, config, self.build)
+            said = (self.board.id, rfc3339(now), self.feed_state, self.regions, config, self.build)
+            beat = frames.Beat(*said, self.unfit or UNSET)
             self._beat = key, frames.beat(beat), now
         return self._beat[1:]
 

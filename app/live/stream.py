@@ -49,9 +49,11 @@ class Stream:
         self._wake.set()
 
     def end(self, last: bytes, code: int) -> None:
-        """A last word behind all that waits. One that is behind already is told nothing else."""
+        """A last word, if there is one, behind all that waits. One that is behind already is told nothing
+        else."""
         if not self._ended:
-            self._waiting.append(last)
+            if last:
+                self._waiting.append(last)
             self._behind = False
             self._ended, self.code = True, code
             self._wake.set()

@@ -86,20 +86,33 @@ async def watch(feed: Feed, hub: Hub, every: float = 1.0) -> None:
 async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> bool:
     """Announce each monitor of which nothing has been heard for longer than its last word was good for.
     False if the feed did not take it."""
-    now = hub.now()
-    silences = []
+    now, heard = hub.now(), order(hub.board.id)
+    silences: list[tuple[str, Silence]] = []
     for monitor, region, since in hub.board.past_best_before(now):
         # Clocks may differ, and ours may have been set: so it must have been silent by our stopwatch too.
         patience, respite = hub.board.patience(monitor, region)
         if hub.silent_for(monitor, region, heard_since + respite - patience) > patience:
             event = Silence(at=now, monitor=monitor, region=region, since=since)
             silences.append((f"silence/{monitor}/{region}:{to_ms(since)}", event))
-    for start in range(0, len(silences), 500):
-        try:
-            await feed.announce(silences[start : start + 500])
-        except FeedDown as error:
-            log.warning("a silence could not be announced, will be again", error=str(error))
-            return False
+    try:
+        for start in range(0, len(silences), 500):
+            await _announce(feed, silences[start : start + 500], heard)
+    except FeedDown as error:
+        log.warning("a silence could not be announced, will be again", error=str(error))
+        return False
     if silences:
         log.info("fallen silent", monitors=len(silences))
     return True
+
+
+async def _announce(feed: Feed, silences: list[tuple[str, Silence]], heard: tuple[int, int]) -> None:
+    """`heard` is how far the board had heard that knows nothing of these silences."""
+    announced = await feed.announce(silences)
+    # What is earlier, the feed takes for said already. What the board had heard of is then another silence,
+    # dated by a clock that was ahead: until that time has come, nobody would be silent under such a key.
+    again = []
+    for (key, event), its in zip(silences, announced, strict=True):
+        if order(its.id) <= heard:
+            producer, _, since = key.rpartition(":")
+            again.append((f"{producer}/{since}:1", event))
+    await feed.announce(again)

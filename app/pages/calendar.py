@@ -18,11 +18,12 @@ from app.domain.incident import Incident
 from app.domain.maintenance import Maintenance
 from app.domain.status import SEVERITY, Status
 from app.domain.uptime import Span
+from app.pages import stale
 from app.pages.front import Fronts, paths
 from app.pages.past import Past
 from app.pages.rows import Row
 from app.pages.stories import Story, show
-from app.pages.view import View, title
+from app.pages.view import View, title, unlive
 
 LEAST: Final = timedelta(minutes=1)  # that something lasted, to be told
 _TOLD: Final = 300  # outages of a month
@@ -89,7 +90,7 @@ async def month_of(past: Past, view: View, first: date) -> tuple[list[Span] | No
 
 
 async def lately(past: Past, view: View) -> Begun | None:
-    first = _today(view) - timedelta(days=LATELY - 1)
+    first = this_day(view) - timedelta(days=LATELY - 1)
     return await past.begun("told lately", _midnight(first, view.where), view.now, view.now)
 
 
@@ -101,13 +102,18 @@ def told_of(told: Begun, view: View, board: Board) -> tuple[Story, ...]:
 
 def days_of(stories: Sequence[Story], view: View) -> list[Stretch]:
     """The last days with what is over: what goes on is at the head of the page."""
-    today = _today(view)
+    today = this_day(view)
     tales = _tales([story for story in stories if story.over], view)
     return _fold({}, tales, today - timedelta(days=LATELY - 1), today, view)
 
 
-def _today(view: View) -> date:
+def this_day(view: View) -> date:
     return view.now.astimezone(view.where).date()
+
+
+def this_month(view: View) -> date:
+    """Its first day."""
+    return this_day(view).replace(day=1)
 
 
 def _first(month: str, today: date) -> date:
@@ -133,9 +139,10 @@ def shown(
     before, last = (first - timedelta(days=1)).replace(day=1), _next(first) - timedelta(days=1)
     heading = view.language.say("History")
     return {
-        "title": title(view, heading),
+        "title": title(view, heading, "" if view.live else stale.SIGN),
         "status": Status.UNKNOWN,
         "heading": heading,
+        "unlive": unlive(view),
         "lost_past": spans is None,
         "month": view.language.month(first),
         "stretches": []

@@ -23,12 +23,13 @@ from app.db.recorder import Recorder
 from app.domain.board import Board
 from app.domain.status import Status
 from app.live.hub import Hub
-from app.pages import calendar, component, public
+from app.pages import calendar, component, public, story
 from app.pages.charts import DAY
 from app.pages.language import DEFAULT, languages
 from app.pages.past import Past
 from app.pages.stale import last_word
 from app.pages.static import FILES, RELEASE
+from app.pages.stories import Story
 from app.pages.view import View, Views
 
 log = structlog.get_logger("export")
@@ -87,6 +88,9 @@ async def draw_all(
     view = _view(hub, views, every)
     for name in ("copy.js", *(f"status-{status}.svg" for status in (*Status, "stale"))):
         yield f"static/{RELEASE}/{name}", FILES[name].content
+    for told in (await _stories(past, view, hub.board)).values():
+        path = f"{told.kind}s/{told.id}/index.html"
+        yield path, await _story(views, _at(view, "../../"), told)
     yield "history/index.html", await _history(views, past, _at(view, "../"), hub.board)
     for row in view.seen.rows:
         path = f"components/{row.slug}/index.html"
@@ -138,9 +142,20 @@ async def _component(views: Views, past: Past, view: View, slug: str) -> bytes:
     )
 
 
+async def _stories(past: Past, view: View, board: Board) -> dict[str, Story]:
+    """All to which a page of the copy leads: what goes on, and what was told lately and this month."""
+    _, told = await calendar.month_of(past, view, calendar.this_month(view))
+    lately = await calendar.lately(past, view)
+    over = calendar.told_of([*(told or ()), *(lately or ())], view, board)
+    return {each.id: each for each in (*over, *view.seen.stories)}
+
+
+async def _story(views: Views, view: View, told: Story) -> bytes:
+    return await _draw(views, "story.html", view, lambda: story.shown(view, told))
+
+
 async def _history(views: Views, past: Past, view: View, board: Board) -> bytes:
-    today = view.now.astimezone(view.where).date()
-    first = today.replace(day=1)
+    today, first = calendar.this_day(view), calendar.this_month(view)
     spans, told = await calendar.month_of(past, view, first)
     stories = calendar.told_of(told or (), view, board)
     return await _draw(

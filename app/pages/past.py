@@ -20,6 +20,7 @@ from app.domain.maintenance import Maintenance
 from app.domain.uptime import Span, Uptime
 from app.pages.bars import Bar, component_bar, group_bar
 from app.pages.charts import Point, Stretch
+from app.pages.hours import DAY, Hours, hours
 from app.pages.language import Language
 from app.pages.rows import Group
 
@@ -95,6 +96,14 @@ class Past:
     ) -> list[Span] | None:
         """`name` tells what is read from all else that is."""
         return await self._get((name,), now, lambda: self._history.spans_of(slugs, start, end))
+
+    async def hours(self, slugs: Sequence[str], now: datetime) -> Hours | None:
+        async def read() -> Hours:
+            spans = await self._history.spans_of(slugs, now - DAY, now)
+            return await asyncio.to_thread(hours, spans, now)
+
+        # Asked for again sooner than the rest: a wall that has just loaded goes on from it.
+        return await self._get("hours", now, read, lambda _: False) if slugs else hours((), now)
 
     async def begun(
         self, name: str, start: datetime, end: datetime, now: datetime

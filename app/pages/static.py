@@ -89,6 +89,11 @@ def url(name: str) -> str:
     return f"/static/{RELEASE}/{name}"
 
 
+def texts(*names: str) -> str:
+    """Of scripts, to look for the words in them."""
+    return "".join(FILES[name].content.decode() for name in names)
+
+
 def style(*names: str, beat: float) -> Markup:
     """Stylesheets as one text to be put into a page, without what only readers of the source need."""
     text = f":root{{--beat:{beat:g}s}}" + "".join(FILES[name].content.decode() for name in names)

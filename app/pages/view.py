@@ -23,7 +23,7 @@ from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import FILES, JOINED, style, url
+from app.pages.static import style, texts, url
 from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
@@ -99,7 +99,7 @@ class Views:
         self._face: Face | None = None
         # Not the latency: it is not drawn here, and changes each second.
         self._sight = Sight(speed=False, page=page)
-        self._script = "".join(FILES[name].content.decode() for name in JOINED)
+        self._script = texts("page.js", "bars.js", "renew.js", "stories.js")
 
     def seen(self) -> Seen:
         return self._sight.of(self._hub.board)
@@ -179,8 +179,8 @@ def _policy_of_copy(look: str, logo: str | None) -> str:
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:
     """The head of a page: one sentence, what it is about, and whether it is still true."""
-    say, at = view.language.say, view.language.recent(view.known, view.now, view.where)
-    heading = sentence if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
+    at = view.language.recent(view.known, view.now, view.where)
+    heading = unlive(view) or sentence
     return {
         "title": title(view, heading, SIGN[status] if view.live else stale.SIGN),
         "status": status,
@@ -188,6 +188,12 @@ def hero(view: View, status: Status, sentence: str, tally: str, began: datetime 
         "tally": tally if view.live else stale.last_known(status, sentence, at, view.language),
         "began": began,
     }
+
+
+def unlive(view: View) -> str:
+    """Why what it shows may not be true any more; nothing while it is live."""
+    say = view.language.say
+    return "" if view.live else say("Not live: {reason}", reason=say(stale.WHY[view.feed]))
 
 
 def title(view: View, heading: str, sign: str = "") -> str:

@@ -3,7 +3,7 @@ then on frames change it, for months.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from app.config import Config
+from app.db.history import History
 from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status
 from app.live.hub import Hub
@@ -20,8 +21,10 @@ from app.pages import stale
 from app.pages.answer import Press
 from app.pages.door import knock
 from app.pages.drawing import EDITION, draw, zone
+from app.pages.language import Language, choose
+from app.pages.past import Past
 from app.pages.rows import SIGN, WORD, Row, Seen, Sight, weighed
-from app.pages.static import style
+from app.pages.static import style, texts
 from app.pages.stories import Story
 from app.security.callers import Callers, NotRecognised
 from app.security.entrance import Entrance
@@ -38,10 +41,14 @@ COUNTED = (
 )
 
 
-def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> list[HTTPRouteHandler]:
+def routes(
+    hub: Hub, config: Config, history: History, callers: Callers, entrance: Entrance
+) -> list[HTTPRouteHandler]:
     look = style("tokens.css", "wall.css", beat=config.beat)
     presses = {theme: Press(look) for theme in THEMES.values()}
     sights: dict[str, Sight] = {}
+    pasts: dict[str, Past] = {}
+    script = texts("wall.js")
 
     @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
     async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[Any]:
@@ -74,20 +81,24 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
 
     async def drawn(request: Request[Any, Any, Any], page: Page, theme: str, closed: bool) -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
-        chosen = THEMES.get(theme, "dark")
+        chosen, language = THEMES.get(theme, "dark"), choose(request, page.language)
         sight = sights.setdefault(page.slug, Sight(speed=True, page=page.slug))
+        past = pasts.setdefault(page.slug, Past(history))
+        # What awaits comes first: after it, all is of one instant.
+        hours = await past.hours([row.slug for row in sight.of(hub.board).rows], hub.now())
         seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
-        known, bad_file = stale.last_word(hub), hub.bad_file
+        known, bad_file, unfit = stale.last_word(hub), hub.bad_file, hub.unfit
         minute = now.replace(second=0, microsecond=0)
-        key = (EDITION, config.beat, chosen, feed, minute, seen.mark, bad_file)
+        key = (EDITION, config.beat, chosen, language.code, feed, minute, seen.mark, bad_file, unfit, hours)
         return await presses[chosen].answer(
             request,
             key,
             lambda: draw(
                 "wall.html",
                 **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id, "build": EDITION},
-                **{"theme": chosen, "bad_file": bad_file},
-                **_shown(seen, feed, known, now),
+                **{"theme": chosen, "bad_file": bad_file, "unfit": say_unfit(unfit, language)},
+                **{"hours": hours, "words": language.spoken_in(script)},
+                **_shown(seen, feed, known, now, language),
             ),
             closed,
         )
@@ -95,10 +106,13 @@ def routes(hub: Hub, config: Config, callers: Callers, entrance: Entrance) -> li
     return [wall, wall_of_page, wall_by_token]
 
 
-def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, Any]:
-    live = feed == "ok"
+def _shown(seen: Seen, feed: str, known: datetime, now: datetime, language: Language) -> dict[str, Any]:
+    live, say = feed == "ok", language.say
     status, _ = weighed(seen.rows, seen.stories)
-    heading, detail = say(seen.rows, seen.stories) if live else ("No live data", stale.WHY[feed].capitalize())
+    heading, detail = sentence(seen.rows, language, seen.stories)
+    if not live:
+        why = say(stale.WHY[feed])
+        heading, detail = say("No live data"), why[0].upper() + why[1:]
     return {
         "title": f"{SIGN[status] if live else stale.SIGN} {heading} · {seen.page.name}",
         "live": live,
@@ -115,29 +129,53 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime) -> dict[str, A
         "groups": seen.groups,
         "stories": seen.stories,
         "large": len(seen.rows) <= LARGE,
+        "language": language,
+        "say": say,
     }
 
 
-def say(rows: Sequence[Row], told: Iterable[Story] = ()) -> tuple[str, str]:
+def sentence(rows: Sequence[Row], language: Language, told: Iterable[Story] = ()) -> tuple[str, str]:
     """The sentence of the wall and the line below it."""
+    say = language.say
     incidents = [each for each in told if each.kind == "incident"]
     if not rows and not incidents:
-        return "Nothing is watched yet", "What is named in the config file appears here"
+        return say("Nothing is watched yet"), say("What is named in the config file appears here")
     problems = sorted(
         (row for row in rows if SEVERITY[row.status] > SEVERITY[Status.MAINTENANCE]),
         key=lambda row: (not row.acknowledged, SEVERITY[row.status], row.since),
         reverse=True,
     )
     if problems:
-        waiting, first = sum(not row.acknowledged for row in problems), problems[0]
-        verb = "needs" if waiting == 1 else "need"
-        heading = f"{waiting} {verb} attention" if waiting else f"{len(problems)} in hand"
-        said = (f"{first.name}: {WORD[first.status].lower()}", first.acknowledged)
-        return heading, ", ".join(filter(None, said))
-    if incidents:
-        number = len(incidents)
-        return "Open incident" if number == 1 else f"{number} open incidents", incidents[0].title
+        return _of_problems(problems, language)
+    if number := len(incidents):
+        many = language.count(number, "{number} open incident", "{number} open incidents")
+        return say("Open incident") if number == 1 else many, incidents[0].title
     resting = sum(row.status is Status.MAINTENANCE for row in rows)
+    calm, well = say("Nothing needs attention"), len(rows) - resting
     if resting:
-        return "Nothing needs attention", f"{len(rows) - resting} operational, {resting} in maintenance"
-    return f"All {len(rows)} operational", "Nothing needs attention"
+        return calm, say("{number} operational, {resting} in maintenance", number=well, resting=resting)
+    return say("All {number} operational", number=well), calm
+
+
+def _of_problems(problems: Sequence[Row], language: Language) -> tuple[str, str]:
+    """The first is the one that waits most for somebody."""
+    waiting, first = sum(not row.acknowledged for row in problems), problems[0]
+    if waiting:
+        heading = language.count(waiting, "{number} needs attention", "{number} need attention")
+    else:
+        heading = language.say("{number} in hand", number=len(problems))
+    status = language.say(WORD[first.status])
+    said = (language.say("{component}: {status}", component=first.name, status=status), first.acknowledged)
+    return heading, ", ".join(filter(None, said))
+
+
+def say_unfit(unfit: Mapping[str, int], language: Language) -> str:
+    """Of which regions workers say that what they find now is no verdict."""
+    if not unfit:
+        return ""
+    return language.count(
+        sum(unfit.values()),
+        "{number} worker is not fit to judge: {regions}",
+        "{number} workers are not fit to judge: {regions}",
+        regions=", ".join(unfit),
+    )

@@ -33,6 +33,7 @@ export class Live {
   refused = false; // nobody will let us in again
   known = Date.parse(root.dataset.known); // when workers were last heard, by the server's clock
   build = ''; // of the pages that the server has now
+  unfit; // workers in no state to judge, by region; undefined before the first beat
 
   #hear;
   #show;
@@ -128,8 +129,9 @@ export class Live {
     this.#decide();
   }
 
-  #hearBeat({ feed, regions, config, build }) {
+  #hearBeat({ feed, regions, config, build, unfit = {} }) {
     this.#feed = feed;
+    this.unfit = unfit;
     if (build) this.build = build;
     this.#learn(this.now() - Math.min(...Object.values(regions)) * 1000);
     if (operators) operators.hidden = config !== 'bad';

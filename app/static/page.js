@@ -101,7 +101,7 @@ function drawGroup(group) {
 }
 
 function drawHero() {
-  if (!hero) return;
+  if (!hero) return drawUnlive();
   const incidents = openIncidents();
   const { status, about, below } = root.dataset.part === 'story' ? ofStory() : ofAll(incidents);
   const stale = live.state === 'stale';
@@ -116,6 +116,15 @@ function drawHero() {
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, sentence, stale ? 'stale' : status);
   drawFreshness();
   drawStarted(status, incidents);
+}
+
+// A page that says nothing of now has no hero, but it too may be old.
+function drawUnlive() {
+  const stale = live.state === 'stale';
+  const note = document.querySelector('.unlive span');
+  note.hidden = !stale;
+  write(note, stale ? say('Not live: {reason}', { reason: say(live.reason) }) : '');
+  document.title = `${stale ? STALE_SIGN : ''} ${document.title.replace(`${STALE_SIGN} `, '')}`;
 }
 
 function ofAll(open) {

@@ -1,12 +1,14 @@
 // The wall at `/wall`. Places never move: the field is laid out once for a size, and problems come to the rail.
 // It is on for months, so nothing here grows: elements are reused, lists are bounded.
-import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, write } from './board.js';
+import { Board, STALE_SIGN, STATUSES, capital, isProblem, openIncidents, paint, rank, reload, setTitle, weigh, word, worst, write } from './board.js';
 import { Chime } from './chime.js';
 import { Clock, span } from './time.js';
 import { Diagnostics } from './diagnostics.js';
+import { Hours } from './hours.js';
 import { Live } from './live.js';
 import { Rotation } from './rotation.js';
 import { Stories } from './stories.js';
+import { count, say } from './language.js';
 import { hundredth, solve, unitFor, widthOf } from './layout.js';
 import { isNight, settings, wrong } from './settings.js';
 import { keepInThisTab } from './keep.js';
@@ -40,6 +42,7 @@ const groups = [...document.querySelectorAll('.group')].map((element) => ({
   count: element.querySelector('h2 b'),
   members: board.all.filter((component) => component.group === element.dataset.group),
 }));
+const hours = new Hours(find('.hours'));
 const chime = new Chime(settings.sound);
 const age = (component) => live.now() / 1000 - component.since / 1000;
 const isNew = (component) => !component.acknowledged && age(component) < NEW;
@@ -181,7 +184,7 @@ function drawRail() {
     card.component = null;
   }
   const more = problems.length - number;
-  write(find('.more'), more ? `+ ${more} more` : '');
+  write(find('.more'), more ? say('+ {number} more', { number: more }) : '');
   drawQuiet();
 }
 
@@ -226,11 +229,12 @@ function drawProblem(component, index) {
   // The note ends with who is on it, and that has its own place.
   const note = (element.querySelector('.name').dataset.note ?? '').slice(0, acknowledged ? -acknowledged.length : undefined);
   write(card.what, [word(status), note.replace(/, $/, '') || group].filter(Boolean).join(' · '));
-  write(card.when, acknowledged || (isNew(component) ? 'NEW' : `since ${clock.time(since).slice(0, 5)}`));
+  write(card.when, acknowledged || (isNew(component) ? say('NEW') : say('since {time}', { time: clock.time(since).slice(0, 5) })));
 }
 
 function drawQuiet() {
   if (problems.length || !board.all.length) return;
+  hours.draw();
   write(quiet, span(live.now() / 1000 - Math.max(...board.all.map(({ since }) => since)) / 1000));
   const next = find('.story[data-kind="maintenance"][data-status="scheduled"]');
   find('.next').hidden = !next;
@@ -239,21 +243,29 @@ function drawQuiet() {
   write(find('.next small'), clock.moment(Date.parse(next.dataset.starts)));
 }
 
+// It began when the first of its states did, and is told by the worst of them: what goes down and what comes back
+// often passes through others.
 function keepLastProblem(changed) {
-  const ended = changed.filter(({ component, was }) => rank(was) > 1 && !isProblem(component)).at(-1);
-  if (!ended) return;
-  const { component, was, before } = ended;
-  const last = { name: component.name, was, began: before, ended: component.since };
-  // The next build of this wall is to know it too.
-  keepInThisTab.set('last-problem', JSON.stringify(last));
-  drawLastProblem(last);
+  for (const { component, was, before } of changed) {
+    if (rank(was) > rank('under_maintenance')) {
+      component.trouble ??= { was, began: before };
+      if (rank(was) > rank(component.trouble.was)) component.trouble.was = was;
+    }
+    if (!component.trouble || isProblem(component)) continue;
+    const last = { name: component.name, ...component.trouble, ended: component.since };
+    component.trouble = null;
+    // The next build of this wall is to know it too.
+    keepInThisTab.set('last-problem', JSON.stringify(last));
+    drawLastProblem(last);
+  }
 }
 
 function drawLastProblem({ name, was, began, ended }) {
   find('.last').hidden = false;
   write(find('.last bdi'), name);
-  const took = span((ended - began) / 1000);
-  write(find('.last small'), `${word(was).toLowerCase()} for ${took}, ended ${clock.recent(ended, live.now()).replace(/(:\d\d):\d\d/, '$1')}`);
+  const when = clock.recent(ended, live.now()).replace(/(:\d\d):\d\d/, '$1');
+  const said = { status: word(was), time: span((ended - began) / 1000), when };
+  write(find('.last small'), say('{status} for {time}, ended {when}', said));
 }
 
 // The head
@@ -263,7 +275,7 @@ function drawHead() {
   const { status } = weigh(board.all, incidents);
   const stale = live.state === 'stale';
   paint(head, status, stale ? 'stale' : status);
-  const [heading, detail] = stale ? ['No live data', capital(live.reason)] : say(incidents);
+  const [heading, detail] = stale ? [say('No live data'), capital(say(live.reason))] : sentence(incidents);
   write(find('.say h1'), heading);
   write(find('.say p'), detail);
   setTitle(stale ? STALE_SIGN : STATUSES[status].sign, heading, stale ? 'stale' : status);
@@ -272,32 +284,38 @@ function drawHead() {
     item.dataset.count = count;
     write(item.querySelector('b'), String(count));
   }
-  write(find('.freshness span'), { live: 'Live', retry: 'Connecting', stale: 'Not live' }[live.state]);
-  write(find('.banner small'), `Last known state shown, ${live.remedy}`);
+  write(find('.freshness span'), { live: say('Live'), retry: say('Connecting'), stale: say('Not live') }[live.state]);
+  write(find('.banner small'), say('Last known state shown, {remedy}', { remedy: say(live.remedy) }));
   drawSilence();
 }
 
-// As `say` of app/pages/wall.py.
-function say(incidents) {
+// As `sentence` of app/pages/wall.py.
+function sentence(incidents) {
   const all = board.all;
   const resting = all.filter(({ status }) => status === 'under_maintenance').length;
-  if (!all.length && !incidents.length) return ['Nothing is watched yet', 'What is named in the config file appears here'];
-  if (problems.length) {
-    const [first] = problems;
-    const waiting = problems.filter(({ acknowledged }) => !acknowledged).length;
-    const heading = waiting ? `${waiting} ${waiting === 1 ? 'needs' : 'need'} attention` : `${problems.length} in hand`;
-    const said = [`${first.name}: ${word(first.status).toLowerCase()}`, first.acknowledged];
-    return [heading, said.filter(Boolean).join(', ')];
-  }
-  const number = incidents.length;
-  if (number) return [number === 1 ? 'Open incident' : `${number} open incidents`, incidents[0].title];
-  if (resting) return ['Nothing needs attention', `${all.length - resting} operational, ${resting} in maintenance`];
-  return [`All ${all.length} operational`, 'Nothing needs attention'];
+  const number = all.length - resting;
+  if (!all.length && !incidents.length) return [say('Nothing is watched yet'), say('What is named in the config file appears here')];
+  if (problems.length) return ofProblems();
+  if (incidents.length === 1) return [say('Open incident'), incidents[0].title];
+  if (incidents.length) return [count(incidents.length, '{number} open incident', '{number} open incidents'), incidents[0].title];
+  const nothing = say('Nothing needs attention');
+  if (resting) return [nothing, say('{number} operational, {resting} in maintenance', { number, resting })];
+  return [say('All {number} operational', { number }), nothing];
+}
+
+function ofProblems() {
+  const [first] = problems;
+  const waiting = problems.filter(({ acknowledged }) => !acknowledged).length;
+  const heading = waiting
+    ? count(waiting, '{number} needs attention', '{number} need attention')
+    : say('{number} in hand', { number: problems.length });
+  const said = [say('{component}: {status}', { component: first.name, status: word(first.status) }), first.acknowledged];
+  return [heading, said.filter(Boolean).join(', ')];
 }
 
 function drawSilence() {
   if (live.state !== 'stale') return;
-  write(find('.banner span'), `No live data for ${span((live.now() - live.known) / 1000)}`);
+  write(find('.banner span'), say('No live data for {time}', { time: span((live.now() - live.known) / 1000) }));
 }
 
 // The foot
@@ -310,7 +328,16 @@ function tick({ component, was }) {
   paint(item, component.status);
   write(item.querySelector('time'), clock.time(component.since));
   write(item.querySelector('b'), component.name);
-  write(item.querySelector('span'), `${word(was).toLowerCase()} → ${word(component.status).toLowerCase()}`);
+  write(item.querySelector('span'), say('{was} → {status}', { was: word(was), status: word(component.status) }));
+}
+
+// As `say_unfit` of app/pages/wall.py. Before the first beat the server's own words stand.
+function drawUnfit() {
+  if (!live.unfit) return;
+  const regions = Object.keys(live.unfit).join(', ');
+  const number = Object.values(live.unfit).reduce((sum, workers) => sum + workers, 0);
+  find('.unfit').hidden = !number;
+  write(find('.unfit'), count(number, '{number} worker is not fit to judge: {regions}', '{number} workers are not fit to judge: {regions}', { regions }));
 }
 
 // One timer for all that moves with the clock.
@@ -323,6 +350,9 @@ function everySecond() {
   write(find('.clock time span'), time.slice(5));
   write(find('.clock .date'), clock.day(now));
   drawSilence();
+  drawUnfit();
+  // Of a wall that hears nothing nobody knows how it stands.
+  hours.note(live.state === 'stale' ? null : worst(board.all), now);
   if (seconds % 5 === 0) drawAges();
   if (seconds % 5 === 0) drawQuiet();
   if (seconds % 60 === 0) drawProblems();

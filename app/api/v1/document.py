@@ -86,7 +86,7 @@ def _give_example(operation: dict[str, Any], examples: dict[str, dict[str, Any]]
 def _tell_headers(operation: dict[str, Any]) -> None:
     text = {"schema": {"type": "string"}}
     for status, answer in operation["responses"].items():
-        if status in ("200", "201"):
+        if status in ("200", "201", "202"):
             answer["headers"] = {"ETag": text}
         if status == "429":
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}

@@ -229,6 +229,10 @@ def _read(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
 
 
 def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    # What cannot be found again was asked for, and is no thing.
+    is_kept = type(resource).find is not Resource.find
+    status = 201 if is_kept else 202
+
     async def handle(
         request: Request[Any, Any, Any],
         data: Any,
@@ -238,15 +242,17 @@ def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
             item = await resource.make(change, asked, data)
             _refuse_unseen(resource, asked, item)
             body = plain(item)
-            where = {"location": f"{request.url.path}/{quote(resource.id_of(item), safe='')}"}
-            return Response(_encode(body), status_code=201, headers={**_json(body), **where})
+            headers = _json(body)
+            if is_kept:
+                headers["location"] = f"{request.url.path}/{quote(resource.id_of(item), safe='')}"
+            return Response(_encode(body), status_code=status, headers=headers)
 
         return await frame.once(request, work)
 
     handle.__annotations__["data"] = _body(resource.given)
     answer = resource.issued or resource.shown
     return _route(
-        post, resource, "", handle, reading=False, status=201, answer=answer, errors=(400, 404, 409, 422)
+        post, resource, "", handle, reading=False, status=status, answer=answer, errors=(400, 404, 409, 422)
     )
 
 
@@ -382,6 +388,8 @@ async def _some(
 
 async def _find(resource: Resource[Any, Any], transaction: Transaction, asked: Asked, id: str) -> Any:
     item = await resource.find(transaction, asked, id)
+    if item is None and resource.single:
+        raise Answered(404, f"It has no {resource.name}.")
     if item is None or not resource.is_seen(asked, item):
         raise Answered(404, f"There is no such thing among the {resource.name}.")
     return item

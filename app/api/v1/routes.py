@@ -17,12 +17,14 @@ from app.api.v1.monitors import Monitors
 from app.api.v1.pages import Pages
 from app.api.v1.problem import Answered
 from app.api.v1.resource import Frame, Resource
+from app.api.v1.runs import Runs
 from app.api.v1.templates import Templates
 from app.api.v1.tokens import Tokens
 from app.api.v1.users import Users
 from app.api.v1.walls import Walls
 from app.db.change import Changes
 from app.domain.monitor import Catalog
+from app.feed import Feed
 from app.model import Model
 from app.security.secrets import Secrets
 
@@ -41,10 +43,15 @@ def routes(
     now: Callable[[], datetime],
     model: Model,
     catalog: Callable[[], Catalog],
+    feed: Feed,
 ) -> list[Router | HTTPRouteHandler]:
     """`catalog` is the one that runs: what is on the pages that a caller is bound to."""
     frame = Frame(changes, secrets, now, catalog)
-    resources = [*(resource() for resource in RESOURCES), *(resource(model) for resource in OF_CATALOG)]
+    resources = [
+        *(resource() for resource in RESOURCES),
+        *(resource(model) for resource in OF_CATALOG),
+        Runs(model, feed),
+    ]
     made = Router(
         "/v1",
         route_handlers=[route for resource in resources for route in frame.routes(resource)],

@@ -56,7 +56,8 @@ def failing(board: Board) -> list[str]:
 
 
 def impact_now(board: Board, slugs: Iterable[str]) -> Impact:
-    return impact_of(Affected(slug, board.shown[slug].status) for slug in slugs)
+    named = list(slugs)
+    return impact_of(map(Affected, named), {slug: board.shown[slug].status for slug in named})
 
 
 def affected(form: Form) -> tuple[Affected, ...]:

@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from app.db.interventions import Interventions
 from app.domain.credentials import restored_component, shown, shown_component
-from app.domain.events import SecondLook
 from app.domain.merge import (
     with_component,
     with_group,
@@ -32,6 +31,7 @@ from app.model import DATABASE
 from app.pages.admin.choices import SPANS, in_span
 from app.pages.admin.desk import Asking, Desk, Form, Page, done, path
 from app.pages.admin.incidents import on_it
+from app.run_now import ask_workers, is_probed, run_now
 from app.security.guard import caller_of
 from app.statusfile.single import monitors_text, read_component
 from app.statusfile.values import slug_of
@@ -39,8 +39,6 @@ from app.statusfile.values import slug_of
 _READ: Final = {"scope": "components:read"}
 _WRITE: Final = {"scope": "components:write"}
 _BY_HAND: Final = (Status.OPERATIONAL, Status.DEGRADED, Status.PARTIAL, Status.MAJOR, Status.MAINTENANCE)
-# No worker is in it, so each takes the call for another region's.
-_NOWHERE: Final = ""
 
 Verb = Callable[[Asking, Form, Component], Awaitable[str]]
 
@@ -202,22 +200,12 @@ class Pages:
         await self._desk.until_shown(lambda board: key not in board.catalog.paused)
         # A worker that was away meanwhile knows of no pause, and would look in its own time.
         with suppress(*FeedDown):
-            await self._ask(monitor)
+            await ask_workers(self._feed, monitor)
         return "resumed"
 
     async def _run(self, request: Asking, form: Form, component: Component) -> str:
-        monitor = self._monitor(form, component)
-        if monitor.key in self._desk.hub.board.catalog.paused:
-            raise Refused("monitor", f"{monitor.key} is paused: resume it, and it is looked at.", "conflict")
-        try:
-            await self._ask(monitor)
-        except FeedDown:
-            raise Refused("monitor", "Redis does not answer, so no worker hears of it: try again.") from None
+        await run_now(self._feed, self._desk.hub.board.catalog, self._monitor(form, component))
         return "asked"
-
-    async def _ask(self, monitor: Monitor) -> None:
-        look = SecondLook(monitor=monitor.key, region=_NOWHERE)
-        await self._feed.ask([(region, look) for region in monitor.regions])
 
     def _monitor(self, form: Form, component: Component) -> Monitor:
         for monitor in component.monitors:
@@ -232,7 +220,7 @@ class Pages:
             verdict=board.verdict(monitor),
             origin=origins.get(("monitor", monitor.key), DATABASE),
             paused=monitor.key in board.catalog.paused,
-            probed=monitor.kind not in ("push", "group"),
+            probed=is_probed(monitor),
         )
 
     def _origins(self) -> dict[tuple[str, str], str]:

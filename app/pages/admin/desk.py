@@ -57,6 +57,7 @@ _ROOMS: Final = (
     ("/admin", "Now", "incidents:read"),
     ("/admin/incidents", "Incidents", "incidents:read"),
     ("/admin/maintenances", "Maintenance", "maintenances:read"),
+    ("/admin/rules", "Rules", "incidents:read"),
     ("/admin/components", "Components", "components:read"),
     ("/admin/pages", "Pages", "pages:read"),
     ("/admin/templates", "Templates", "templates:read"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from litestar.handlers import HTTPRouteHandler
 
 from app.feed import Feed
-from app.pages.admin import access, components, front, incidents, maintenances, pages, templates
+from app.pages.admin import access, components, front, incidents, maintenances, pages, rules, templates
 from app.pages.admin.desk import Desk
 from app.security.passwords import Passwords
 
@@ -18,6 +18,7 @@ def routes(
         *front.routes(desk, problem),
         *incidents.routes(desk),
         *maintenances.routes(desk),
+        *rules.routes(desk),
         *components.routes(desk, feed),
         *pages.routes(desk),
         *templates.routes(desk),

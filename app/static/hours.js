@@ -1,0 +1,51 @@
+// The past 24 hours on the calm rail, by the minute: the worst of each. The server says how they were; what becomes of
+// them is noted here, in a list that never grows, so a wall knows the same after a month and asks nobody.
+import { STATUSES, rank, write } from './board.js';
+import { say } from './language.js';
+import { span } from './time.js';
+
+const MINUTES = 24 * 60;
+const COLUMN = 15; // minutes
+const NOBODY = -1; // nothing is known of that minute
+const HEIGHTS = [100, 35, 35, 55, 80, 100]; // by rank: how bad it was can be seen without colour
+
+const minuteOf = (ms) => Math.floor(ms / 60e3);
+
+export class Hours {
+  #place;
+  #said;
+  #worst = new Int8Array(MINUTES).fill(NOBODY); // the last is that of #at
+  #at;
+
+  constructor(place) {
+    const { until, runs, lost } = place.dataset;
+    this.#place = place;
+    this.#at = Number(until);
+    this.#said = lost ?? '';
+    let minute = 0;
+    for (const [severity, length] of JSON.parse(runs)) this.#worst.fill(severity, minute, (minute += length));
+  }
+
+  // How bad it is now; nothing, if that is not known. Minutes that passed while nobody noted anything are unknown.
+  note(status, now) {
+    const passed = Math.min(MINUTES, minuteOf(now) - this.#at);
+    if (passed > 0) {
+      this.#worst.copyWithin(0, passed);
+      this.#worst.fill(NOBODY, MINUTES - passed);
+      this.#at = minuteOf(now);
+    }
+    this.#worst[MINUTES - 1] = Math.max(this.#worst[MINUTES - 1], status ? rank(status) : NOBODY);
+  }
+
+  draw() {
+    const bad = this.#worst.filter((severity) => severity > rank('under_maintenance')).length;
+    const told = bad ? say('{time} with problems', { time: span(bad * 60) }) : say('No problem recorded');
+    write(this.#place.querySelector('small'), this.#said || told);
+    const paths = Object.keys(STATUSES).map(() => '');
+    for (let n = 0; n < MINUTES / COLUMN; n++) {
+      const severity = Math.max(...this.#worst.subarray(n * COLUMN, (n + 1) * COLUMN));
+      if (severity !== NOBODY) paths[severity] += `M${n} 100h.8v-${HEIGHTS[severity]}h-.8z`;
+    }
+    for (const path of this.#place.querySelectorAll('path')) path.setAttribute('d', paths[rank(path.dataset.status)]);
+  }
+}
