@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
 from typing import Any
@@ -39,7 +39,7 @@ from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
 from app.security.guard import Guard, refuse_unscoped
-from app.security.headers import HEADERS
+from app.security.headers import HEADERS, STRICT, StrictHosts
 from app.security.oidc import OpenId
 from app.security.passwords import Passwords
 from app.security.secrets import read_secrets
@@ -126,6 +126,7 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 
 def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
+    strict = StrictHosts(lambda: server.hub.board.catalog)
     guarded = Router(
         "/",
         guards=[guard.admit],
@@ -155,10 +156,10 @@ def create_app(server: Server) -> Litestar:
     app = Litestar(
         # The streams are public, and look by themselves at who says more: they come by the thousand.
         route_handlers=[
-            *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance),
+            *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance, strict),
             guarded,
         ],
-        before_send=[_harden],
+        before_send=[_hardening(strict)],
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_AT_MOST,
         openapi_config=None,
@@ -213,17 +214,21 @@ async def _until_linked(hub: Hub, within: float) -> None:
             await hub.linked.wait()
 
 
-async def _harden(message: Message, scope: Scope) -> None:
-    if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        handler = scope.get("route_handler")
-        if message["status"] < 400 and handler is not None and handler.opt.get("same_for_all"):
+def _hardening(strict: Container[str]) -> Callable[[Message, Scope], Awaitable[None]]:
+    async def harden(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
             return
+        headers = MutableScopeHeaders.from_message(message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         # Who means to be kept says so.
         headers.setdefault("cache-control", "no-store")
+        if any(name == b"host" and value.decode("latin-1") in strict for name, value in scope["headers"]):
+            headers.setdefault(*STRICT)
+        handler = scope.get("route_handler")
         # What any web site may read: only what its own server could ask for as well, and nothing that
         # differs for whoever is signed in or near us.
         if handler is not None and handler.opt.get("cors"):
             headers["access-control-allow-origin"] = "*"
+
+    return harden

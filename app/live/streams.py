@@ -7,7 +7,7 @@ where it can, and frames are carried over ASGI where it cannot.
 import asyncio
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -32,6 +32,7 @@ from app.live.peer import BAD_FRAME, SIGN_IN_AGAIN, TOO_SLOW, Peer
 from app.live.stream import Stream, carry
 from app.security.callers import COOKIE, Caller, Callers, NotRecognised
 from app.security.entrance import Entrance, page_of
+from app.security.headers import STRICT
 from app.security.origin import is_from_elsewhere
 from app.security.visitor import LOOPBACK, Network, visitor
 
@@ -138,16 +139,20 @@ def routes(
     headers: Mapping[str, str] | None = None,
     callers: Callers | None = None,
     entrance: Entrance | None = None,
+    strict: Container[str] = (),
 ) -> list[ASGIRouteHandler]:
     """The two stream routes over one hub. `proxies` are those whose word on their visitors counts; `headers`
     stand in every answer of this server, also where a socket leaves before Litestar could add them;
-    `callers` knows those who say who they are, `entrance` who may see which page."""
+    `callers` knows those who say who they are, `entrance` who may see which page, and `strict` which hosts
+    are for TLS alone."""
     ours = {name.encode(): value.encode() for name, value in (headers or {}).items()} | dict(SSE_HEADERS)
     lines = b"".join([b"%b: %b\r\n" % header for header in ours.items()])
+    by_tls = lines + "{}: {}\r\n".format(*STRICT).encode()
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        await _open_events(scope, receive, send, hub, proxies, lines, callers, entrance)
+        head = by_tls if _host(scope) in strict else lines
+        await _open_events(scope, receive, send, hub, proxies, head, callers, entrance)
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -318,6 +323,10 @@ async def _carry_over_asgi(
     if code == TOO_SLOW and (cut := scope.get("extensions", {}).get(CUT)) is not None:
         cut()
     return code
+
+
+def _host(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
 
 
 def _name(hub: Hub, viewer: Peer | Stream, request: Request) -> None:

@@ -123,7 +123,7 @@ def style(*names: str, beat: float) -> Markup:
 @route(
     "/static/{release:str}/{name:str}",
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
-    opt={"scope": "public", "same_for_all": True},
+    opt={"scope": "public"},
 )
 async def file(
     request: Request[Any, Any, Any], release: FromPath[str], name: FromPath[str]
@@ -134,10 +134,8 @@ async def file(
     return (await _pack(name, its.content)).answer(request, its.media_type, _HEADERS)
 
 
-# What is the same for everybody, and says nothing of anybody, need not be kept from other sites; and each
-# header is paid for by every visitor. No tag either, for nobody asks again within a year.
+# No tag: nobody asks again within a year.
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "max-age=31536000, immutable",
     "Vary": "Accept-Encoding",
 }

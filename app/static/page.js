@@ -1,5 +1,5 @@
 // The pages for visitors. The server has drawn them, so all that is loaded with one is what says whether it is still
-// true. What draws a change on it, news.js, is loaded when there is the first.
+// true. What draws a change on it, news.js, is loaded a while later, or with the first change if that comes before.
 import { Hero } from './hero.js';
 import { Live } from './live.js';
 import { Times } from './times.js';
@@ -10,6 +10,7 @@ const root = document.documentElement;
 const POINTING = ['pointerover', 'focusin'];
 const MOST = 1000; // frames that wait to be drawn
 const RELOADS_APART = 60e3; // milliseconds
+const AHEAD = 10e3; // milliseconds after which news.js is fetched, twice that at most: with the first change all would ask at once
 
 const live = new Live(hear, () => hero.draw());
 const times = new Times(() => live.now());
@@ -33,9 +34,11 @@ function isNews({ type, status, components, notes, incidents, maintenances }) {
   return type === 'snapshot' || status || components || notes || incidents || maintenances;
 }
 
+const fetchNews = () => import('./news.js');
+
 async function load() {
   try {
-    const { News } = await import('./news.js');
+    const { News } = await fetchNews();
     news = new News(hero, times);
     for (const frame of waiting.splice(0)) news.hear(frame);
     live.behind = false;
@@ -82,4 +85,8 @@ for (const card of document.querySelectorAll('[data-day]')) {
 document.getElementById('language').addEventListener('change', ({ target }) => target.form.submit());
 addEventListener('beforeprint', () => document.querySelectorAll('.group').forEach((group) => (group.open = true)));
 setInterval(() => times.drawAll(), 10e3);
-if (document.querySelector('.hero, #past')) live.start();
+if (document.querySelector('.hero, #past')) {
+  live.start();
+  // If it does not come now, it is asked for again with the first change.
+  setTimeout(() => fetchNews().catch(() => {}), AHEAD * (1 + Math.random()));
+}
