@@ -183,7 +183,7 @@ DETECTORS = [
     Detector(
         "a hole in the log is a snapshot for everybody",
         "app/live/hub.py",
-        'self._reset("gap", f"{ms}-{n + 1}")',
+        'self._reset("gap", complete_since)',
         "pass",
         "tests/test_hub.py",
         "gap",

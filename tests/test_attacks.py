@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.domain.people import Role
 from app.security.callers import form_token
+from app.pages.static import url
 from app.security.headers import HEADERS
 from app.security.issuing import issue_wall
 from app.security.passwords import Passwords
@@ -153,6 +154,7 @@ ANSWERS = {
     "a page with a password": (request("/p/vip"), 401),
     "a page that is none": (request("/no"), 404),
     "a wall that is none": (request("/wall/wall_none"), 404),
+    "a file": (request(url("page.js")), 200),
     "a file that is none": (request("/static/..%2f..%2fetc/passwd"), 404),
     "a head": (request("/", method="HEAD"), 200),
     "what may be done": (request("/login", method="OPTIONS"), 204),
