@@ -17,8 +17,8 @@ from litestar.routes import HTTPRoute
 from websockets.exceptions import ConnectionClosed
 
 from app.domain.people import Role
-from app.security.callers import form_token
 from app.pages.static import url
+from app.security.callers import form_token
 from app.security.headers import HEADERS
 from app.security.issuing import issue_wall
 from app.security.passwords import Passwords
