@@ -199,9 +199,10 @@ def test_what_has_outlived_a_full_collection_is_spared_until_another_catalog_com
 import gc
 from workers.lag import look_at_all, spare_what_stays
 
+before = gc.get_freeze_count()  # Python 3.12 spares something itself
 spare_what_stays()
 gc.collect(1)
-assert gc.get_freeze_count() == 0
+assert gc.get_freeze_count() == before
 gc.collect()
 assert gc.get_freeze_count() > 10_000
 look_at_all()
