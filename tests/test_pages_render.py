@@ -310,7 +310,7 @@ async def test_headers_are_strict_and_allow_the_style_that_is_in_the_page(server
     assert style is not None
     digest = base64.b64encode(sha256(style[1].encode()).digest()).decode()
     assert answer.headers["content-security-policy"] == (
-        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{digest}'; img-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{digest}'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -712,7 +712,7 @@ async def test_a_page_may_have_colours_a_logo_links_and_words_of_its_own(tmp_pat
     async with serving(tmp_path, a_catalog("api", page=page)) as server:
         answer = await server.client.get("/")
         html, policy = answer.text, answer.headers["content-security-policy"]
-        assert "img-src 'self' https://acme.example/logo.svg?a=1%3Bscript-src%20%2A;" in policy
+        assert "img-src 'self' data: https://acme.example/logo.svg?a=1%3Bscript-src%20%2A;" in policy
         assert policy.count("script-src 'self'") == 1
         assert '<img src="https://acme.example/logo.svg?a=1;script-src *" alt="" height="26">' in html
         assert '<a href="https://acme.example/imprint" rel="noopener">Imprint &lt;b&gt;</a>' in html

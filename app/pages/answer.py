@@ -107,7 +107,7 @@ class Press:
 def content_policy(style: str, logo: str | None = None) -> str:
     """Scripts from our own files only, and no style but the one that is in the page. A logo may come from
     elsewhere: from the one place that an operator named."""
-    images = " ".join(["'self'", *([quote(logo, safe="/:?&=.@~+,-_%")] if logo else [])])
+    images = " ".join(["'self' data:", *([quote(logo, safe="/:?&=.@~+,-_%")] if logo else [])])
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return (
         "default-src 'none'; script-src 'self'; "

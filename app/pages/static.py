@@ -107,6 +107,13 @@ def url(name: str) -> str:
     return f"/static/{RELEASE}/{name}"
 
 
+def icon(status: str) -> Markup:
+    """The picture for a tab, to be put into a page: as a file it would be mostly headers, and the one that
+    says a page is stale is needed when there is no server to ask."""
+    svg = FILES[f"status-{status}.svg"].content.decode().strip()
+    return Markup("data:image/svg+xml," + svg.replace('"', "'").replace("#", "%23"))
+
+
 def texts(*names: str) -> str:
     """Of scripts, to look for the words in them."""
     return "".join(FILES[name].content.decode() for name in names)

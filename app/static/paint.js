@@ -21,6 +21,8 @@ export function setTitle(sign, sentence, status) {
   const title = `${sign} ${sentence} · ${page}`;
   if (document.title !== title) document.title = title;
   const icon = document.getElementById('icon');
-  const address = new URL(`./status-${status}.svg`, import.meta.url).pathname;
-  if (icon.getAttribute('href') !== address) icon.setAttribute('href', address);
+  if (icon.dataset.status === status) return;
+  icon.dataset.status = status;
+  // That of a stale page has come with it: there may be nobody to ask.
+  icon.href = status === 'stale' ? icon.dataset.stale : new URL(`./status-${status}.svg`, import.meta.url).pathname;
 }
