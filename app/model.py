@@ -6,6 +6,7 @@ is always whole.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NoReturn
@@ -81,7 +82,7 @@ class Model:
         self._refuse_ruled(found, file)
         whole = merged(file, new)
         _refuse_unknown_pauses(found, whole)
-        _refuse_unwritable(replace(whole, paused=()))
+        _refuse_unwritable(replace(whole, paused=()), replace(merged(file, old), paused=()))
         await write_definitions(change.transaction, old, new)
         for each in found:
             await change.note(each.verb, each.subject, _noted(each.before), _noted(each.after))
@@ -132,13 +133,19 @@ def _refuse_unknown_pauses(found: list[Difference], whole: Catalog) -> None:
             raise Refused("monitor", f"No monitor has the key {cut(each.name)}.", "missing")
 
 
-def _refuse_unwritable(catalog: Catalog) -> None:
-    """The file's own reader judges, so that there is one set of rules and one set of sentences."""
+def _refuse_unwritable(catalog: Catalog, before: Catalog) -> None:
+    """The file's own reader judges, so that there is one set of rules and one set of sentences. What an older
+    server has let in hinders nobody from changing something else, or one of several such things."""
+    wrong = Counter(_wrong_in(catalog))
+    if wrong and (news := list(wrong - Counter(_wrong_in(before)))):
+        raise Refused("definition", news[0])
+
+
+def _wrong_in(catalog: Catalog) -> list[str]:
     try:
         again = parse(write(catalog))
     except StatusFileError as error:
-        first = error.problems[0].message
-        raise Refused("definition", f"{first[0].upper()}{first[1:]}.") from None
+        return [f"{its.message[0].upper()}{its.message[1:]}." for its in error.problems]
     except (
         ArithmeticError,
         LookupError,
@@ -147,9 +154,10 @@ def _refuse_unwritable(catalog: Catalog) -> None:
         ValueError,
         msgspec.MsgspecError,
     ) as error:
-        raise Refused("definition", f"It cannot be understood ({cut(str(error))}).") from None
-    if again != catalog:
-        raise Refused("definition", "Some of its values have another form in a config file: correct them.")
+        return [f"It cannot be understood ({cut(str(error))})."]
+    return (
+        [] if again == catalog else ["Some of its values have another form in a config file: correct them."]
+    )
 
 
 def _noted(thing: object | None) -> Any:

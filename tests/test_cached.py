@@ -1,17 +1,26 @@
 """What a cache between us and the visitor may keep: what is for everybody, and nothing of what stands
 behind a door, by whichever route and for whomever."""
 
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from litestar import Request
 
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.pages import MAIN
 from app.domain.people import Role
 from app.live.streams import SSE_HEADERS
+from app.pages.answer import Press
 from app.security.issuing import issue_wall
 from app.security.scopes import ADMIN
+from tests.conftest import eventually
 from tests.make import NOON, a_catalog
 from tests.people import HOME, PASSWORD, House
 
@@ -116,3 +125,29 @@ async def test_a_page_that_is_closed_is_kept_by_nobody_from_then_on(house: House
     async with house.client() as nobody:
         tagged = await nobody.get("/", headers={"if-none-match": answer.headers["etag"]})
         assert (tagged.status_code, tagged.headers["cache-control"]) == (303, "no-store")
+
+
+async def test_what_is_packed_as_well_as_can_be_keeps_nobody_waiting() -> None:
+    """However many pages are asked for at once, their best is made one after the other, on the side."""
+    asked = Request[Any, Any, Any](
+        {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"br")], "query_string": b""}
+    )
+    drawing = random.Random(1).randbytes(60_000).hex()
+    presses = [Press("") for _ in range(2 * (os.cpu_count() or 1) + 16)]
+
+    async def sizes() -> list[int]:
+        coming = (press.answer(asked, "page", lambda: drawing, closed=False) for press in presses)
+        answers = await asyncio.gather(*coming)
+        return [len(answer.content) for answer in answers]
+
+    await sizes()
+    first = await sizes()
+    # As whatever is drawn next, or a name that is looked up.
+    await asyncio.to_thread(lambda: None)
+    again = await sizes()
+    assert sum(one != other for one, other in zip(first, again, strict=True)) <= 1
+    await eventually(lambda: _are_below(max(first), sizes), 60.0)
+
+
+async def _are_below(size: int, sizes: Callable[[], Awaitable[list[int]]]) -> bool:
+    return max(await sizes()) < size

@@ -2,13 +2,15 @@
 nobody: by no sentence, no answer, no page, no line of the audit log."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from app.domain.board import Board
-from app.domain.credentials import masked, redacted, restored, unmasked
+from app.domain.credentials import masked, redacted, restored, unmasked, written_out
 from app.domain.explanation import explain
 from app.domain.people import Role
 from app.domain.refused import Refused
@@ -103,6 +105,28 @@ def test_a_secret_goes_nowhere_but_where_it_went_before() -> None:
             restored(a_monitor(target=elsewhere), known)
     with pytest.raises(Refused):
         restored(sent, None)
+
+
+def test_what_is_sent_along_goes_nowhere_but_where_it_went_before() -> None:
+    known = a_monitor(target="https://a.example/", options={"send": "a=1&key=abc", "method": "POST"})
+    sent = replace(known, options={"send": "a=1&key=***", "method": "PUT"})
+    assert restored(sent, known).options["send"] == "a=1&key=abc"
+    for other in (
+        replace(sent, target="https://evil.example/"),
+        replace(sent, options={"send": "a=2&key=***"}),
+        replace(sent, options={"headers": {"Referer": "https://a/?key=***"}}),
+    ):
+        with pytest.raises(Refused, match="write it as") as no:
+            restored(other, known)
+        assert no.value.field == "options"
+
+
+def test_a_long_text_is_searched_in_no_time() -> None:
+    began = time.perf_counter()
+    for text in ("?" + "token" * 13_000, "?token" * 10_000, "&" * 65_000, "?next=/a?token=b" * 4_000):
+        assert not list(written_out(text)) or "=b" in text
+        assert "token=b" not in redacted(text)
+    assert time.perf_counter() - began < 1
 
 
 @pytest.fixture

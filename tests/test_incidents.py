@@ -303,3 +303,12 @@ async def test_the_audit_log_says_what_was_changed_and_no_more(desk: Desk) -> No
     assert msgspec.json.decode(row["before"]) == {"title": "Payments fail"}
     assert msgspec.json.decode(row["after"]) == {"title": "Cards fail", "version": 2}
     assert (row["subject"], row["kind"], row["name"]) == (f"incident/{posted.id}", "user", "mei")
+
+
+async def test_a_name_that_no_component_can_have_is_refused_by_its_sentence(desk: Desk) -> None:
+    odd = (Affected("api"), Affected("a\x00b"))
+    with pytest.raises(Refused, match="No component is called"):
+        await desk.incidents.post(MEI, NOON, NewIncident(title="Odd", words="It is.", components=odd))
+    posted = await desk.incidents.post(MEI, NOON, NewIncident(title="Even", words="It is."))
+    with pytest.raises(Refused, match="No component is called"):
+        await desk.incidents.edit(MEI, NOON, posted.id, Edit(components=odd))

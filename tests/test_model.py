@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from app.db.catalog import read_catalog, write_catalog
 from app.db.change import Changes
+from app.db.definitions import write_definitions
 from app.db.engine import Database
 from app.domain.actor import Actor
 from app.domain.events import CatalogChange
@@ -215,6 +216,22 @@ async def test_secrets_are_in_no_audit_log(model: Model, database: Database) -> 
     await change(model, with_page(Page(slug="p", access="password", password_hash=hashed)))
     noted = str(await rows(database, "SELECT * FROM audit_log"))
     assert "canary" not in noted and "c29tZX" not in noted and "text/plain" in noted
+
+
+async def test_what_an_older_server_let_in_hinders_no_other_change(model: Model, database: Database) -> None:
+    """It took secrets that are written out. Each can be set right by itself, and no new one comes in."""
+    clear = {"headers": {"Authorization": "Bearer abc"}}
+    old = [a_component(slug, an_http(f"{slug}/http", options=clear)) for slug in ("one", "two")]
+    async with database.writing() as transaction:
+        await write_definitions(transaction, Catalog(), Catalog(components=tuple(old)))
+    assert await change(model, with_component(SHOP))
+    again = a_component("new", an_http("new/http", options=clear))
+    with pytest.raises(Refused, match="must be"):
+        await change(model, with_component(again))
+    right = a_component("one", an_http("one/http", options={"headers": {"Authorization": "Bearer ${T}"}}))
+    assert await change(model, with_component(right))
+    with pytest.raises(Refused, match="must be"):
+        await change(model, with_component(old[0]))
 
 
 async def test_everything_knows_where_it_comes_from(model: Model) -> None:

@@ -17,6 +17,7 @@ HTTPS = Page(name="Acme", url="https://status.acme.example/")
 OTHERS = (
     Page(slug="pay", url="https://pay.acme.example:8443", hosts=("pay.acme.example",)),
     Page(slug="lan", url="http://lan.acme.example"),
+    Page(slug="shop", url="https://shop.acme.example:443/"),
     Page(slug="none"),
 )
 
@@ -26,6 +27,7 @@ OTHERS = (
     [
         *(("status.acme.example", True), ("STATUS.acme.example:443", True), ("pay.acme.example:8443", True)),
         *(("status.acme.example:8000", False), ("pay.acme.example", False), ("lan.acme.example", False)),
+        *(("shop.acme.example", True), ("shop.acme.example:443", True)),
         *(("acme.example", False), ("127.0.0.1:8000", False), ("", False)),
     ],
 )

@@ -385,6 +385,25 @@ async def test_a_calm_wall_shows_the_past_24_hours_and_goes_on_by_itself(
         assert wall.complaints == []
 
 
+async def test_the_past_hours_stay_where_they_are_when_the_clock_of_a_kiosk_is_wrong_or_set(
+    browser: Browser, calm: Site
+) -> None:
+    await calm.say({calm.slugs[0]: Status.MAJOR})
+    await eventually(lambda: b"[5," in calm.web.get("/wall")[1])
+    await calm.say({calm.slugs[0]: Status.OPERATIONAL})
+    clock = "const right = Date.now; window.ahead = 5 * 3600e3; Date.now = () => right() + window.ahead;"
+    async with screen(browser, f"{calm.web.url}/wall") as wall:
+        await wall.page.add_init_script(clock)
+        await wall.page.reload()
+        for ahead in (5, -5, 0):
+            await wall.page.evaluate(f"window.ahead = {ahead} * 3600e3")
+            await asyncio.sleep(2.5)
+            await wall.until("live")
+            await wall.page.evaluate("dispatchEvent(new Event('resize'))")
+            drawn = await wall.page.get_attribute(".hours path[data-status=major_outage]", "d")
+            assert str(drawn).startswith("M95 "), ahead
+
+
 async def test_a_wall_says_where_a_worker_is_in_no_state_to_judge_and_the_page_does_not(
     browser: Browser, calm: Site
 ) -> None:

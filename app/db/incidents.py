@@ -228,10 +228,11 @@ class Incidents:
 
 
 async def _seen_by_probes(transaction: Transaction, components: Sequence[Affected]) -> dict[str, Status]:
-    """How they stand now, as far as it is recorded."""
+    """How they stand now, as far as it is recorded. Which of them are unknown is said later."""
+    slugs = [each.slug for each in components if may_be_id(each.slug)]
     found = await transaction.fetch(
         SpanRow.select(SpanRow.component, SpanRow.status).where(
-            SpanRow.component.is_in([each.slug for each in components] or [""]), SpanRow.until.is_null()
+            SpanRow.component.is_in(slugs or [""]), SpanRow.until.is_null()
         )
     )
     return {row["component"]: Status(row["status"]) for row in found}

@@ -6,7 +6,7 @@ URL, may stand there, and is shown to nobody.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -19,12 +19,12 @@ MASK: Final = "***"
 _SURE: Final = r"authorization|cookie|token|secret|passw(?:or)?d|pwd|api[-_]?key|session"
 _SECRET: Final = re.compile(_SURE, re.IGNORECASE)
 _USERINFO: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
-# No `?` within a name, or a text of nothing else would be searched from each of them to its end.
-_NAMED: Final = rf"[^\s?&#=]*(?:{_SURE})[^\s?&#=]*"
-_PARAMETER: Final = re.compile(
-    rf"([?&](?:{_NAMED}|key|auth|sig|signature|wall)=)(?!\$\{{\w+\}}(?:[\s&#]|$))[^\s&#]+", re.IGNORECASE
-)
-_SURE_PARAMETER: Final = re.compile(rf"[?&]({_NAMED})=([^\s&#]+)", re.IGNORECASE)
+# Of parameters, what may be one besides.
+_PERHAPS: Final = frozenset(("key", "auth", "sig", "signature", "wall"))
+# Found one after the other: in one pattern, a long text would be searched from each `?` to its end.
+_NAME: Final = re.compile(r"[?&]([^\s?&#=]*)=")
+_VALUE: Final = re.compile(r"[^\s&#]+")
+_VARIABLE: Final = re.compile(r"\$\{\w+\}")
 
 
 def is_secret(name: str) -> bool:
@@ -34,7 +34,7 @@ def is_secret(name: str) -> bool:
 
 def written_out(url: str) -> Iterator[str]:
     """The parameters that surely are secret, and whose value stands in the URL itself."""
-    return (name for name, value in _SURE_PARAMETER.findall(url) if "${" not in value)
+    return (name for name, value in _parameters(url, is_secret) if "${" not in value[0])
 
 
 def redacted(text: str) -> str:
@@ -42,7 +42,27 @@ def redacted(text: str) -> str:
     # Most texts hold none of it; substring searches are cheaper than regexes.
     if "@" in text and "://" in text:
         text = _USERINFO.sub(rf"\1{MASK}@", text)
-    return _PARAMETER.sub(rf"\1{MASK}", text) if "=" in text else text
+    if "=" not in text:
+        return text
+    parts, end = [], 0
+    for _, value in _parameters(text, _may_be_secret):
+        if not _VARIABLE.fullmatch(value[0]):
+            parts += [text[end : value.start()], MASK]
+            end = value.end()
+    return "".join((*parts, text[end:]))
+
+
+def _parameters(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, re.Match[str]]]:
+    """The name and the value of those with a wanted name. What is in such a value is of it."""
+    end = 0
+    for name in _NAME.finditer(text):
+        if name.start() >= end and wanted(name[1]) and (value := _VALUE.match(text, name.end())):
+            end = value.end()
+            yield name[1], value
+
+
+def _may_be_secret(name: str) -> bool:
+    return is_secret(name) or name.lower() in _PERHAPS
 
 
 def masked(given: Any, name: str = "") -> Any:
@@ -76,12 +96,22 @@ def restored(monitor: Monitor, known: Monitor | None) -> Monitor:
     """As it was meant, by somebody who was shown the `known` one. Raises Refused where a mask is left: what
     it stood for goes nowhere but where it went before."""
     if known is not None:
-        target = unmasked(monitor.target, known.target)
-        monitor = replace(monitor, target=target, options=unmasked(monitor.options, known.options))
-    if f"={MASK}" in monitor.target or f"{MASK}@" in monitor.target:
-        sentence = f"`{MASK}` stands for a secret that only the old URL may have: write it as ${{NAME}}."
-        raise Refused("target", sentence)
+        monitor = replace(monitor, target=unmasked(monitor.target, known.target))
+        if monitor.target == known.target:
+            monitor = replace(monitor, options=unmasked(monitor.options, known.options))
+    for field, said in (("target", monitor.target), ("options", monitor.options)):
+        if any(f"={MASK}" in text or f"{MASK}@" in text for text in _texts(said)):
+            sentence = f"`{MASK}` stands for a secret that only the old URL may have: write it as ${{NAME}}."
+            raise Refused(field, sentence)
     return monitor
+
+
+def _texts(given: Any) -> Iterator[str]:
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, Mapping | list | tuple):
+        for each in given.values() if isinstance(given, Mapping) else given:
+            yield from _texts(each)
 
 
 def shown_component(component: Component) -> Component:

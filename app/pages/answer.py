@@ -6,6 +6,7 @@ import gzip
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
@@ -30,6 +31,8 @@ _KEPT: Final = 64
 _QUALITY: Final = 5
 BEST: Final = 11
 _WIDE: Final = 128 * 1024
+# In a thread beside those of everybody, or a minute in which many pages are asked for would take them all.
+_PACKER: Final = ThreadPoolExecutor(1, "pack")
 
 
 class Packed(Struct, frozen=True):
@@ -99,7 +102,8 @@ class Press:
         """One after the other, and not what nobody is given any more."""
         async with self._packing:
             if (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
-                better = await asyncio.to_thread(pack, drawn.plain, BEST)
+                loop = asyncio.get_running_loop()
+                better = await loop.run_in_executor(_PACKER, pack, drawn.plain, BEST)
                 if tag in self._drawn:
                     self._drawn[tag] = better
 

@@ -32,6 +32,10 @@ class StrictHosts:
     def __contains__(self, host: object) -> bool:
         if (catalog := self._catalog()) is not self._known:
             urls = [urlsplit(page.url or "") for page in (catalog.page, *catalog.pages)]
-            self._hosts = frozenset(url.netloc.lower() for url in urls if url.scheme == "https")
+            self._hosts = frozenset(_bare(url.netloc) for url in urls if url.scheme == "https")
             self._known = catalog
-        return str(host).lower().removesuffix(":443") in self._hosts
+        return _bare(str(host)) in self._hosts
+
+
+def _bare(host: str) -> str:
+    return host.lower().removesuffix(":443")

@@ -10,6 +10,10 @@ const COLUMN = 15; // minutes
 const NOBODY = -1; // nothing is known of that minute
 const HEIGHTS = [100, 35, 35, 55, 80, 100]; // by rank: how bad it was can be seen without colour
 
+// A clock that is set jumps, until the next frame says what time it is at the server. What lasts longer than that, in
+// seconds, is true: this machine has slept.
+const JUMP = 1 + Math.ceil(document.documentElement.dataset.beat);
+
 const minuteOf = (ms) => Math.floor(ms / 60e3);
 
 export class Hours {
@@ -17,6 +21,7 @@ export class Hours {
   #said;
   #worst = new Int8Array(MINUTES).fill(NOBODY); // the last is that of #at
   #at;
+  #jumped = 0;
 
   constructor(place) {
     const { until, runs, lost } = place.dataset;
@@ -27,14 +32,17 @@ export class Hours {
     for (const [severity, length] of JSON.parse(runs)) this.#worst.fill(severity, minute, (minute += length));
   }
 
-  // How bad it is now; nothing, if that is not known. Minutes that passed while nobody noted anything are unknown.
+  // How bad it is now, each second; nothing, if that is not known. Minutes that passed while nobody noted anything are
+  // unknown. If the server's own clock was set back, the list ends now all the same.
   note(status, now) {
     const passed = Math.min(MINUTES, minuteOf(now) - this.#at);
+    if (Math.abs(passed) > 1 && ++this.#jumped <= JUMP) return;
+    this.#jumped = 0;
     if (passed > 0) {
       this.#worst.copyWithin(0, passed);
       this.#worst.fill(NOBODY, MINUTES - passed);
-      this.#at = minuteOf(now);
     }
+    if (passed > 0 || passed < -1) this.#at = minuteOf(now);
     this.#worst[MINUTES - 1] = Math.max(this.#worst[MINUTES - 1], status ? rank(status) : NOBODY);
   }
 

@@ -23,7 +23,7 @@ const waiting = [];
 // becomes stale: it knows that it does not show how things stand.
 function hear(frame) {
   if (news) return news.hear(frame);
-  if (!isNews(frame)) return;
+  if (!isNews(frame) || waiting.length === MOST) return;
   live.behind = true;
   if (waiting.push(frame) === 1) load();
   if (waiting.length === MOST) drawAnew();
@@ -54,7 +54,7 @@ function drawAnew() {
   setTimeout(() => {
     keepInThisTab.set('drawn-anew', String(Date.now()));
     reload();
-  }, Math.max(0, RELOADS_APART - since) + Math.random() * 2000);
+  }, Math.min(RELOADS_APART, Math.max(0, RELOADS_APART - since)) + Math.random() * 2000);
 }
 
 function choose(id, chosen) {

@@ -355,8 +355,8 @@ function everySecond() {
   write(find('.clock .date'), clock.day(now));
   drawSilence();
   drawUnfit();
-  // Of a wall that hears nothing nobody knows how it stands.
-  hours.note(live.state === 'stale' ? null : worst(board.all), now);
+  // Of a wall that hears nothing nobody knows how it stands, and before the first beat not even what time it is.
+  if (live.unfit) hours.note(live.state === 'stale' ? null : worst(board.all), now);
   if (seconds % 5 === 0) drawAges();
   if (seconds % 5 === 0) drawQuiet();
   if (seconds % 60 === 0) drawProblems();
