@@ -306,6 +306,8 @@ async def test_screens_that_hear_nothing_lose_their_colours_and_come_back_right_
             for each in (visit, wall):
                 await _is_colourless(each)
                 assert (await each.page.title()).startswith("◷ No")
+                icon = str(await each.page.get_attribute("#icon", "href"))
+                assert icon.startswith("data:") and "%236f7781" in icon  # grey, and asked of nobody
             reason, remedy, shown = WHY[outage.__name__]
             assert (await visit.reads("h1")).lower() == f"not live: {reason}".lower()
             assert await visit.reads(".freshness") == remedy

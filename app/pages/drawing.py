@@ -20,7 +20,7 @@ from app.markdown import to_html
 from app.pages.language import CATALOGUES
 from app.pages.rows import WORD
 from app.pages.sentences import beside
-from app.pages.static import RELEASE, url
+from app.pages.static import RELEASE, icon, url
 
 # For operators. What and where, the log says: a page must not tell what is in the file.
 BAD_FILE = "The config file has mistakes or is missing; the last good version runs. See the log."
@@ -108,6 +108,7 @@ _environment.globals |= {
     "bad_file_note": BAD_FILE,
     "shape": shape,
     "static": url,
+    "icon": icon,
     "word": WORD,
     "beside": beside,
 }

@@ -23,7 +23,7 @@ from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
-from app.pages.static import icon, style, texts, url
+from app.pages.static import style, texts, url
 from app.security.near import comes_from_near
 
 # What is not on the first page a visitor sees would only make it later.
@@ -169,7 +169,6 @@ class Views:
             "count": language.count,
             "link": view.link,
             "static": lambda name: view.root + url(name).removeprefix("/"),
-            "icon": icon,
             "policy": _policy_of_copy(look, view.seen.page.logo) if view.copy else "",
             "moment": lambda at: language.moment(at, view.where),
             "words": language.spoken_in(self._script),
