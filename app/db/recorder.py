@@ -497,7 +497,7 @@ async def _load(transaction: Transaction) -> Board:
             SpanRow.until.is_null()
         )
     )
-    out = await _out_since(transaction, spans)
+    out = await _out_since(transaction)
     said = await transaction.fetch(OperationRow.select(OperationRow.event).order_by(OperationRow.key))
     board = Board(catalog, from_ms(order(cursor)[0]), cursor)
     board.restore(
@@ -517,22 +517,19 @@ async def _load(transaction: Transaction) -> Board:
     return board
 
 
-async def _out_since(transaction: Transaction, spans: Iterable[dict[str, Any]]) -> dict[str, int]:
+async def _out_since(transaction: Transaction) -> dict[str, int]:
     """Of the components that are out, since when, whatever changed between partly and wholly."""
-    found = {}
     out = ", ".join(f"'{status}'" for status in sorted(OUT))
-    for component in (row["component"] for row in spans if Status(row["status"]) in OUT):
-        well = await transaction.fetch(
-            f"SELECT until FROM spans WHERE component = {{}} AND status NOT IN ({out})"
-            " ORDER BY until DESC LIMIT 1",
-            component,
-        )
-        [first] = await transaction.fetch(
-            "SELECT min(since) AS since FROM spans WHERE component = {} AND (until > {} OR until IS NULL)",
-            *(component, well[0]["until"] if well else 0),
-        )
-        found[component] = first["since"]
-    return found
+    rows = await transaction.fetch(
+        f"WITH present AS (SELECT component FROM spans WHERE until IS NULL AND status IN ({out})),"
+        " well AS (SELECT component, max(until) AS until FROM spans"
+        f" WHERE status NOT IN ({out}) AND component IN (SELECT component FROM present) GROUP BY component)"
+        " SELECT spans.component, min(spans.since) AS since"
+        " FROM spans LEFT JOIN well ON well.component = spans.component"
+        " WHERE spans.component IN (SELECT component FROM present)"
+        " AND (spans.until IS NULL OR spans.until > coalesce(well.until, 0)) GROUP BY spans.component"
+    )
+    return {row["component"]: row["since"] for row in rows}
 
 
 async def _move_cursor(transaction: Transaction, before: str, after: str) -> None:
