@@ -14,7 +14,7 @@ from app.db.change import Change
 from app.db.engine import Transaction
 from app.domain.people import Role, User
 from app.domain.refused import Refused
-from app.pages.admin.desk import Asking, Desk, Form, Page, done
+from app.pages.admin.desk import Asking, Desk, Draw, Form, Page, done
 from app.security import accounts, issuing
 from app.security.accounts import UserWords
 from app.security.guard import caller_of
@@ -146,14 +146,14 @@ def routes(desk: Desk, passwords: Passwords) -> list[HTTPRouteHandler]:
     pages = Pages(desk, passwords)
     admin, walls = {"scope": "admin"}, {"scope": "walls:write"}
 
-    async def within(request: Asking, name: str, work: Work, again: Callable[..., Awaitable[Page]]) -> Page:
+    async def within(request: Asking, name: str, work: Work, again: Draw) -> Page:
         """In one transaction."""
 
-        async def go_on(form: Form) -> str | Page:
+        async def go_on(request: Asking, form: Form) -> str | Page:
             async with desk.changes.by(caller_of(request).actor, desk.hub.now()) as change:
                 return await work(change, form)
 
-        return await desk.take(request, name, go_on, lambda form, why: again(request, form, why))
+        return await desk.take(request, name, go_on, again)
 
     @get("/admin/tokens", opt=admin)
     async def list_tokens(request: Asking) -> Page:
@@ -161,12 +161,7 @@ def routes(desk: Desk, passwords: Passwords) -> list[HTTPRouteHandler]:
 
     @post("/admin/tokens", opt=admin, status_code=200)
     async def issue_token(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            "issue",
-            lambda form: pages.issue_token(request, form),
-            lambda form, why: pages.tokens(request, form, why),
-        )
+        return await desk.take(request, "issue", pages.issue_token, pages.tokens)
 
     @post("/admin/tokens/revoke", opt=admin, status_code=200)
     async def revoke_token(request: Asking) -> Page:
@@ -178,12 +173,7 @@ def routes(desk: Desk, passwords: Passwords) -> list[HTTPRouteHandler]:
 
     @post("/admin/walls", opt=walls, status_code=200)
     async def issue_wall(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            "issue",
-            lambda form: pages.issue_wall(request, form),
-            lambda form, why: pages.walls(request, form, why),
-        )
+        return await desk.take(request, "issue", pages.issue_wall, pages.walls)
 
     @post("/admin/walls/revoke", opt=walls, status_code=200)
     async def revoke_wall(request: Asking) -> Page:
@@ -195,12 +185,7 @@ def routes(desk: Desk, passwords: Passwords) -> list[HTTPRouteHandler]:
 
     @post("/admin/users", opt=admin, status_code=200)
     async def add_user(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            "add",
-            lambda form: pages.add_user(request, form),
-            lambda form, why: pages.users(request, form, why),
-        )
+        return await desk.take(request, "add", pages.add_user, pages.users)
 
     @post("/admin/users/change", opt=admin, status_code=200)
     async def change_user(request: Asking) -> Page:

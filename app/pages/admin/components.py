@@ -150,11 +150,7 @@ class Pages:
 
     async def _remove(self, request: Asking, form: Form, component: Component) -> str:
         edit = without_component(component.slug)
-        origin = self._origins().get(("component", component.slug), DATABASE)
-        if _is_in_file(origin):
-            raise Refused(
-                "component", f"It is ruled by the file {origin}: take it out of the file.", "conflict"
-            )
+        self._desk.refuse_ruled("component", component.slug, "component")
         await self._desk.model.change(caller_of(request).actor, self._desk.hub.now(), edit)
         await self._desk.until_shown(lambda board: board.component(component.slug) is None)
         return "removed"
@@ -240,17 +236,11 @@ def routes(desk: Desk, feed: Feed) -> list[HTTPRouteHandler]:
 
     @post("/admin/components/new", opt=_WRITE, status_code=200)
     async def add_component(request: Asking) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.blank(request, form, refused)
-
-        return await desk.take(request, "edit", lambda form: pages.add(request, form), again)
+        return await desk.take(request, "edit", pages.add, pages.blank)
 
     @post("/admin/groups", opt={"scope": "groups:write"}, status_code=200)
     async def change_group(request: Asking) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.list(request, form, refused)
-
-        return await desk.take(request, "group", lambda form: pages.change_group(request, form), again)
+        return await desk.take(request, "group", pages.change_group, pages.list)
 
     @get("/admin/components/{slug:str}", opt=_READ)
     async def show_component(request: Asking, slug: FromPath[str]) -> Page:
@@ -262,14 +252,11 @@ def routes(desk: Desk, feed: Feed) -> list[HTTPRouteHandler]:
         if work is None:
             raise NotFoundException("There is no such verb.")
 
-        async def go_on(form: Form) -> str:
+        async def go_on(request: Asking, form: Form) -> str:
             word = await work(request, form, component)
             return done("/admin/components" if verb == "remove" else path("components", slug), word)
 
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.show(request, slug, form, refused)
-
-        return await desk.take(request, verb, go_on, again)
+        return await desk.take(request, verb, go_on, lambda request, *why: pages.show(request, slug, *why))
 
     return [
         list_components, begin_component, add_component, change_group, show_component, change_component,

@@ -22,7 +22,7 @@ from app.db.change import Changes
 from app.domain.board import Board
 from app.domain.refused import Refused
 from app.live.hub import PAGE_BEATS, Hub
-from app.model import Model
+from app.model import DATABASE, Model
 from app.pages import stale
 from app.pages.answer import SECURITY, content_policy
 from app.pages.drawing import draw, zone
@@ -149,7 +149,9 @@ class Paper:
         return "" if self._refused is None or self._is_told else str(self._refused)
 
 
-Draw = Callable[[Form, Refused], Awaitable[Page]]
+# What a form asks for, and the page drawn again with what was refused.
+Work = Callable[[Asking, Form], Awaitable[str | Page]]
+Draw = Callable[[Asking, Form, Refused], Awaitable[Page]]
 
 
 class Desk:
@@ -198,16 +200,21 @@ class Desk:
         status = 200 if refused is None else {"missing": 404, "conflict": 409}.get(refused.kind, 422)
         return Response(html, status_code=status, media_type="text/html", headers=self._headers)
 
-    async def take(
-        self, request: Asking, name: str, work: Callable[[Form], Awaitable[str | Page]], again: Draw
-    ) -> Page:
+    async def take(self, request: Asking, name: str, work: Work, again: Draw) -> Page:
         """Do what a form asks for, and go where `work` says; or draw the page `again`."""
         form = await read(request, name)
         try:
-            done = await work(form)
+            done = await work(request, form)
         except Refused as refused:
-            return await again(form, refused)
+            return await again(request, form, refused)
         return go(done) if isinstance(done, str) else done
+
+    def refuse_ruled(self, kind: str, name: str, field: str) -> None:
+        """What the file has cannot be taken away here."""
+        origin = self.model.origins().get((kind, name), DATABASE)
+        if origin != DATABASE:
+            sentence = f"It is ruled by the file {origin}: take it out of the file."
+            raise Refused(field, sentence, "conflict")
 
     async def until_shown(self, is_so: Callable[[Board], bool]) -> None:
         """A change comes back to us by the feed. Whoever made it is not to be shown what was before; but

@@ -1,5 +1,6 @@
 """The pages of the installation at /admin: slug and name by themselves, all else in the words of the file."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from litestar import get, post
@@ -20,6 +21,9 @@ _READ: Final = {"scope": "pages:read"}
 _WRITE: Final = {"scope": "pages:write"}
 # The page at `/` has no slug, and an address needs one; no slug may be this.
 _FRONT: Final = "-"
+
+# What is asked of the page of that name.
+OfOne = Callable[[Asking, str, Form], Awaitable[str]]
 
 
 class Pages:
@@ -83,6 +87,14 @@ class Pages:
 def routes(desk: Desk) -> list[HTTPRouteHandler]:
     pages = Pages(desk)
 
+    async def take(request: Asking, form: str, name: str, work: OfOne) -> Page:
+        return await desk.take(
+            request,
+            form,
+            lambda request, form: work(request, name, form),
+            lambda request, *why: pages.show(request, name, *why),
+        )
+
     @get("/admin/pages", opt=_READ)
     async def list_pages(request: Asking) -> Page:
         return await pages.list(request)
@@ -93,16 +105,10 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post("/admin/pages/{name:str}", opt=_WRITE, status_code=200)
     async def save_page(request: Asking, name: FromPath[str]) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.show(request, name, form, refused)
-
-        return await desk.take(request, "page", lambda form: pages.save(request, name, form), again)
+        return await take(request, "page", name, pages.save)
 
     @post("/admin/pages/{name:str}/remove", opt=_WRITE, status_code=200)
     async def remove_page(request: Asking, name: FromPath[str]) -> Page:
-        async def again(form: Form, refused: Refused) -> Page:
-            return await pages.show(request, name, form, refused)
-
-        return await desk.take(request, "remove", lambda form: pages.remove(request, name, form), again)
+        return await take(request, "remove", name, pages.remove)
 
     return [list_pages, show_page, save_page, remove_page]

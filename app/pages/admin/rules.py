@@ -44,10 +44,7 @@ class Pages:
 
     async def remove(self, request: Asking, form: Form) -> str:
         name, desk = form.one("name"), self._desk
-        origin = desk.model.origins().get(("rule", name), DATABASE)
-        if origin != DATABASE:
-            sentence = f"It is ruled by the file {origin}: take it out of the file."
-            raise Refused("name", sentence, "conflict")
+        desk.refuse_ruled("rule", name, "name")
         await desk.model.change(caller_of(request).actor, desk.hub.now(), without_rule(name))
         await desk.until_shown(lambda board: all(rule.name != name for rule in board.catalog.rules))
         return done("/admin/rules", "removed")
@@ -62,21 +59,11 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post("/admin/rules", opt=_WRITE, status_code=200)
     async def save_rule(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            "rule",
-            lambda form: pages.save(request, form),
-            lambda form, why: pages.list(request, form, why),
-        )
+        return await desk.take(request, "rule", pages.save, pages.list)
 
     @post("/admin/rules/remove", opt=_WRITE, status_code=200)
     async def remove_rule(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            "remove",
-            lambda form: pages.remove(request, form),
-            lambda form, why: pages.list(request, form, why),
-        )
+        return await desk.take(request, "remove", pages.remove, pages.list)
 
     return [list_rules, save_rule, remove_rule]
 

@@ -53,12 +53,7 @@ def routes(desk: Desk, pages: Pages, name: str, begins: str, ends: str) -> list[
 
     @post(f"/admin/{name}/new", opt=may_write, status_code=200)
     async def make(request: Asking) -> Page:
-        return await desk.take(
-            request,
-            begins,
-            lambda form: pages.make(request, form),
-            lambda form, refused: pages.blank(request, form, refused),
-        )
+        return await desk.take(request, begins, pages.make, pages.blank)
 
     @get(f"/admin/{name}/{{id:str}}", opt=may_read)
     async def show_one(request: Asking, id: FromPath[str]) -> Page:
@@ -70,10 +65,10 @@ def routes(desk: Desk, pages: Pages, name: str, begins: str, ends: str) -> list[
         if work is None:
             raise NotFoundException("There is no such verb.")
 
-        async def go_on(form: Form) -> str:
+        async def go_on(request: Asking, form: Form) -> str:
             word = await work(request, form, id)
             return done(f"/admin/{name}" if verb == ends else path(name, id), word)
 
-        return await desk.take(request, verb, go_on, lambda form, why: show(request, id, form, why))
+        return await desk.take(request, verb, go_on, lambda request, *why: show(request, id, *why))
 
     return [list_all, begin, make, show_one, change]

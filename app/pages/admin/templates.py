@@ -27,7 +27,7 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post("/admin/templates", opt=_WRITE, status_code=200)
     async def save_template(request: Asking) -> Page:
-        async def save(form: Form) -> str:
+        async def save(request: Asking, form: Form) -> str:
             template = Template(
                 name=form.one("name"),
                 title=form.one("title"),
@@ -37,14 +37,14 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
             await incidents.save_template(caller_of(request).actor, desk.hub.now(), template)
             return done("/admin/templates", "changed")
 
-        return await desk.take(request, "template", save, lambda form, why: drawn(request, form, why))
+        return await desk.take(request, "template", save, drawn)
 
     @post("/admin/templates/remove", opt=_WRITE, status_code=200)
     async def remove_template(request: Asking) -> Page:
-        async def remove(form: Form) -> str:
+        async def remove(request: Asking, form: Form) -> str:
             await incidents.remove_template(caller_of(request).actor, desk.hub.now(), form.one("name"))
             return done("/admin/templates", "removed")
 
-        return await desk.take(request, "remove", remove, lambda form, why: drawn(request, form, why))
+        return await desk.take(request, "remove", remove, drawn)
 
     return [list_templates, save_template, remove_template]
