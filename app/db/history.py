@@ -94,6 +94,13 @@ class History:
             maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
         return [*incidents, *maintenances]
 
+    async def first_seen(self) -> dict[str, datetime]:
+        async with self._database.reading() as transaction:
+            rows = await transaction.fetch(
+                "SELECT component, MIN(since) AS first FROM spans GROUP BY component"
+            )
+        return {row["component"]: from_ms(row["first"]) for row in rows}
+
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
         return await self.spans_of([component], start, end)

@@ -112,6 +112,10 @@ class Past:
         just now has left the head of the page."""
         return await self._get((name,), now, lambda: self._history.begun(start, end), lambda _: False)
 
+    async def first_seen(self, now: datetime) -> dict[str, datetime] | None:
+        """Of each component that anything was ever heard of, by slug."""
+        return await self._get("first seen", now, self._history.first_seen)
+
     async def incident(self, id: str) -> Incident | None:
         """Not kept, or made-up ids would drive out what is. Raises DatabaseDown."""
         return await _soon(self._history.incident(id))
