@@ -131,14 +131,11 @@ def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     strict = StrictHosts(lambda: server.hub.board.catalog)
     app = Litestar(
-        # No router around them: Litestar would copy each, with all that it knows of it, and that is a quarter
-        # of what an application costs.
+        # The streams are public, and look by themselves at who says more: they come by the thousand.
         route_handlers=[
             *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance, strict),
-            *_open_to_all(server),
-            *_behind_a_door(server),
+            *guard.before([*_open_to_all(server), *_behind_a_door(server)]),
         ],
-        guards=[guard.admit],
         # Last what keeps an answer as it leaves.
         before_send=[_hardening(strict), server.kept.note],
         exception_handlers={Exception: answer_error},
