@@ -1,5 +1,6 @@
 """The resources of /v1 that operators work with: what each verb comes to, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,13 @@ async def test_workers_are_asked_to_look_now(
         assert (answer.status_code, answer.json()["regions"]) == (202, [DEFAULT_REGION])
         assert "location" not in answer.headers
         assert b'"monitor":"api/http"' in (await heard(bell))["data"]
+        key = {"idempotency-key": "look-once"}
+        said = [await desk.post("/v1/runs", json={"monitor": "api/http"}, headers=key) for _ in range(2)]
+        assert [each.status_code for each in said] == [202, 202] and said[0].content == said[1].content
+        assert b'"monitor":"api/http"' in (await heard(bell))["data"]
+        assert await bell.get_message(ignore_subscribe_messages=True, timeout=0.1) is None
+        again = await desk.post("/v1/runs", json={"monitor": "api/push"}, headers=key)
+        assert again.status_code == 422
         await desk.patch("/v1/monitors/api/http", json={"paused": True})
         for key, code in (("api/http", 409), ("api/push", 422), ("none", 404)):
             assert blamed(await desk.post("/v1/runs", json={"monitor": key})) == (code, "monitor")
@@ -192,6 +200,32 @@ async def heard(bell: PubSub) -> Any:
 async def test_without_redis_nobody_can_be_asked_to_look(desk: httpx.AsyncClient) -> None:
     await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
     assert blamed(await desk.post("/v1/runs", json={"monitor": "api/http"})) == (409, "monitor")
+
+
+async def test_nobody_waits_for_a_redis_that_does_not_answer_but_who_asks_it(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    called = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        house = House(sqlite_database, tmp_path, REDIS_URL=f"redis://127.0.0.1:{port}")
+        async with house.client(await house.token(ADMIN)) as desk:
+            await made(desk, "components", name="API", slug="api")
+            await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
+            run = {"monitor": "api/http"}
+            asking = asyncio.create_task(desk.post("/v1/runs", json=run, headers={"idempotency-key": "k"}))
+            async with asyncio.timeout(10):
+                await called.wait()
+            await made(desk, "templates", name="Meanwhile", title="t", words="w")
+            assert not asking.done()
+            assert blamed(await asking) == (409, "monitor")
+        await house.server.feed.close()
 
 
 async def test_what_the_file_names_is_shown_with_its_line_and_changed_there(
