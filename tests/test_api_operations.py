@@ -162,6 +162,49 @@ async def test_what_is_refused_names_the_field(desk: httpx.AsyncClient) -> None:
     assert await wrong("templates", name="a/b", title="t", words="w") == (409, "name")
 
 
+async def test_a_rule_is_made_changed_and_removed(house: House, desk: httpx.AsyncClient) -> None:
+    rule = await made(desk, "rules", name="Outage / EU", after=90, components=["api"])
+    assert (rule["settle"], rule["origin"]) == (60.0, "database")
+    assert [each["id"] for each in (await desk.get("/v1/rules")).json()["items"]] == ["Outage / EU"]
+    assert await wrong_rule(desk, name=" Outage / EU ") == (409, "name")
+    assert await wrong_rule(desk, name="B", components=["none"]) == (422, "definition")
+    assert await wrong_rule(desk, name="B", words="x" * 1001) == (422, "words")
+    place = f"/v1/rules/{quote(rule['id'], safe='')}"
+    tag = (await desk.get(place)).headers["etag"]
+    other = await desk.patch(place, json={"after": 120.5, "title": "{status}"}, headers={"if-match": tag})
+    assert (other.json()["after"], other.json()["components"]) == (120.5, ["api"])
+    late = await desk.put(place, json={}, headers={"if-match": tag})
+    assert late.status_code == 412
+    assert (await desk.put(place, json={})).json()["components"] == []
+    async with house.client(await house.token("incidents:write", pages=("",))) as bound:
+        assert (await bound.get("/v1/rules")).status_code == 403
+        assert (await bound.delete(place)).status_code == 403
+    assert (await desk.delete(place)).status_code == 204
+    assert (await desk.get(place)).status_code == 404
+    lines = await rows(
+        house.server.changes.database, "SELECT verb FROM audit_log WHERE subject LIKE 'rule/%'"
+    )
+    assert [line["verb"] for line in lines] == [
+        *("rule.create", "rule.replace", "rule.replace", "rule.delete")
+    ]
+
+
+async def wrong_rule(desk: httpx.AsyncClient, **said: Any) -> tuple[int, str]:
+    return blamed(await desk.post("/v1/rules", json=said))
+
+
+async def test_a_rule_of_the_file_is_changed_in_the_file(house: House, desk: httpx.AsyncClient) -> None:
+    house.server.model.take(read("components: [{name: Web}]\nincidents: [{name: Outage}]\n"))
+    assert (await desk.get("/v1/rules/Outage")).json()["origin"] == "statuswire.yaml:2"
+    for answer in (
+        await desk.post("/v1/rules", json={"name": "Outage"}),
+        await desk.patch("/v1/rules/Outage", json={"after": 30}),
+        await desk.delete("/v1/rules/Outage"),
+    ):
+        assert answer.status_code == 409
+        assert "ruled by the file statuswire.yaml, line 2" in answer.json()["detail"]
+
+
 async def test_workers_are_asked_to_look_now(
     sqlite_database: Database, tmp_path: Path, redis_url: str
 ) -> None:

@@ -171,20 +171,15 @@ class Incidents:
 
     # Templates
 
+    async def add_template(self, actor: Actor, at: datetime, template: Template) -> Template:
+        """As save_template, where there is none of its name."""
+        async with self._changes.by(actor, at) as change:
+            return await _save_template(change, template, is_new=True)
+
     async def save_template(self, actor: Actor, at: datetime, template: Template) -> Template:
         """As it is kept."""
-        name, title = refused.title(template.name, "name"), refused.title(template.title)
-        words = refused.words(template.words)
         async with self._changes.by(actor, at) as change:
-            before = (await _templates(change.transaction)).get(name)
-            await change.transaction.execute(
-                "INSERT INTO templates (name, title, status, words) VALUES ({}, {}, {}, {})"
-                " ON CONFLICT (name) DO UPDATE SET title = excluded.title, status = excluded.status,"
-                " words = excluded.words",
-                *(name, title, template.status.value, words),
-            )
-            await change.note("template.save", f"template/{name}", before, template)
-        return Template(name=name, title=title, words=words, status=template.status)
+            return await _save_template(change, template, is_new=False)
 
     async def remove_template(self, actor: Actor, at: datetime, name: str) -> None:
         async with self._changes.by(actor, at) as change:
@@ -258,6 +253,22 @@ async def find_template(transaction: Transaction, name: str) -> Template | None:
 
 async def list_templates(transaction: Transaction) -> list[Template]:
     return list((await _templates(transaction)).values())
+
+
+async def _save_template(change: Change, template: Template, is_new: bool) -> Template:
+    name, title = refused.title(template.name, "name"), refused.title(template.title)
+    words = refused.words(template.words)
+    before = await find_template(change.transaction, name)
+    if is_new and before is not None:
+        raise Refused("name", "There is a template of this name already: change that one.", "conflict")
+    await change.transaction.execute(
+        "INSERT INTO templates (name, title, status, words) VALUES ({}, {}, {}, {})"
+        " ON CONFLICT (name) DO UPDATE SET title = excluded.title, status = excluded.status,"
+        " words = excluded.words",
+        *(name, title, template.status.value, words),
+    )
+    await change.note("template.save", f"template/{name}", before, template)
+    return Template(name=name, title=title, words=words, status=template.status)
 
 
 async def read_open(transaction: Transaction) -> list[Incident]:
