@@ -18,6 +18,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
 
+from app.api.v1.problem import answer_error
 from app.config import Config
 from app.db.engine import Database, connect
 from app.db.history import History
@@ -111,6 +112,7 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
             *wall.routes(hub, config, History(database), callers, entrance),
             *static.routes(),
         ],
+        exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
     )
