@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from babel import Locale
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_interval, format_skeleton
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from litestar import Request
@@ -106,7 +106,12 @@ class Language:
         return format_skeleton("MMMd", day, locale=self.locale)
 
     def days(self, first: date, last: date) -> str:
-        return self.day(last) if first == last else f"{self.day(first)} \N{EN DASH} {self.day(last)}"
+        """`17 to 20 Nov`, with a dash: what both have in common is said once."""
+        if first == last:
+            return self.day(last)
+        # The day before the month, as `day` has it.
+        locale = "en_GB" if self.code == DEFAULT else self.locale
+        return format_interval(first, last, "MMMd", locale=locale)
 
     def month(self, day: date) -> str:
         return format_date(day, "LLLL yyyy", locale=self.locale)
