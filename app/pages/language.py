@@ -62,11 +62,11 @@ class Language:
 
     def _fill(self, text: str, values: Mapping[str, object]) -> str:
         # Not format(): by a text that came from a catalogue it would reach into what it is given.
-        return re.sub(r"\{(\w+)\}", lambda found: self._isolated(values.get(found[1], found[0])), text)
+        return re.sub(r"\{(\w+)\}", lambda found: self.isolated(values.get(found[1], found[0])), text)
 
-    def _isolated(self, value: object) -> str:
+    def isolated(self, value: object) -> str:
         """Among words from right to left, a Latin name or `12 ms` stays in one piece."""
-        if self.code != "ar" or isinstance(value, int):
+        if self.code != "ar" or isinstance(value, int) or not value:
             return str(value)
         return f"\N{FIRST STRONG ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}"
 
