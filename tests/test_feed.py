@@ -393,9 +393,9 @@ async def test_what_is_said_in_the_last_moment_before_the_bell_is_heard_is_read(
     listen = follower._listen
 
     @asynccontextmanager
-    async def listen_late(channel: str) -> AsyncIterator[Any]:
+    async def listen_late(*words: Any) -> AsyncIterator[Any]:
         await feed.announce(keyed("p", changes(1)))
-        async with listen(channel) as bell:
+        async with listen(*words) as bell:
             yield bell
 
     monkeypatch.setattr(follower, "_listen", listen_late)
