@@ -106,10 +106,12 @@ class Press:
             return self._drawn[tag]
 
     async def _pack_better(self, tag: str, is_now: Callable[[], bool]) -> None:
-        """One after the other, and not what nobody is given any more."""
+        """One after the other. What is not of now is let go instead: should it be asked for again, as when
+        the feed comes back within the minute, it is drawn anew."""
         async with self._packing:
-            drawn = self._drawn.get(tag)
-            if drawn is not None and len(drawn.plain) <= _WIDE and is_now():
+            if not is_now():
+                self._drawn.pop(tag, None)
+            elif (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
                 loop = asyncio.get_running_loop()
                 better = await loop.run_in_executor(_PACKER, pack, drawn.plain, BEST)
                 if tag in self._drawn:
