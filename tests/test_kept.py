@@ -102,7 +102,7 @@ class Doors:
         """What is given from now on, once it is packed as well as can be."""
 
         async def is_settled() -> bool:
-            return await self.is_kept(said) and not self.is_packing
+            return not self.is_packing and await self.is_kept(said)
 
         await eventually(is_settled)
         assert await self.is_kept(said)
@@ -430,15 +430,15 @@ async def test_answers_come_in_the_order_of_their_requests(doors: Doors) -> None
 async def test_who_has_their_answer_may_ask_again_later_and_is_let_go_without_a_word(
     doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(handover, "HEAD_SECONDS", 1.0)
     kept = await doors.keep(asking())
     its = door(Doorstep(100), doors.server.kept.find)
-    async with serving(doors, its, timeout_keep_alive=1) as port:
+    async with serving(doors, its, timeout_keep_alive=2) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(2):
             writer.write(asking())
             assert await answer(reader) == kept
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.2)
         async with asyncio.timeout(5):
             assert await reader.read() == b""
         writer.close()

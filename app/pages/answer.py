@@ -84,7 +84,7 @@ class Press:
         """`key` is everything that `draw` depends on, and once it is not so any more `is_now` says no. What
         is `closed` no cache keeps but the visitor's own: a shared one knows of no password, and not when a
         session ends."""
-        tag = f'W/"{sha256(msgspec.msgpack.encode(key)).hexdigest()[:20]}"'
+        tag = f'W/"{base64.urlsafe_b64encode(sha256(msgspec.msgpack.encode(key)).digest())[:12].decode()}"'
         # Kept, but never shown without asking: a status from yesterday is worse than none.
         kept = "private, no-cache" if closed else "no-cache"
         headers = {**self._headers, "Cache-Control": kept, "ETag": tag}
@@ -106,10 +106,12 @@ class Press:
             return self._drawn[tag]
 
     async def _pack_better(self, tag: str, is_now: Callable[[], bool]) -> None:
-        """One after the other, and not what nobody is given any more."""
+        """One after the other. What is not of now is let go instead: should it be asked for again, as when
+        the feed comes back within the minute, it is drawn anew."""
         async with self._packing:
-            drawn = self._drawn.get(tag)
-            if drawn is not None and len(drawn.plain) <= _WIDE and is_now():
+            if not is_now():
+                self._drawn.pop(tag, None)
+            elif (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
                 loop = asyncio.get_running_loop()
                 better = await loop.run_in_executor(_PACKER, pack, drawn.plain, BEST)
                 if tag in self._drawn:
@@ -123,9 +125,9 @@ def content_policy(style: str, logo: str | None = None) -> str:
     images = " ".join(["'self' data:", *([quote(logo, safe="/:?&=.@~+,-_%")] if logo else [])])
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return (
-        "default-src 'none'; script-src 'self'; "
-        f"style-src 'self' 'sha256-{digest}'; img-src {images}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none';script-src 'self';"
+        f"style-src 'self' 'sha256-{digest}';img-src {images};connect-src 'self';"
+        "base-uri 'none';form-action 'self';frame-ancestors 'none'"
     )
 
 

@@ -203,7 +203,7 @@ class Views:
 
 def _policy_of_copy(look: str, logo: str | None) -> str:
     """A page cannot say of itself who may frame it: only a header can."""
-    return content_policy(look, logo).removesuffix("; frame-ancestors 'none'")
+    return content_policy(look, logo).removesuffix(";frame-ancestors 'none'")
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from app.domain.monitor import Catalog
 
 HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none';base-uri 'none';frame-ancestors 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
