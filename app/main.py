@@ -65,10 +65,7 @@ class Server:
         self.model = Model(self.changes, config.config_file.name)
         self.hub = hub or Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         self.hub.build = EDITION
-        # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
-        # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
-        self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
@@ -122,7 +119,6 @@ async def opened(config: Config) -> AsyncIterator[Server]:
                     task.cancel()
     finally:
         await server.feed.close()
-        await server.log.close()
         await server.egress.close()
         await database.close()
 
@@ -131,14 +127,11 @@ def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     strict = StrictHosts(lambda: server.hub.board.catalog)
     app = Litestar(
-        # No router around them: Litestar would copy each, with all that it knows of it, and that is a quarter
-        # of what an application costs.
+        # The streams are public, and look by themselves at who says more: they come by the thousand.
         route_handlers=[
             *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance, strict),
-            *_open_to_all(server),
-            *_behind_a_door(server),
+            *guard.before([*_open_to_all(server), *_behind_a_door(server)]),
         ],
-        guards=[guard.admit],
         # Last what keeps an answer as it leaves.
         before_send=[_hardening(strict), server.kept.note],
         exception_handlers={Exception: answer_error},
@@ -191,7 +184,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("beat", watch.beat(server.hub)),
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
-        ("record", server.recorder.run(server.log)),
+        ("record", server.recorder.run(server.feed)),
         ("attend", server.attendance.attend()),
         ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -59,6 +59,20 @@ Release = Callable[[bytes], Released | None]
 Ready = Callable[[bytes, bytes, list[tuple[bytes, bytes]], str], tuple[bytes, bytes] | None]
 
 
+class _Flow(FlowControl):
+    """uvicorn makes an Event for each connection, and few are ever waited for."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+    @cached_property
+    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        event.set()
+        return event
+
+
 class HttpDoor(HttpToolsProtocol):
     """HTTP as uvicorn speaks it, with deadlines, and a way out for sockets."""
 
@@ -69,11 +83,12 @@ class HttpDoor(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         # All that uvicorn does here. But it asks the kernel for both addresses, each by a socket object made
-        # for the purpose, and the transport has them: that was a twentieth of a handshake.
+        # for the purpose: that was a twentieth of a handshake. The viewer's the transport has; of our own, by
+        # which somebody came, ASGI need not know, and nobody asks.
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
-        self.server = _place(transport.get_extra_info("sockname"))
+        self.flow = _Flow(transport)
+        self.server = None
         self.client = _place(transport.get_extra_info("peername"))
         self.scheme = "https" if is_ssl(transport) else "http"
         if self.scheme == "https":

@@ -32,7 +32,7 @@ _STYLES: Final = {
     "page.html": ("tokens.css", "page.css", "stories.css", "days.css"),
     "component.html": ("tokens.css", "page.css", "component.css"),
     "history.html": ("tokens.css", "page.css", "component.css", "days.css"),
-    "story.html": ("tokens.css", "page.css", "stories.css"),
+    "story.html": ("tokens.css", "page.css", "stories.css", "story.css"),
 }
 
 # Those of which a page says words.
