@@ -77,6 +77,19 @@ def test_a_file_is_planned_applied_and_pruned(run: Run, tmp_path: Path) -> None:
     assert len(asked(tmp_path, "SELECT * FROM audit_log WHERE kind = 'console'")) == 4
 
 
+def test_what_is_applied_is_told_at_once_where_redis_is_and_else_left_to_a_server(
+    run: Run, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.yaml").write_text(FILE)
+    (tmp_path / "other.yaml").write_text(OTHER)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    assert run("config", "apply", "one.yaml")[0] == 0
+    assert asked(tmp_path, "SELECT * FROM outbox") == []
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    assert run("config", "apply", "other.yaml", "--prune")[0] == 0
+    assert "Shop" in told(tmp_path)
+
+
 def test_what_runs_is_exported_as_a_file(run: Run, tmp_path: Path) -> None:
     code, output, _ = run("config", "export")
     assert (code, parse(output).components) == (0, ())

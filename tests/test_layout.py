@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/importing": ("app.domain", "app.statusfile"),
     "app/catalog_command.py": (
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+        *("app.feed", "app.outbox"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
     "app/run_now.py": ("app.domain", "app.feed"),
