@@ -295,7 +295,7 @@ class Board:
             # Behind a parent it matters that it was looked at.
             hidden = self._dependencies.parents(standing.monitor) and old.state is State.DOWN
             return changes + self._show(standing.monitor, at, old.reason) if hidden else changes
-        if old is not None and old.state is State.UNKNOWN and self._best_before(*key) <= old.since:
+        if old is not None and old.state is State.UNKNOWN and self._is_late(key, heard, old):
             return changes  # it comes so late that it was past its best before the silence began
         if old is not None and standing.since <= old.since:
             # It cannot reach back behind the word it ends, least of all into a time when nobody knew.
@@ -303,6 +303,12 @@ class Board:
         changes += self._silence_others(*key, at)
         self.standings[key] = standing
         return changes + self._show(standing.monitor, standing.since, standing.reason)
+
+    def _is_late(self, key: tuple[str, str], heard: datetime | None, silent: Standing) -> bool:
+        """A silence that began far ahead of the word was dated by a clock that has been set back since: that
+        one is the newest there is, and to wait until the old time comes again would be hours."""
+        ahead = silent.since - self._best_before(*key)
+        return ahead >= timedelta(0) and (heard is None or ahead < SAID_AGAIN)
 
     def _silence_others(self, monitor: str, region: str, at: datetime) -> list[Change]:
         """A new word is not weighed with old ones of other regions, even if no server was alive to call
