@@ -224,12 +224,18 @@ class Board:
 
     def past_best_before(self, now: datetime) -> Iterator[tuple[str, str, datetime]]:
         """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown, or
-        late."""
+        late. Of one that comes from before a clock was set back nobody can tell: it is too old if a stopwatch
+        says so."""
         for (monitor, region), standing in self.standings.items():
             if standing.state is State.UNKNOWN and not _is_pushed(self._monitors[monitor]):
                 continue
-            if (best_before := self._best_before(monitor, region)) < now:
+            best_before = self._best_before(monitor, region)
+            if best_before < now or self._is_of_the_future((monitor, region), now):
                 yield monitor, region, best_before
+
+    def _is_of_the_future(self, key: tuple[str, str], now: datetime) -> bool:
+        heard = self.heard.get(key)
+        return heard is not None and heard - now >= SAID_AGAIN and not _is_pushed(self._monitors[key[0]])
 
     def restore(
         self,
