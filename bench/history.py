@@ -5,7 +5,6 @@ The year is reckoned from a week that is measured: recorded sample by sample, ro
 weighed after each level of it was let go.
 """
 
-import argparse
 import itertools
 import random
 import sqlite3
@@ -310,16 +309,10 @@ async def weigh(url: str) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="statuswire bench history", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer monitors in the week, within 45 s")
-    quick = parser.parse_args().quick
+    quick = report.quick("history", __doc__, "fewer monitors in the week, within 45 s")
+    what = f"{COMPONENTS} components, {DAYS} days, {SPANS} spans each"
     bench = Bench(QUICK_MONITORS, QUICK_TIMES) if quick else Bench(MONITORS, TIMES)
-    print(f"{COMPONENTS} components, {DAYS} days, {SPANS} spans each; load average {cores.load()}")
-    if not report.ran(bench.run(), QUICK_SECONDS if quick else SECONDS):
-        return 1
-    print(f"load average {cores.load()}")
-    report.close("history", bench.figures, REACH)
-    return 0
+    return report.told("history", what, bench, QUICK_SECONDS if quick else SECONDS, REACH)
 
 
 if __name__ == "__main__":

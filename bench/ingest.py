@@ -4,7 +4,6 @@ Everything waits in the log of a real Valkey; a recorder then reads, folds and w
 Postgres by turns. It has one core to itself, Valkey and Postgres share the other.
 """
 
-import argparse
 import asyncio
 import itertools
 import statistics
@@ -208,16 +207,10 @@ async def until(recorder: Recorder, id: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="statuswire bench ingest", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer of everything, within 45 s")
-    quick = parser.parse_args().quick
+    quick = report.quick("ingest", __doc__, "fewer of everything, within 45 s")
+    what = f"{MONITORS:,} monitors, {ROUNDS} rounds"
     ingest = Ingest(QUICK_SAMPLES, QUICK_CHANGES) if quick else Ingest(SAMPLES, CHANGES)
-    print(f"{MONITORS:,} monitors, {ROUNDS} rounds; load average {cores.load()}")
-    if not report.ran(ingest.run(), QUICK_SECONDS if quick else SECONDS):
-        return 1
-    print(f"load average {cores.load()}")
-    report.close("ingest", ingest.figures, REACH, AT_LEAST)
-    return 0
+    return report.told("ingest", what, ingest, QUICK_SECONDS if quick else SECONDS, REACH, AT_LEAST)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ kept in memory here: on a slow disk a kill would take what was not yet written, 
 that workers say again what was lost is another promise, which tests/test_lossless.py holds.
 """
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -128,20 +127,13 @@ async def _check(swarms: list[Swarm], producer: Producer) -> Check:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="statuswire bench outages", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short outages, within 60 s")
-    quick = parser.parse_args().quick
+    quick = report.quick("outages", __doc__, "short outages, within 60 s")
     cores.pin(cores.split()[1])
     if Path("/dev/shm").is_dir():
         tempfile.tempdir = "/dev/shm"
-    within = QUICK_GIVE_UP if quick else GIVE_UP
+    what = f"{2 * VIEWERS} viewers, {PER_SECOND:g} changes a second"
     outages = Outages(QUICK_SECONDS if quick else SECONDS, QUICK_KILLS if quick else KILLS)
-    print(f"{2 * VIEWERS} viewers, {PER_SECOND:g} changes a second; load average {cores.load()}")
-    if not report.ran(outages.run(), within):
-        return 1
-    print(f"load average {cores.load()}")
-    report.close("outages", outages.figures, REACH)
-    return 0
+    return report.told("outages", what, outages, QUICK_GIVE_UP if quick else GIVE_UP, REACH)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What all benchmarks have in common: percentiles, and the line of JSON at the end."""
 
+import argparse
 import asyncio
 import json
 import math
@@ -9,7 +10,7 @@ import subprocess
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from bench import cores
 
@@ -48,6 +49,36 @@ def ran(story: Coroutine[Any, Any, None], within: float) -> bool:
         print(f"This machine is too busy: nothing came of it in {within} s, load average {cores.load()}.")
         return False
     return True
+
+
+class Bench(Protocol):
+    figures: dict[str, float]
+
+    async def run(self) -> None: ...
+
+
+def quick(name: str, doc: str | None, less: str) -> bool:
+    """Whether `--quick` was asked for, which makes `less`."""
+    parser = argparse.ArgumentParser(prog=f"statuswire bench {name}", description=doc)
+    parser.add_argument("--quick", action="store_true", help=less)
+    return bool(parser.parse_args().quick)
+
+
+def told(
+    name: str,
+    what: str,
+    bench: Bench,
+    within: float,
+    reach: Mapping[str, float],
+    at_least: Mapping[str, float] = MappingProxyType({}),
+) -> int:
+    """Run it and print its figures; the status of the process. `what` is measured is said before."""
+    print(f"{what}; load average {cores.load()}")
+    if not ran(bench.run(), within):
+        return 1
+    print(f"load average {cores.load()}")
+    close(name, bench.figures, reach, at_least)
+    return 0
 
 
 def close(

@@ -3,7 +3,6 @@
 What the good ones notice of it, what the bad ones cost the server, and when those that do not read are cut.
 """
 
-import argparse
 import asyncio
 import sys
 import time
@@ -109,19 +108,12 @@ class Slow:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="statuswire bench slow", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter measurements, within 45 s")
-    quick = parser.parse_args().quick
+    quick = report.quick("slow", __doc__, "shorter measurements, within 45 s")
     cores.pin(cores.split()[1])
     cores.allow_files()
-    within = QUICK_SECONDS if quick else SECONDS
-    print(f"{GOOD:,} good viewers, {DEAF:,} deaf, {SLOW:,} slow; load average {cores.load()}")
+    what = f"{GOOD:,} good viewers, {DEAF:,} deaf, {SLOW:,} slow"
     slow = Slow(QUICK_LISTENING if quick else LISTENING)
-    if not report.ran(slow.run(), within):
-        return 1
-    print(f"load average {cores.load()}")
-    report.close("slow", slow.figures, REACH)
-    return 0
+    return report.told("slow", what, slow, QUICK_SECONDS if quick else SECONDS, REACH)
 
 
 if __name__ == "__main__":

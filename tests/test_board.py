@@ -389,6 +389,32 @@ def test_a_clock_that_is_set_back_keeps_nobody_green_until_its_old_future(word: 
     assert list(board.past_best_before(after(95.001))) == [(API, "local", after(95))]
 
 
+def test_a_word_from_before_a_clock_was_set_back_may_be_called_silent_though_its_time_has_not_come() -> None:
+    """If nobody looks any more. Whoever asks has a stopwatch, and waits as long as a word is good for."""
+    board, _ = folded([a_change(UP, after(3600))])
+    assert list(board.past_best_before(after(3550))) == []
+    [(monitor, region, since)] = board.past_best_before(NOON)
+    assert (monitor, region) == (API, "local")
+    patch = board.fold("9-0", a_silence(since))
+    assert patch is not None
+    assert [change.status for change in patch.changes] == [Status.UNKNOWN]
+    assert list(board.past_best_before(NOON)) == []
+    board.fold("10-0", a_change(UP, after(30)))
+    assert board.shown["api"].status is Status.OPERATIONAL
+
+
+@pytest.mark.parametrize("silence", [a_silence(after(3665)), a_change(State.UNKNOWN, after(20))])
+@pytest.mark.parametrize("word", [a_batch(a_sample(UP, after(50))), a_change(UP, after(50))])
+def test_after_a_clock_was_set_back_nobody_stays_unknown_until_its_old_future(
+    silence: Logged, word: Logged
+) -> None:
+    """Whether the silence had begun before that, or was the first that the right clock dated."""
+    board, _ = folded([a_change(UP, after(3600)), silence, word])
+    assert board.shown["api"].status is Status.OPERATIONAL
+    assert list(board.past_best_before(after(115))) == []
+    assert list(board.past_best_before(after(115.001))) == [(API, "local", after(115))]
+
+
 @pytest.mark.parametrize("state", KNOWN)
 def test_after_a_clock_was_set_back_a_sample_heals_a_change_that_was_lost(state: State) -> None:
     board, _ = folded([a_change(DOWN if state is UP else UP, after(3600)), a_batch(a_sample(state, NOON))])

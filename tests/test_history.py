@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from app.db.engine import Database
 from app.db.history import History
@@ -92,6 +93,23 @@ async def test_recent_patches_begin_behind_the_last_change_of_the_catalog(
     since, patches = await history.recent(500)
     assert since == "3-0"
     assert [patch.id for patch in patches] == ["4-0"]
+
+
+async def test_a_patch_of_a_newer_build_is_where_all_that_can_be_resumed_begins(
+    database: Database, history: History
+) -> None:
+    """After a return to this one it must start: whoever comes from before that patch is sent a snapshot."""
+    changes = [a_change(state, after(n)) for n, state in enumerate((UP, DOWN, UP))]
+    events: list[Logged] = [a_catalog_change(a_catalog("api")), *changes]
+    await record(database, *events)
+    expected = patches_of(a_log(*events))
+    async with database.writing() as transaction:
+        said = '{"id": 7, "what": "is not known here"}'
+        await transaction.execute("UPDATE patches SET patch = {} WHERE event = {}", said, expected[-2].id)
+    with capture_logs() as logs:
+        since, patches = await history.recent(500)
+    assert (since, patches) == (expected[-2].id, expected[-1:])
+    assert [log["event_id"] for log in logs] == [expected[-2].id]
 
 
 async def test_recent_patches_begin_behind_a_hole_in_the_log(database: Database, history: History) -> None:

@@ -5,13 +5,14 @@ Uptime is the domain's arithmetic; here spans only find their way to it. What no
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from itertools import pairwise
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from app.db import latency
@@ -29,6 +30,8 @@ from app.domain.instant import from_ms, to_ms
 from app.domain.maintenance import Maintenance
 from app.domain.status import Status
 from app.domain.uptime import Span, Uptime, uptime
+
+log = structlog.get_logger("history")
 
 _decode_patch = msgspec.json.Decoder(Patch).decode
 
@@ -68,8 +71,8 @@ class History:
             return None, []
         for row in rows[limit:]:
             whole_since = max(whole_since, row["event"], key=order)
-        kept = [row["patch"] for row in reversed(rows[:limit]) if order(row["event"]) > order(whole_since)]
-        return whole_since, [_decode_patch(patch) for patch in kept]
+        kept = [row for row in reversed(rows[:limit]) if order(row["event"]) > order(whole_since)]
+        return _understood(whole_since, kept)
 
     async def incident(self, id: str) -> Incident | None:
         """A public one; what of it is for everybody, `domain/audience.py` knows."""
@@ -182,6 +185,19 @@ class History:
         if self._over[0] != key:
             self._over = key, {}
         return self._over[1]
+
+
+def _understood(whole_since: str, rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Patch]]:
+    """A patch of a newer build, after a return to this one, is where all ends that can be told again: whoever
+    comes from before it is sent a snapshot."""
+    patches: list[Patch] = []
+    for row in rows:
+        try:
+            patches.append(_decode_patch(row["patch"]))
+        except msgspec.DecodeError as error:
+            log.warning("a patch that is kept is not of this version", event_id=row["event"], why=str(error))
+            whole_since, patches = row["event"], []
+    return whole_since, patches
 
 
 async def _stretches(

@@ -36,6 +36,7 @@ from app.domain.incident import (
     NewIncident,
     NewUpdate,
     Template,
+    Update,
 )
 from app.domain.instant import from_ms, to_ms
 from app.domain.refused import Refused
@@ -418,29 +419,30 @@ async def _whole(transaction: Transaction, rows: list[dict[str, Any]]) -> list[I
     for row in named:
         status = None if row["status"] is None else Status(row["status"])
         components[row["incident"]].append(Affected(row["component"], status))
-    return [
-        Incident(
-            id=row["id"],
-            title=row["title"],
-            status=IncidentStatus(row["status"]),
-            impact=Impact(row["impact"]),
-            impact_set=bool(row["impact_set"]),
-            since=from_ms(row["since"]),
-            updated=from_ms(row["updated"]),
-            resolved=_instant(row["resolved"]),
-            next_update_by=_instant(row["next_update_by"]),
-            draft=bool(row["draft"]),
-            rule=row["rule"],
-            acknowledged=row["acknowledged"],
-            acknowledged_until=_instant(row["acknowledged_until"]),
-            version=row["version"],
-            # Of older servers nothing was kept.
-            felt=_decode_felt(row["felt"] or "{}"),
-            components=tuple(components[row["id"]]),
-            updates=updates.get(f"incident/{row['id']}", ()),
-        )
-        for row in rows
-    ]
+    return [_incident(row, components[row["id"]], updates.get(f"incident/{row['id']}", ())) for row in rows]
+
+
+def _incident(row: dict[str, Any], components: Sequence[Affected], updates: tuple[Update, ...]) -> Incident:
+    return Incident(
+        id=row["id"],
+        title=row["title"],
+        status=IncidentStatus(row["status"]),
+        impact=Impact(row["impact"]),
+        impact_set=bool(row["impact_set"]),
+        since=from_ms(row["since"]),
+        updated=from_ms(row["updated"]),
+        resolved=_instant(row["resolved"]),
+        next_update_by=_instant(row["next_update_by"]),
+        draft=bool(row["draft"]),
+        rule=row["rule"],
+        acknowledged=row["acknowledged"],
+        acknowledged_until=_instant(row["acknowledged_until"]),
+        version=row["version"],
+        # Of older servers nothing was kept.
+        felt=_decode_felt(row["felt"] or "{}"),
+        components=tuple(components),
+        updates=updates,
+    )
 
 
 async def _told_until(transaction: Transaction, rule: str) -> dict[str, int]:

@@ -225,12 +225,18 @@ class Board:
 
     def past_best_before(self, now: datetime) -> Iterator[tuple[str, str, datetime]]:
         """(monitor, region, since when) of each word that is too old at `now` and not yet called unknown, or
-        late."""
+        late. Of one that comes from before a clock was set back nobody can tell: it is too old if a stopwatch
+        says so."""
         for (monitor, region), standing in self.standings.items():
             if standing.state is State.UNKNOWN and not _is_pushed(self._monitors[monitor]):
                 continue
-            if (best_before := self._best_before(monitor, region)) < now:
+            best_before = self._best_before(monitor, region)
+            if best_before < now or self._is_of_the_future((monitor, region), now):
                 yield monitor, region, best_before
+
+    def _is_of_the_future(self, key: tuple[str, str], now: datetime) -> bool:
+        heard = self.heard.get(key)
+        return heard is not None and heard - now >= SAID_AGAIN and not _is_pushed(self._monitors[key[0]])
 
     def restore(
         self,
@@ -296,7 +302,7 @@ class Board:
             # Behind a parent it matters that it was looked at.
             hidden = self._dependencies.parents(standing.monitor) and old.state is State.DOWN
             return changes + self._show(standing.monitor, at, old.reason) if hidden else changes
-        if old is not None and old.state is State.UNKNOWN and self._best_before(*key) <= old.since:
+        if old is not None and old.state is State.UNKNOWN and self._is_late(key, heard, old):
             return changes  # it comes so late that it was past its best before the silence began
         if old is not None and standing.since <= old.since:
             # It cannot reach back behind the word it ends, least of all into a time when nobody knew.
@@ -304,6 +310,12 @@ class Board:
         changes += self._silence_others(*key, at)
         self.standings[key] = standing
         return changes + self._show(standing.monitor, standing.since, standing.reason)
+
+    def _is_late(self, key: tuple[str, str], heard: datetime | None, silent: Standing) -> bool:
+        """A silence that began far ahead of the word was dated by a clock that has been set back since: that
+        one is the newest there is, and to wait until the old time comes again would be hours."""
+        ahead = silent.since - self._best_before(*key)
+        return ahead >= timedelta(0) and (heard is None or ahead < SAID_AGAIN)
 
     def _silence_others(self, monitor: str, region: str, at: datetime) -> list[Change]:
         """A new word is not weighed with old ones of other regions, even if no server was alive to call
