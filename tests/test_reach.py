@@ -154,3 +154,16 @@ async def test_what_has_the_focus_is_seen_wherever_it_goes(site: Site, page: Pag
             assert focus["is"] == "seen", (path, focus)
             stops += 1
         assert stops > 10, path
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+async def test_a_stranger_sees_without_scrolling_what_is_broken_since_when_what_is_done_and_what_comes(
+    site: Site, page: Page, paths: list[str], size: tuple[int, int]
+) -> None:
+    width, height = size
+    await page.set_viewport_size({"width": width, "height": height})
+    await page.goto(site.web.url)
+    await page.wait_for_selector("html[data-live=live]", state="attached")
+    for part in ("h1", ".started time", ".story .starts", ".story .promise", ".said .words"):
+        box = await page.locator(part).first.bounding_box()
+        assert box and box["height"] > 0 and box["y"] + box["height"] <= height, part

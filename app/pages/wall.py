@@ -183,7 +183,7 @@ def sentence(rows: Sequence[Row], language: Language, told: Iterable[Story] = ()
         return _of_problems(problems, language)
     if number := len(incidents):
         many = language.count(number, "{number} open incident", "{number} open incidents")
-        return say("Open incident") if number == 1 else many, incidents[0].title
+        return say("Open incident") if number == 1 else many, language.isolated(incidents[0].title)
     resting = sum(row.status is Status.MAINTENANCE for row in rows)
     calm, well = say("Nothing needs attention"), len(rows) - resting
     if resting:

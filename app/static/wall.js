@@ -300,8 +300,10 @@ function sentence(incidents) {
   const number = all.length - resting;
   if (!all.length && !incidents.length) return [say('Nothing is watched yet'), say('What is named in the config file appears here')];
   if (problems.length) return ofProblems();
-  if (incidents.length === 1) return [say('Open incident'), incidents[0].title];
-  if (incidents.length) return [count(incidents.length, '{number} open incident', '{number} open incidents'), incidents[0].title];
+  if (incidents.length) {
+    const many = count(incidents.length, '{number} open incident', '{number} open incidents');
+    return [incidents.length === 1 ? say('Open incident') : many, fill('{title}', { title: incidents[0].title })];
+  }
   const nothing = say('Nothing needs attention');
   if (resting) return [nothing, say('{number} operational, {resting} in maintenance', { number, resting })];
   return [say('All {number} operational', { number }), nothing];
