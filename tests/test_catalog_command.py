@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from argon2 import PasswordHasher
@@ -15,13 +16,16 @@ from argon2 import PasswordHasher
 from app.cli import main
 from app.db.backfill import backfill
 from app.db.engine import Database
-from app.db.migrate import bring_up_to_date
 from app.domain.status import Status
 from app.domain.uptime import Span
 from app.statusfile.catalog import parse
 from tests.make import NOON, after
-from tests.rows import config_for, rows
+from tests.rows import rows
 from tests.test_importing import SAMPLES, SUMMARY, a_kuma
+
+# pytest imports it itself, as the plugin it is.
+if TYPE_CHECKING:
+    from tests.databases import Prepared
 
 pytest_plugins = ["tests.databases"]
 
@@ -32,11 +36,13 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(
+    prepared: "Prepared", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
     """A command in a folder with a database of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/statuswire.db")
-    asyncio.run(bring_up_to_date(config_for(f"sqlite:///{tmp_path}/statuswire.db")))
+    url = asyncio.run(prepared.sqlite_url(tmp_path / "statuswire.db"))
+    monkeypatch.setenv("DATABASE_URL", url)
 
     def command(*words: str) -> tuple[int, str, str]:
         code = main(words)
