@@ -36,6 +36,7 @@ from app.pages import account, door, login, public, static, wall
 from app.pages.admin import routes as admin
 from app.pages.admin.desk import Desk
 from app.pages.drawing import EDITION
+from app.pages.kept import Kept
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
@@ -56,18 +57,15 @@ BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
 class Server:
     """The running parts, from `opened` on."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, hub: Hub | None = None) -> None:
         assert config.redis_url is not None, "a server needs the URL of a Redis"
         self.config = config
         self.history = History(database)
         self.changes = Changes(database)
         self.model = Model(self.changes, config.config_file.name)
-        self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
+        self.hub = hub or Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         self.hub.build = EDITION
-        # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
-        # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
-        self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
@@ -77,6 +75,7 @@ class Server:
         self.callers = Callers(database, self.proxies, self.hub.now)
         self.entrance = Entrance(self.secrets, self.callers)
         self.requests = Requests()
+        self.kept = Kept()
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
         # Whom an operator has named may well be in their own network.
         self.egress = Egress(Policy(private=True, own=own_parts(config)))
@@ -120,7 +119,6 @@ async def opened(config: Config) -> AsyncIterator[Server]:
                     task.cancel()
     finally:
         await server.feed.close()
-        await server.log.close()
         await server.egress.close()
         await database.close()
 
@@ -129,15 +127,13 @@ def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     strict = StrictHosts(lambda: server.hub.board.catalog)
     app = Litestar(
-        # No router around them: Litestar would copy each, with all that it knows of it, and that is a quarter
-        # of what an application costs.
+        # The streams are public, and look by themselves at who says more: they come by the thousand.
         route_handlers=[
             *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance, strict),
-            *_open_to_all(server),
-            *_behind_a_door(server),
+            *guard.before([*_open_to_all(server), *_behind_a_door(server)]),
         ],
-        guards=[guard.admit],
-        before_send=[_hardening(strict)],
+        # Last what keeps an answer as it leaves.
+        before_send=[_hardening(strict), server.kept.note],
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_AT_MOST,
         openapi_config=None,
@@ -188,7 +184,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("beat", watch.beat(server.hub)),
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
-        ("record", server.recorder.run(server.log)),
+        ("record", server.recorder.run(server.feed)),
         ("attend", server.attendance.attend()),
         ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),

@@ -16,6 +16,7 @@ from app.db.change import Change
 from app.db.engine import Database
 from app.domain.actor import Actor
 from app.domain.people import Role, User
+from app.live.hub import Hub
 from app.main import Server
 from app.security import accounts, issuing
 from app.security.accounts import UserWords
@@ -32,9 +33,9 @@ HOME = "http://status.example"
 class House:
     """`ask` is a client without a token; `address` is where it comes from."""
 
-    def __init__(self, database: Database, data: Path, **environ: str) -> None:
+    def __init__(self, database: Database, data: Path, hub: Hub | None = None, **environ: str) -> None:
         config = Config.read({"REDIS_URL": "redis://127.0.0.1:1", "STATUSWIRE_DATA": str(data), **environ})
-        self.server = Server(config, database)
+        self.server = Server(config, database, hub)
 
     def client(self, token: str = "", address: str = "192.0.2.7", **headers: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.server.app, client=(address, 40000))

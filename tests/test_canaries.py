@@ -151,6 +151,8 @@ async def say_everything(web: Web, redis_url: str) -> None:
     )
     await Maintenances(changes).schedule(ACTOR, now, planned)
     await Interventions(changes).acknowledge(ACTOR, now, vault.slug, f"{CANARY} on it")
+    for slug in (hidden.slug, vault.slug):
+        await Interventions(changes).override(ACTOR, now, slug, Status.MAJOR, f"{CANARY} by hand")
     await outbox.empty(changes, feed)
     await feed.close()
     await changes.database.close()

@@ -199,8 +199,8 @@ def _of_problems(problems: Sequence[Row], language: Language) -> tuple[str, str]
     else:
         heading = language.say("{number} in hand", number=len(problems))
     status = language.say(WORD[first.status])
-    said = (language.say("{component}: {status}", component=first.name, status=status), first.acknowledged)
-    return heading, ", ".join(filter(None, said))
+    said = language.say("{component}: {status}", component=first.name, status=status)
+    return heading, ", ".join(filter(None, (said, language.isolated(first.acknowledged))))
 
 
 def say_unfit(unfit: Mapping[str, int], language: Language) -> str:
