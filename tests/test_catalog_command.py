@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from argon2 import PasswordHasher
@@ -17,7 +18,6 @@ from app.db.backfill import backfill
 from app.db.catalog import write_catalog
 from app.db.definitions import write_definitions
 from app.db.engine import Database, connect
-from app.db.migrate import bring_up_to_date
 from app.domain.credentials import Variables
 from app.domain.monitor import Catalog
 from app.domain.status import Status
@@ -28,6 +28,10 @@ from tests.make import NOON, a_catalog, a_component, a_monitor, after
 from tests.rows import config_for, rows
 from tests.test_importing import SAMPLES, SUMMARY, a_kuma
 
+# pytest imports it itself, as the plugin it is.
+if TYPE_CHECKING:
+    from tests.databases import Prepared
+
 pytest_plugins = ["tests.databases"]
 
 FILE = "components: [{name: Shop, monitors: [{http: https://a.example, every: 1m}]}, {name: Cart}]"
@@ -37,11 +41,13 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(
+    prepared: "Prepared", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
     """A command in a folder with a database of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/statuswire.db")
-    asyncio.run(bring_up_to_date(config_for(f"sqlite:///{tmp_path}/statuswire.db")))
+    url = asyncio.run(prepared.sqlite_url(tmp_path / "statuswire.db"))
+    monkeypatch.setenv("DATABASE_URL", url)
 
     def command(*words: str) -> tuple[int, str, str]:
         code = main(words)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from app.db.change import Changes
+from app.db.change import Change, Changes
 from app.db.engine import Transaction
 from app.db.incidents import acknowledgement
 from app.db.updates import may_be_id, refuse_unknown
@@ -101,20 +101,14 @@ class Interventions:
             before = await _find(change.transaction, "acknowledgements", component)
             if before is None:
                 raise Refused("component", f"Nobody is on `{component[:64]}`.", "conflict")
-            await change.transaction.execute("DELETE FROM acknowledgements WHERE component = {}", component)
-            await change.note("component.unacknowledge", f"component/{component}", before, None)
-            await change.tell(Acknowledgement(at=at, component=component))
+            await _unacknowledge(change, component, before)
 
     async def lapse(self, component: str, said_at: datetime, at: datetime) -> None:
         """Take back what was said at `said_at`, if nothing newer was."""
         async with self._changes.by(Actor("rule", "expiry"), at) as change:
             before = await _find(change.transaction, "acknowledgements", component)
             if before is not None and before["at"] == to_ms(said_at):
-                await change.transaction.execute(
-                    "DELETE FROM acknowledgements WHERE component = {}", component
-                )
-                await change.note("component.unacknowledge", f"component/{component}", before, None)
-                await change.tell(Acknowledgement(at=at, component=component))
+                await _unacknowledge(change, component, before)
 
 
 async def find_override(transaction: Transaction, component: str) -> ByHand | None:
@@ -136,6 +130,12 @@ async def find_acknowledgement(transaction: Transaction, component: str) -> OnIt
         return None
     until = None if row["until"] is None else from_ms(row["until"])
     return OnIt(words=row["words"], at=from_ms(row["at"]), until=until, author=row["author"])
+
+
+async def _unacknowledge(change: Change, component: str, before: dict[str, Any]) -> None:
+    await change.transaction.execute("DELETE FROM acknowledgements WHERE component = {}", component)
+    await change.note("component.unacknowledge", f"component/{component}", before, None)
+    await change.tell(Acknowledgement(at=change.at, component=component))
 
 
 async def _find(transaction: Transaction, table: str, component: str) -> dict[str, Any] | None:
