@@ -96,6 +96,8 @@ class History:
 
     async def announced(self, maintenances: Sequence[str]) -> dict[str, datetime]:
         """When each was first told of, by its id: only the audit log knows."""
+        if not maintenances:
+            return {}
         async with self._database.reading() as transaction:
             rows = await transaction.fetch(
                 "SELECT subject, MIN(at) AS first FROM audit_log"
