@@ -5,6 +5,7 @@ A program cannot see that a page has turned grey. While nothing is heard, a bull
 that it is unknown.
 """
 
+import asyncio
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
@@ -132,8 +133,9 @@ class Bulletins:
         # Read anew as soon as something is over: else it would be open for some seconds more.
         begun = await front.past.ever([*sorted(told.incidents), *sorted(told.maintenances)], now)
         works = {each.id for each in begun or () if isinstance(each, Maintenance)} | set(told.maintenances)
-        first_told = await front.past.announced(sorted(works), now)
-        first_seen = await front.past.first_seen(now)
+        first_told, first_seen = await asyncio.gather(
+            front.past.announced(sorted(works), now), front.past.first_seen(now)
+        )
         # From here on nothing awaits, so all of it is of one instant.
         parts = _Parts(front.views.seen(), self._hub.feed_state, begun, first_seen, first_told)
         slug = parts.seen.page.slug
