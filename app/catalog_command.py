@@ -18,6 +18,7 @@ from app.db.change import Changes
 from app.db.engine import connect
 from app.db.incidents import Incidents
 from app.domain.actor import Actor
+from app.domain.credentials import Variables
 from app.domain.instant import from_seconds
 from app.domain.merge import beside, merged, ruled_by_file, with_all_of
 from app.domain.monitor import Catalog
@@ -31,15 +32,19 @@ from app.statusfile.writing import write
 T = TypeVar("T")
 
 
-def export(config: Config, as_json: bool) -> str:
+def export(config: Config, as_json: bool) -> tuple[str, list[str]]:
+    """With the names of the variables that stand for what an older release had stored in the clear."""
+
     async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str]]:
         file = ruled_by_file(running, model.defined)
         return running, {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
 
     catalog, origins = _with_model(config, go)
+    variables = Variables()
+    text = write(variables.of(catalog))
     if as_json:
-        return _json({"config": write(catalog), "revision": catalog.revision, "origins": origins})
-    return write(catalog)
+        text = _json({"config": text, "revision": catalog.revision, "origins": origins})
+    return text, variables.names
 
 
 def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from litestar import Request
 
 from app.domain.board import Board
@@ -22,11 +21,11 @@ from app.security.issuing import issue_wall
 from app.security.scopes import ADMIN
 from tests.conftest import eventually
 from tests.make import NOON, a_catalog
-from tests.people import HOME, PASSWORD, House
+from tests.people import CHEAP, HOME, PASSWORD, House
 
 pytest_plugins = ["tests.databases"]
 
-HASH = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+HASH = CHEAP.hash(PASSWORD)
 PAGES = (
     Page(slug="open"),
     Page(slug="inner", access="password", password_hash=HASH),

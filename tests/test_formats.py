@@ -493,7 +493,7 @@ async def test_what_goes_on_is_told_however_much_is_planned(office: Office) -> N
 
 async def test_what_is_read_anew_and_is_as_it_was_is_not_drawn_again(busy: Office) -> None:
     hub, config = busy.server.hub, Config.read({})
-    front = Front(Views(hub, config, ""), Past(History(busy.server.database)))
+    front = Front(Views(hub, config, ""), Past(History(busy.server.database)), lambda: True)
     bulletins = Bulletins(hub, config)
 
     async def later() -> Bulletin:

@@ -637,9 +637,9 @@ async def test_the_calendar_names_outages_by_day_and_folds_the_days_between(serv
     )
     html = (await server.client.get("/history")).text
     assert re.findall(r"<h3>(.*?)</h3>", html) == [
-        "29 Jan \N{EN DASH} 31 Jan",
+        "29\N{EN DASH}31 Jan",
         "28 Jan",
-        "1 Jan \N{EN DASH} 27 Jan",
+        "1\N{EN DASH}27 Jan",
     ]
     assert "Major outage · 13:00 · 12 min" in html
     assert html.count("No problem recorded") == 2

@@ -53,7 +53,11 @@ def _export(arguments: argparse.Namespace) -> int:
     config = _with_tables(arguments)
     from app.catalog_command import export
 
-    print(export(config, arguments.json), end="")
+    text, variables = export(config, arguments.json)
+    print(text, end="")
+    if variables:
+        sentence = "what an older release had stored in the clear is a variable here: give the workers"
+        print(f"statuswire: {sentence} {', '.join(variables)} in their environment", file=sys.stderr)
     return 0
 
 

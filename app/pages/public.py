@@ -68,7 +68,7 @@ def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> li
         view = views.view(request)
         lately = calendar.told_of(told or (), view, fronts.hub.board)
         key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds], lately)
-        return await views.answer(
+        return await front.answer(
             request, "page.html", view, key, lambda: shown(view, days, stretch, speeds, lately)
         )
 

@@ -124,7 +124,9 @@ def style(*names: str, beat: float) -> Markup:
     text = f":root{{--beat:{beat:g}s}}" + "".join(FILES[name].content.decode() for name in names)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
-    return Markup(re.sub(r" ?([{};,]) ?", r"\1", text).replace(";}", "}").replace(": ", ":").strip())
+    # What is in quotes is shown, and stays as it is.
+    text = re.sub(r'("[^"]*")|(?<=:) | ?([{};,]) ?', lambda found: found[1] or found[2] or "", text)
+    return Markup(text.replace(";}", "}").strip())
 
 
 @route(
