@@ -14,7 +14,9 @@ from httpx import Response
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.config import Config
 from app.db.change import Changes
+from app.db.history import History
 from app.db.incidents import Incidents
 from app.db.maintenances import Maintenances
 from app.db.recorder import Recorder
@@ -30,6 +32,10 @@ from app.feed import Heard
 from app.importing import statuspage
 from app.pages import static
 from app.pages.formats.badge import COLOURS
+from app.pages.formats.bulletin import Bulletin, Bulletins
+from app.pages.front import Front
+from app.pages.past import Past
+from app.pages.view import Views
 from tests.make import NOON, a_catalog, a_catalog_change, a_change, a_component, after
 from tests.test_pages_render import Server, serving
 from tests.test_several_pages import INTERNAL, PAYMENTS, STAFF
@@ -340,6 +346,11 @@ async def test_there_is_no_badge_of_what_is_not_on_the_page(busy: Office, path: 
     assert (await busy.get(path)).status_code == 404
 
 
+async def test_the_badge_of_the_page_has_one_address(office: Office) -> None:
+    assert (await office.get("/badge.svg")).status_code == 200
+    assert (await office.get("/badge/badge")).status_code == 404
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, *FEEDS, *BADGES])
 async def test_who_has_it_already_is_not_sent_it_again(busy: Office, path: str) -> None:
     answer = await busy.get(path)
@@ -369,12 +380,13 @@ async def test_a_reader_of_atom_finds_what_happened_the_newest_word_first(busy: 
     feed = ElementTree.fromstring(answer.content)
     assert feed.findtext(f"{ATOM}id") == "tag:status.acme.example,2005:/history"
     entries = feed.findall(f"{ATOM}entry")
-    assert [each.findtext(f"{ATOM}title") for each in entries][1:] == ["Cards fail", "Old & gone"]
+    titles = [each.findtext(f"{ATOM}title") for each in entries]
+    assert titles == ["Cards fail", r"Move, again; to \ there", "Old & gone"]
     for each in entries:
         assert datetime.fromisoformat(each.findtext(f"{ATOM}updated") or "").tzinfo is not None
-    link = entries[1].find(f"{ATOM}link")
+    link = entries[0].find(f"{ATOM}link")
     assert link is not None and link.attrib["href"].startswith("https://status.acme.example/incidents/")
-    content = entries[1].findtext(f"{ATOM}content") or ""
+    content = entries[0].findtext(f"{ATOM}content") or ""
     assert content.index("Monitoring</strong> - Nearly.") < content.index("Investigating</strong> - We look")
     assert "31 Jan, 20:02 +08" in content
     assert "<b>" not in content and "&lt;b&gt;find" in content
@@ -384,9 +396,9 @@ async def test_a_reader_of_rss_finds_the_same(busy: Office) -> None:
     channel = ElementTree.fromstring((await busy.get("/history.rss")).content).find("channel")
     assert channel is not None and channel.findtext("link") == "https://status.acme.example"
     items = channel.findall("item")
-    assert [each.findtext("title") for each in items][1:] == ["Cards fail", "Old & gone"]
-    assert items[1].findtext("guid") == items[1].findtext("link")
-    assert items[1].findtext("pubDate") == "Sat, 31 Jan 2026 12:02:00 +0000"
+    assert [each.findtext("title") for each in items][::2] == ["Cards fail", "Old & gone"]
+    assert items[0].findtext("guid") == items[0].findtext("link")
+    assert items[0].findtext("pubDate") == "Sat, 31 Jan 2026 12:02:00 +0000"
 
 
 async def test_a_calendar_has_what_is_planned(busy: Office) -> None:
@@ -400,6 +412,103 @@ async def test_a_calendar_has_what_is_planned(busy: Office) -> None:
     [words] = [line for line in whole if line.startswith("DESCRIPTION:")]
     assert words.startswith(r"DESCRIPTION:Line one\nline two\, with ünïcödé very") and words.endswith("long")
     assert "LOCATION:Pay" in whole
+
+
+async def test_planned_work_bears_the_date_on_which_it_was_planned(busy: Office) -> None:
+    """Most readers hide what is still to come, and that is what planned work is told for."""
+    [work] = (await summary(busy)).scheduled_maintenances
+    assert work.created_at == work.updated_at == work.incident_updates[-1].created_at == after(3)
+    feed = ElementTree.fromstring((await busy.get("/history.atom")).content)
+    entry = feed.findall(f"{ATOM}entry")[1]
+    for name in ("published", "updated"):
+        assert datetime.fromisoformat(entry.findtext(f"{ATOM}{name}") or "") == after(3)
+    assert b"DTSTAMP:20260131T120003Z" in (await busy.get("/maintenance.ics")).content
+
+
+async def test_planned_work_that_begins_by_itself_is_news_again(office: Office) -> None:
+    new = NewMaintenance(title="Soon", starts=after(10), ends=after(20), components=("pay",))
+    planned = await office.maintenances.schedule(MEI, after(1), new)
+    await office.maintenances.begin(MEI, after(10), planned.id)
+    await office.tell()
+    [work] = (await summary(office)).scheduled_maintenances
+    assert (work.created_at, work.updated_at) == (after(1), after(10))
+
+
+def strictly(content: bytes) -> list[dict[str, str]]:
+    """The events of a calendar, read as RFC 5545 has it: what is not as it should be fails."""
+    text = content.decode()
+    assert text.endswith("\r\n") and not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+    assert not re.search("(?<!\r)\n|\r(?!\n)", text)
+    assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
+    lines = text.replace("\r\n ", "").split("\r\n")[:-1]
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9-]*(;[A-Z]+=[A-Z]+)*:.*", line) for line in lines)
+    said = [(line.partition(":")[0].partition(";")[0], line.partition(":")[2]) for line in lines]
+    assert (said[0], said[-1]) == (("BEGIN", "VCALENDAR"), ("END", "VCALENDAR"))
+    assert {"VERSION", "PRODID"} <= {name for name, _ in said}
+    assert sum(name == "BEGIN" for name, _ in said) > 1, "a calendar has something in it"
+    begins = [n for n, each in enumerate(said) if each == ("BEGIN", "VEVENT")]
+    ends = [n for n, each in enumerate(said) if each == ("END", "VEVENT")]
+    events = [dict(said[begin + 1 : end]) for begin, end in zip(begins, ends, strict=True)]
+    for event in events:
+        assert {"UID", "DTSTAMP", "DTSTART"} <= set(event)
+        for name in ("DTSTAMP", "DTSTART", "DTEND"):
+            assert re.fullmatch(r"\d{8}T\d{6}Z", event.get(name, event["DTSTART"]))
+        assert "DTEND" not in event or event["DTEND"] > event["DTSTART"]
+        for name in ("SUMMARY", "DESCRIPTION", "LOCATION"):
+            assert re.fullmatch(r"([^\\;,]|\\[\\;,n])*", event[name])
+    return events
+
+
+async def test_a_strict_reader_of_calendars_reads_it(busy: Office) -> None:
+    [event] = strictly((await busy.get("/maintenance.ics")).content)
+    assert event["DTEND"] == "20260201T130000Z"
+
+
+async def test_a_calendar_in_which_nothing_is_planned_is_one_too(office: Office) -> None:
+    assert strictly((await office.get("/maintenance.ics")).content) == []
+
+
+async def test_work_that_was_ended_before_it_began_has_no_length(office: Office) -> None:
+    new = NewMaintenance(title="Never", starts=after(10), ends=after(20), components=("pay",))
+    planned = await office.maintenances.schedule(MEI, after(1), new)
+    await office.maintenances.complete(MEI, after(2), planned.id)
+    await office.tell()
+    [event] = strictly((await office.get("/maintenance.ics")).content)
+    assert event["DTSTART"] == "20260131T120002Z"
+
+
+async def test_what_goes_on_is_told_however_much_is_planned(office: Office) -> None:
+    new = NewMaintenance(title="Now", starts=after(10), ends=after(9000), components=("pay",))
+    planned = await office.maintenances.schedule(MEI, after(1), new)
+    await office.maintenances.begin(MEI, after(10), planned.id)
+    for n in range(55):
+        later = replace(new, title=f"Later {n}", starts=after(86400 * (n + 1)), ends=after(86400 * (n + 2)))
+        await office.maintenances.schedule(MEI, after(11), later)
+    await office.tell()
+    works = (await summary(office)).scheduled_maintenances
+    assert len(works) == 56 and "Now" in [each.name for each in works]
+    assert len(strictly((await office.get("/maintenance.ics")).content)) == 56
+    assert len((await office.json("/api/v2/scheduled-maintenances.json"))["scheduled_maintenances"]) == 50
+
+
+async def test_what_is_read_anew_and_is_as_it_was_is_not_drawn_again(busy: Office) -> None:
+    hub, config = busy.server.hub, Config.read({})
+    front = Front(Views(hub, config, ""), Past(History(busy.server.database)), lambda: True)
+    bulletins = Bulletins(hub, config)
+
+    async def later() -> Bulletin:
+        busy.server.wait(120)
+        busy.server.beat()
+        return await bulletins.of(front)
+
+    said = await later()
+    assert await later() is said
+
+
+async def test_the_names_in_feeds_have_no_port(tmp_path: Path) -> None:
+    async for office in opened(tmp_path, a_catalog()):
+        feed = ElementTree.fromstring((await office.get("/history.atom")).content)
+        assert feed.findtext(f"{ATOM}id") == "tag:127.0.0.1,2005:/history"
 
 
 async def test_words_that_no_xml_can_hold_break_no_feed(office: Office) -> None:
@@ -428,6 +537,14 @@ async def test_a_badge_says_it_in_words_and_is_as_wide_as_they_are(tmp_path: Pat
             assert picture.attrib["aria-label"] == f"{name}: In Betrieb"
             texts = picture.findall(".//{http://www.w3.org/2000/svg}text")
             assert int(picture.attrib["width"]) == sum(int(each.attrib["textLength"]) + 14 for each in texts)
+
+
+async def test_a_badge_is_whole_beside_others_and_whatever_its_name(tmp_path: Path) -> None:
+    catalog = a_catalog(a_component("odd", name="a\ufffe\N{COMBINING ACUTE ACCENT}"))
+    async for office in opened(tmp_path, catalog):
+        picture = ElementTree.fromstring((await office.get("/badge/odd.svg")).content)
+        # In one document, what refers to an id finds that of the first badge.
+        assert not [each for each in picture.iter() if "id" in each.attrib]
 
 
 def test_a_badge_has_the_colours_of_the_page() -> None:

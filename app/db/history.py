@@ -90,6 +90,18 @@ class History:
             maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
         return [*incidents, *maintenances]
 
+    async def announced(self, maintenances: Sequence[str]) -> dict[str, datetime]:
+        """When each was first told of, by its id: only the audit log knows."""
+        if not maintenances:
+            return {}
+        async with self._database.reading() as transaction:
+            rows = await transaction.fetch(
+                "SELECT subject, MIN(at) AS first FROM audit_log"
+                f" WHERE subject IN ({', '.join(['{}'] * len(maintenances))}) GROUP BY subject",
+                *(f"maintenance/{id}" for id in maintenances),
+            )
+        return {row["subject"].partition("/")[2]: from_ms(row["first"]) for row in rows}
+
     async def first_seen(self) -> dict[str, datetime]:
         async with self._database.reading() as transaction:
             rows = await transaction.fetch(

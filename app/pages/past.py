@@ -33,6 +33,7 @@ DAYS: Final = 90
 KEEP: Final = timedelta(minutes=1)
 AGAIN: Final = timedelta(seconds=5)  # after a failure, and while something has only begun to be watched
 PATIENCE: Final = 1.0  # seconds a visitor waits for the past at the most
+_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
 _KEPT: Final = 256  # things that were read: one for each component's page that somebody looks at, say
 
@@ -124,6 +125,19 @@ class Past:
         just now has left the head of the page."""
         return await self._get((name,), now, lambda: self._history.begun(start, end), lambda _: False)
 
+    async def ever(self, open: Sequence[str], now: datetime) -> list[Incident | Maintenance] | None:
+        """All that has begun. `open` are the ids of what is not over: as soon as they change, what was read
+        is let go. Only a postmortem may be a minute late."""
+
+        async def read() -> list[Incident | Maintenance]:
+            return await self._history.begun(_EVER, now)
+
+        return await self._get("ever", now, read, of=open)
+
+    async def announced(self, ids: Sequence[str], now: datetime) -> dict[str, datetime] | None:
+        """When each maintenance was first told of, by its id."""
+        return await self._get("announced", now, lambda: self._history.announced(ids), of=ids)
+
     async def first_seen(self, now: datetime) -> dict[str, datetime] | None:
         """Of each component that anything was ever heard of, by slug."""
         return await self._get("first seen", now, self._history.first_seen)
@@ -143,10 +157,12 @@ class Past:
         now: datetime,
         read: Callable[[], Awaitable[T]],
         settled: Callable[[T], bool] = lambda _: True,
+        of: object = None,
     ) -> T | None:
-        """None if the database has not yet answered."""
-        kept = self._kept.get(key) or _Kept()
-        self._kept[key] = kept
+        """None if the database has not yet answered. What was read `of` something else is let go."""
+        kept = self._kept.get(key)
+        if kept is None or kept.of != of:
+            kept = self._kept[key] = _Kept(of)
         self._kept.move_to_end(key)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
@@ -162,7 +178,8 @@ class Past:
 class _Kept:
     """One thing that was read, and when it is to be read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: object) -> None:
+        self.of = of
         self.value: Any = None
         self.next: datetime | None = None
         self.reading = asyncio.Lock()

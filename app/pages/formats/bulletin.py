@@ -5,9 +5,10 @@ A program cannot see that a page has turned grey. While nothing is heard, a bull
 that it is unknown.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final, TypeAlias
+import asyncio
+from collections.abc import Callable, Container, Iterable, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -18,8 +19,8 @@ from app.domain.audience import Audience, show_incident, show_maintenance
 from app.domain.board import Board
 from app.domain.events import order
 from app.domain.incident import Incident
-from app.domain.instant import from_ms
-from app.domain.maintenance import Maintenance
+from app.domain.instant import from_ms, rfc3339
+from app.domain.maintenance import Maintenance, MaintenanceStatus
 from app.domain.monitor import Page
 from app.domain.pages import MAIN
 from app.domain.status import Status
@@ -31,15 +32,18 @@ from app.pages.language import DEFAULT, Language, languages
 from app.pages.rows import Group, Row, Seen, weighed
 from app.pages.stale import WHY
 
-_EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+MOST: Final = 50  # of what is over, as Statuspage has it
 
 Told: TypeAlias = PublicIncident | PublicMaintenance
+Kept = TypeVar("Kept", Incident, Maintenance)
+Shown = TypeVar("Shown", PublicIncident, PublicMaintenance)
 
 
 class Bulletin(Struct, frozen=True, kw_only=True):
     """`root` is the address of the page, without a slash at its end. The newest incident comes first, and of
-    the maintenances the one that starts last. `first_seen` knows no component that nothing was ever heard
-    of. Without the database it is not `whole`: what is over is missing."""
+    the maintenances the one that starts last: all that go on, and the newest of those that are over.
+    `first_seen` knows no component that nothing was ever heard of, `first_told` has the planned work. The
+    server has `heard` all until then. Without the database it is not `whole`: what is over is missing."""
 
     page: Page
     root: str
@@ -49,7 +53,8 @@ class Bulletin(Struct, frozen=True, kw_only=True):
     incidents: Sequence[PublicIncident]
     maintenances: Sequence[PublicMaintenance]
     first_seen: dict[str, datetime]
-    changed: datetime
+    first_told: dict[str, datetime]
+    heard: datetime
     whole: bool
 
     @property
@@ -60,6 +65,30 @@ class Bulletin(Struct, frozen=True, kw_only=True):
     def language(self) -> Language:
         known = languages()
         return known.get(self.page.language, known[DEFAULT])
+
+    @property
+    def changed(self) -> datetime:
+        """When anything on it did so last."""
+        told: list[Told] = [*self.incidents, *self.maintenances]
+        changes = [*(row.since for row in self.rows), *(self.instant(self.latest(each)) for each in told)]
+        return max((at for at in changes if at <= self.heard), default=self.heard)
+
+    def announced(self, told: Told) -> str:
+        """When it began, or was planned: most readers hide what bears a date that is still to come. Only if
+        the database has not said when, the begin of planned work stands for it."""
+        if isinstance(told, PublicIncident):
+            return told.since
+        at = self.first_told.get(told.id)
+        return told.starts if at is None else rfc3339(at)
+
+    def latest(self, told: Told) -> str:
+        """When something was last said of it, or it went on by itself."""
+        if isinstance(told, PublicIncident):
+            return told.updated
+        begun = told.status != MaintenanceStatus.SCHEDULED
+        moments = [self.announced(told), *(each.at for each in told.updates[:1])]
+        moments += [told.starts] * begun + [told.ends] * (told.status == MaintenanceStatus.COMPLETED)
+        return max(moments)
 
     def link(self, told: Told) -> str:
         kind = "incidents" if isinstance(told, PublicIncident) else "maintenances"
@@ -77,15 +106,17 @@ class _Parts(Struct, frozen=True):
     feed: str
     begun: Sequence[Incident | Maintenance] | None
     first_seen: dict[str, datetime] | None
+    first_told: dict[str, datetime] | None
 
 
 def _same(some: _Parts, others: _Parts) -> bool:
-    """The same objects: what is read or seen anew is another one."""
+    """What is read anew, which it is every few seconds, is mostly as it was; what is seen anew is not."""
     return (
-        some.feed == others.feed
-        and some.seen is others.seen
-        and some.begun is others.begun
-        and some.first_seen is others.first_seen
+        some.seen is others.seen
+        and some.feed == others.feed
+        and some.first_seen == others.first_seen
+        and some.first_told == others.first_told
+        and some.begun == others.begun
     )
 
 
@@ -100,11 +131,13 @@ class Bulletins:
     async def of(self, front: Front) -> Bulletin:
         told, now = self._hub.board.operations, self._hub.now()
         # Read anew as soon as something is over: else it would be open for some seconds more.
-        name = " ".join(["all besides", *sorted(told.incidents), *sorted(told.maintenances)])
-        begun = await front.past.begun(name, _EVER, now, now)
-        first_seen = await front.past.first_seen(now)
+        begun = await front.past.ever([*sorted(told.incidents), *sorted(told.maintenances)], now)
+        works = {each.id for each in begun or () if isinstance(each, Maintenance)} | set(told.maintenances)
+        first_told, first_seen = await asyncio.gather(
+            front.past.announced(sorted(works), now), front.past.first_seen(now)
+        )
         # From here on nothing awaits, so all of it is of one instant.
-        parts = _Parts(front.views.seen(), self._hub.feed_state, begun, first_seen)
+        parts = _Parts(front.views.seen(), self._hub.feed_state, begun, first_seen, first_told)
         slug = parts.seen.page.slug
         before, made = self._made.get(slug, (None, None))
         if made is None or before is None or not _same(parts, before):
@@ -126,16 +159,10 @@ class Bulletins:
             incidents=incidents,
             maintenances=maintenances,
             first_seen=parts.first_seen or {},
+            first_told=parts.first_told or {},
+            heard=from_ms(order(board.id)[0]),
             whole=parts.begun is not None,
-            changed=_newest(rows, (*incidents, *maintenances), from_ms(order(board.id)[0])),
         )
-
-
-def changed(told: Told) -> str:
-    """When something was last said of it. Of a maintenance of which nothing was said yet, its begin."""
-    if isinstance(told, PublicIncident):
-        return told.updated
-    return told.updates[0].at if told.updates else told.starts
 
 
 def _told(
@@ -148,15 +175,23 @@ def _told(
     works = {each.id: each for each in begun if isinstance(each, Maintenance)} | told.maintenances
     newest = sorted(problems.values(), key=lambda each: (each.since, each.id), reverse=True)
     latest = sorted(works.values(), key=lambda each: (each.starts, each.id), reverse=True)
-    shown = [show_incident(each, audience) for each in newest]
-    planned = [show_maintenance(each, audience) for each in latest]
-    return [each for each in shown if each is not None], [each for each in planned if each is not None]
+    return (
+        _shown(newest, told.incidents, lambda each: show_incident(each, audience)),
+        _shown(latest, told.maintenances, lambda each: show_maintenance(each, audience)),
+    )
 
 
-def _newest(rows: Sequence[Row], told: Sequence[Told], otherwise: datetime) -> datetime:
-    changes = [row.since for row in rows]
-    changes += (datetime.fromisoformat(changed(each)) for each in told)
-    return max((at for at in changes if at <= otherwise), default=otherwise)
+def _shown(
+    newest: Iterable[Kept], going_on: Container[str], show: Callable[[Kept], Shown | None]
+) -> list[Shown]:
+    found: list[Shown] = []
+    over = 0
+    for each in newest:
+        goes_on = each.id in going_on
+        if (goes_on or over < MOST) and (shown := show(each)) is not None:
+            found.append(shown)
+            over += not goes_on
+    return found
 
 
 def _unknown(row: Row) -> Row:

@@ -13,20 +13,23 @@ from xml.etree.ElementTree import Element, SubElement, register_namespace, tostr
 
 from app.domain.told import PublicIncident, PublicMaintenance, PublicUpdate
 from app.markdown import to_html
-from app.pages.formats.bulletin import Bulletin, Told, changed
+from app.pages.formats.bulletin import MOST, Bulletin, Told
+from app.pages.formats.xml import legal
 from app.pages.stories import STAGES
 
-_MOST: Final = 50
 _ATOM: Final = "http://www.w3.org/2005/Atom"
-# What XML 1.0 has no place for, however it is written.
-_NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UTC: Final = (
+    *("BEGIN:VTIMEZONE", "TZID:Etc/UTC", "BEGIN:STANDARD", "DTSTART:19700101T000000"),
+    *("TZOFFSETFROM:+0000", "TZOFFSETTO:+0000", "TZNAME:UTC", "END:STANDARD", "END:VTIMEZONE"),
+)
 _LINE: Final = 75  # bytes of a line of a calendar, RFC 5545 section 3.1
 
 register_namespace("atom", _ATOM)
 
 
 def atom(said: Bulletin) -> bytes:
-    host = urlsplit(said.root).netloc
+    # Without a port: RFC 4151 has no place for one.
+    host = urlsplit(said.root).hostname
     feed = Element("feed", {"xmlns": _ATOM, "xml:lang": said.language.code})
     _add(feed, "id", f"tag:{host},2005:/history{said.page.slug and '/' + said.page.slug}")
     _add(feed, "title", _title(said))
@@ -39,8 +42,8 @@ def atom(said: Bulletin) -> bytes:
         kind = "Incident" if isinstance(told, PublicIncident) else "Maintenance"
         _add(entry, "id", f"tag:{host},2005:{kind}/{told.id}")
         _add(entry, "title", told.title)
-        _add(entry, "published", _rfc3339(said.instant(_began(told))))
-        _add(entry, "updated", _rfc3339(said.instant(changed(told))))
+        _add(entry, "published", _rfc3339(said.instant(said.announced(told))))
+        _add(entry, "updated", _rfc3339(said.instant(said.latest(told))))
         _add(entry, "link", rel="alternate", type="text/html", href=said.link(told))
         _add(entry, "content", _content(said, told), type="html")
     return _document(feed)
@@ -60,14 +63,15 @@ def rss(said: Bulletin) -> bytes:
         item = SubElement(channel, "item")
         _add(item, "title", told.title)
         _add(item, "description", _content(said, told))
-        _add(item, "pubDate", _rfc822(said.instant(changed(told))))
+        _add(item, "pubDate", _rfc822(said.instant(said.latest(told))))
         _add(item, "link", said.link(told))
         _add(item, "guid", said.link(told))
     return _document(feed)
 
 
 def calendar(said: Bulletin) -> bytes:
-    """RFC 5545. Each occurrence of what recurs is an event of its own."""
+    """RFC 5545. Each occurrence of what recurs is an event of its own. Times are in UTC; the time zone is
+    there because a calendar has to have something in it, also while nothing is planned."""
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
@@ -75,7 +79,8 @@ def calendar(said: Bulletin) -> bytes:
         "CALSCALE:GREGORIAN",
         f"X-WR-CALNAME:{_text(said.page.name)}",
         "REFRESH-INTERVAL;VALUE=DURATION:PT15M",
-        *(line for each in said.maintenances[:_MOST] for line in _event(said, each)),
+        *_UTC,
+        *(line for each in said.maintenances for line in _event(said, each)),
         "END:VCALENDAR",
     ]
     return b"".join(_folded(line) for line in lines)
@@ -84,11 +89,7 @@ def calendar(said: Bulletin) -> bytes:
 def _told(said: Bulletin) -> list[Told]:
     """What has begun or is announced, the one of which something was said last before the others."""
     both: list[Told] = [*said.incidents, *said.maintenances]
-    return sorted(both, key=lambda each: (changed(each), each.id), reverse=True)[:_MOST]
-
-
-def _began(told: Told) -> str:
-    return told.since if isinstance(told, PublicIncident) else told.starts
+    return sorted(both, key=lambda each: (said.latest(each), each.id), reverse=True)[:MOST]
 
 
 def _title(said: Bulletin) -> str:
@@ -125,9 +126,12 @@ def _event(said: Bulletin, told: PublicMaintenance) -> Iterator[str]:
     names = [components[each.slug] for each in told.components if each.slug in components]
     yield "BEGIN:VEVENT"
     yield f"UID:{told.id}@{urlsplit(said.root).hostname}"
-    yield f"DTSTAMP:{_utc(said.instant(changed(told)))}"
-    yield f"DTSTART:{_utc(said.instant(told.starts))}"
-    yield f"DTEND:{_utc(said.instant(told.ends))}"
+    yield f"DTSTAMP:{_utc(said.instant(said.latest(told)))}"
+    starts, ends = (_utc(said.instant(at)) for at in (told.starts, told.ends))
+    yield f"DTSTART:{starts}"
+    # What was ended before it had begun has no length, and an end may only be later.
+    if ends > starts:
+        yield f"DTEND:{ends}"
     yield f"SUMMARY:{_text(told.title)}"
     yield f"DESCRIPTION:{_text(told.words)}"
     yield f"LOCATION:{_text(', '.join(names))}"
@@ -139,7 +143,7 @@ def _event(said: Bulletin, told: PublicMaintenance) -> Iterator[str]:
 
 
 def _text(words: str) -> str:
-    one_line = re.sub(r"([\\;,])", r"\\\1", _NO_XML.sub("", words)).replace("\r\n", "\n")
+    one_line = re.sub(r"([\\;,])", r"\\\1", legal(words)).replace("\r\n", "\n")
     return re.sub(r"[\r\n]", r"\\n", one_line)
 
 
@@ -168,7 +172,7 @@ def _rfc822(at: datetime) -> str:
 
 
 def _add(parent: Element, name: str, text: str = "", **attributes: str) -> None:
-    SubElement(parent, name, attributes).text = _NO_XML.sub("", text) or None
+    SubElement(parent, name, attributes).text = legal(text) or None
 
 
 def _document(root: Element) -> bytes:

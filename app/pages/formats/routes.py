@@ -5,6 +5,7 @@ public: it learns no more than its own server could ask for.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -56,7 +57,7 @@ class Formats:
         self._bulletins = Bulletins(fronts.hub, config)
         # Of each page what was made of its last bulletin, by name.
         self._leaves: dict[str, tuple[Bulletin, dict[str, Leaf]]] = {}
-        self._making = asyncio.Lock()
+        self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def said(self, request: Request[Any, Any, Any]) -> Bulletin:
         front = await self._fronts.open(request)
@@ -80,8 +81,12 @@ class Formats:
     async def _leaf(
         self, said: Bulletin, name: str, media_type: str, make: Callable[[Bulletin], bytes]
     ) -> Leaf:
-        """Once for all who ask, and in a thread: the event loop has frames to push."""
-        async with self._making:
+        """Once for all who ask, and in a thread: the event loop has frames to push. What one page has much to
+        say of keeps no other waiting."""
+        of, leaves = self._leaves.get(said.page.slug, (None, {}))
+        if of is said and name in leaves:
+            return leaves[name]
+        async with self._making[said.page.slug]:
             of, leaves = self._leaves.get(said.page.slug, (None, {}))
             if of is not said:
                 leaves = {}
@@ -96,7 +101,7 @@ def routes(fronts: Fronts, config: Config) -> list[HTTPRouteHandler]:
 
     @_read("/badge.svg")
     async def badge_of_page(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await formats.answer(request, "badge", _SVG, badge_of_all)
+        return await formats.answer(request, "/badge.svg", _SVG, badge_of_all)
 
     @_read("/badge/{file:str}")
     async def badge_of_component(request: Request[Any, Any, Any], file: FromPath[str]) -> Response[bytes]:
@@ -106,7 +111,7 @@ def routes(fronts: Fronts, config: Config) -> list[HTTPRouteHandler]:
                 raise NotFoundException("There is no such component on this page.")
             return badge(said, row.name, row.status)
 
-        return await formats.answer(request, file, _SVG, drawn)
+        return await formats.answer(request, f"/badge/{file}", _SVG, drawn)
 
     documents = [_document(formats, f"/api/v2/{name}", _JSON, made) for name, made in _STATUSPAGE.items()]
     feeds = [_document(formats, name, media_type, made) for name, (made, media_type) in _FEEDS.items()]

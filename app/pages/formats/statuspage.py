@@ -8,7 +8,6 @@ What nobody has measured is never operational.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
-from itertools import islice
 from string import ascii_lowercase, digits
 from typing import Final
 
@@ -19,10 +18,9 @@ from app.domain.incident import OVER, IncidentStatus
 from app.domain.maintenance import UNDER_WAY, MaintenanceStatus
 from app.domain.status import Status
 from app.domain.told import PublicIncident, PublicMaintenance, PublicUpdate
-from app.pages.formats.bulletin import Bulletin, Told, changed
+from app.pages.formats.bulletin import MOST, Bulletin, Told
 from app.pages.rows import Group, Row
 
-_MOST: Final = 50  # as Statuspage has it
 _DIGITS: Final = digits + ascii_lowercase
 
 _INDICATOR: Final = {
@@ -125,7 +123,7 @@ def components(said: Bulletin) -> bytes:
 
 
 def incidents(said: Bulletin) -> bytes:
-    return _of_incidents(said, said.incidents)
+    return _of_incidents(said, said.incidents[:MOST])
 
 
 def unresolved(said: Bulletin) -> bytes:
@@ -133,7 +131,7 @@ def unresolved(said: Bulletin) -> bytes:
 
 
 def maintenances(said: Bulletin) -> bytes:
-    return _of_maintenances(said, said.maintenances)
+    return _of_maintenances(said, said.maintenances[:MOST])
 
 
 def upcoming(said: Bulletin) -> bytes:
@@ -184,10 +182,10 @@ class _Wire:
         self.status = StatusObject(*_INDICATOR[said.status])
 
     def incidents(self, told: Iterable[PublicIncident]) -> list[IncidentObject]:
-        return [self._incident(each) for each in islice(told, _MOST)]
+        return [self._incident(each) for each in told]
 
     def maintenances(self, told: Iterable[PublicMaintenance]) -> list[IncidentObject]:
-        return [self._maintenance(each) for each in islice(told, _MOST)]
+        return [self._maintenance(each) for each in told]
 
     def _components(self) -> Iterator[ComponentObject]:
         place = 0
@@ -246,14 +244,15 @@ class _Wire:
         )
 
     def _maintenance(self, told: PublicMaintenance) -> IncidentObject:
-        planned = PublicUpdate(at=told.starts, status="scheduled", words=told.words, html=told.html)
+        at = self._said.announced(told)
+        planned = PublicUpdate(at=at, status="scheduled", words=told.words, html=told.html)
         updates = [*told.updates, planned] if told.words else told.updates
         return IncidentObject(
             id=_id("maintenance", told.id),
             name=told.title,
             status=told.status,
-            created_at=self._time(updates[-1].at if updates else told.starts),
-            updated_at=self._time(changed(told)),
+            created_at=self._time(at),
+            updated_at=self._time(self._said.latest(told)),
             monitoring_at=None,
             resolved_at=self._time(told.ends) if told.status == MaintenanceStatus.COMPLETED else None,
             impact="maintenance",
