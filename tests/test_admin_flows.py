@@ -4,7 +4,6 @@ without.
 """
 
 import json
-import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page
 from app.domain.status import Status
 from tests.browser import Site, become_admin
 from tests.conftest import eventually
-from tests.services import ROOT, Worker
+from tests.services import Worker
 from tests.targets import OK, listening, saying
 
 COMPANY = {
@@ -29,7 +28,6 @@ COMPANY = {
 }
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime.min.time().replace(hour=12)
-SHOTS = ROOT / "docs" / "screenshots"
 ROOMS = (
     *("", "/incidents", "/incidents/new", "/maintenances", "/maintenances/new", "/components"),
     *("/components/new", "/components/website", "/pages", "/pages/-", "/pages/new", "/templates"),
@@ -83,10 +81,6 @@ class Phone:
     async def reads(self, words: str) -> None:
         """Now, or as soon as it is drawn again."""
         await self.page.get_by_text(words).first.wait_for(timeout=5000)
-
-    async def shoot(self, name: str, **options: Any) -> None:
-        if os.environ.get("STATUSWIRE_SHOTS"):
-            await self.page.screenshot(path=SHOTS / f"{name}.png", **options)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +149,6 @@ async def test_an_incident_is_public_after_a_few_taps(site: Site, phone: Phone) 
     assert await phone.page.input_value("[name=impact]") == "critical"
     await phone.type("[name=title]", "Card payments fail")
     await phone.type("[name=words]", "Our processor rejects all cards. **We are on it.**")
-    await phone.shoot("admin-incident-phone")
     await phone.press("Publish")
     took = time.monotonic() - began
     assert (phone.taps, took < 20) == (4, True), took
@@ -194,7 +187,6 @@ async def test_from_an_outage_to_its_postmortem(browser: Browser, site: Site, ph
     # By the rule, before anybody has done anything.
     await visitor.reads("Website: major outage")
     await eventually(lambda: saying_of(phone, "/admin", "opened by the rule Outage"))
-    await phone.shoot("admin-phone", full_page=True)
     await phone.follow("Website: major outage")
     await phone.press("Acknowledge")
     await phone.reads("Mei is on it")
@@ -206,7 +198,6 @@ async def test_from_an_outage_to_its_postmortem(browser: Browser, site: Site, ph
     await phone.page.check("[name=private]")
     await phone.press("Say it")
     await phone.reads("Ask Ben about the disk.")
-    await phone.shoot("admin-outage-phone", full_page=True)
     await site.say({"website": Status.OPERATIONAL})
     await phone.press("Resolve")
     await phone.reads("The incident is resolved.")
@@ -255,7 +246,6 @@ async def test_work_that_comes_again_keeps_its_hours_when_clocks_change(site: Si
         ["01:30 CEST", "04:00 CEST"],
     ]
     await eventually(lambda: b"Databases move" in site.web.get("/")[1])
-    await phone.shoot("admin-maintenance-phone", full_page=True)
     await phone.press("Begin now")
     await eventually(lambda: saying_of(phone, "/admin/components/payments-api", "Maintenance"))
     await phone.open("/admin/maintenances")

@@ -20,6 +20,7 @@ from app.live.hub import Hub
 from app.live.watch import listen
 from app.model import Model
 from tests.conftest import eventually
+from tests.rows import rows
 from tests.services import Valkey, Web
 
 pytest_plugins = ["tests.databases"]
@@ -30,12 +31,22 @@ FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
 BIGGER = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}, {name: Shop}]\n"
 
 
-@pytest.fixture
-def parts() -> Iterator[tuple[Valkey, Web]]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Valkey, Web]]:
     with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT=str(BEAT)) as web:
         (web.folder / "statuswire.yaml").write_text(FILE)
         web.start()
         yield valkey, web
+
+
+@pytest.fixture
+async def parts(running: tuple[Valkey, Web]) -> tuple[Valkey, Web]:
+    """The file is as it was at first, and that is what runs."""
+    _, web = running
+    (web.folder / "statuswire.yaml").write_text(FILE)
+    await eventually(lambda: config_state(web) == "ok")
+    await eventually(lambda: (page := web.get("/")[1]) and b"Website" in page and b"Shop" not in page)
+    return running
 
 
 @pytest.fixture
@@ -101,12 +112,13 @@ async def test_a_server_without_its_file_goes_on_with_what_the_database_knows(
     await eventually(lambda: b"statuswire_recorder_lag_seconds 0.0" in web.get("/metrics")[1])
     web.stop()
     (web.folder / "statuswire.yaml").unlink()
+    before = len(web.logs)
 
     web.start(migrate=False)
 
     assert b"Website" in web.get("/")[1]
     await eventually(lambda: config_state(web) == BAD_FILE)
-    await eventually(lambda: "statuswire.yaml" in web.logs)
+    await eventually(lambda: "statuswire.yaml" in web.logs[before:])
 
 
 async def test_a_file_that_comes_back_is_taken_over_though_the_clock_was_set_back(
@@ -130,12 +142,18 @@ async def test_a_file_that_comes_back_is_taken_over_though_the_clock_was_set_bac
             await eventually(lambda names=names: list(hub.board.shown) == names, within=5)  # type: ignore[misc]
             ahead -= 10.0
         assert await feed.assigned() == hub.board.catalog.revision
+        noted = "SELECT subject FROM audit_log WHERE kind = 'file'"
+        await eventually(lambda: is_as_long(sqlite_database, noted, 3))
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await feed.close()
         await log.close()
+
+
+async def is_as_long(database: Database, query: str, length: int) -> bool:
+    return len(await rows(database, query)) == length
 
 
 async def snapshot(socket: Any) -> dict[str, Any]:

@@ -86,6 +86,16 @@ def test_probe_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith("nothing is nothing that can be probed; write it as https://")
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"), [("", "An empty URL is nothing"), ("gopher://mei:pw@x", "gopher://***@x is nothing")]
+)
+def test_what_cannot_be_probed_is_named_without_its_password(
+    url: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["probe", url]) == 2
+    assert capsys.readouterr().err.startswith(shown)
+
+
 def test_ctrl_c_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> str:
         raise KeyboardInterrupt

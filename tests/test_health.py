@@ -18,7 +18,7 @@ from tests.services import Valkey, Web
 FILE = "components: [{name: Website, monitors: [{http: http://127.0.0.1:9}]}]\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def parts() -> Iterator[tuple[Valkey, Web]]:
     with Valkey(aof=True) as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="0.4") as web:
         (web.folder / "statuswire.yaml").write_text(FILE)

@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from app.db.change import Changes
 from app.db.engine import Database
 from app.db.history import History
 from app.db.latency import DAY
 from app.db.recorder import Recorder, forget_patches
+from app.domain.actor import Actor
 from app.domain.board import Board, Note, Patch
 from app.domain.events import Logged
 from app.domain.instant import to_ms
@@ -35,6 +37,7 @@ from tests.rows import empty, in_batches, long_log, record_all, rows
 pytest_plugins = ["tests.databases"]
 
 UP, DOWN = State.UP, State.DOWN
+MEI = Actor("user", "mei@example.org")
 
 
 @pytest.fixture
@@ -44,6 +47,19 @@ async def history(database: Database) -> History:
 
 async def record(database: Database, *events: Logged) -> None:
     await record_all(Recorder(database), a_log(*events))
+
+
+async def test_planned_work_is_dated_by_when_it_was_first_told_of(
+    database: Database, history: History
+) -> None:
+    changes = Changes(database)
+    async with changes.by(MEI, NOON) as change:
+        await change.note("maintenance.schedule", "maintenance/m")
+        await change.note("maintenance.schedule", "maintenance/other")
+    async with changes.by(MEI, after(60)) as change:
+        await change.note("maintenance.edit", "maintenance/m")
+    assert await history.announced(["m", "unheard-of"]) == {"m": NOON}
+    assert await history.announced([]) == {}
 
 
 # Patches, for those who resume after a restart

@@ -128,7 +128,7 @@ async def test_that_something_flaps_is_said_beside_its_status_until_it_is_calm(
 ) -> None:
     row = '[data-slug="webhooks"]'
     async with screen(browser, calm.web.url) as visit, screen(browser, f"{calm.web.url}/wall") as wall:
-        shown = ((visit.page, f"{row} .word"), (wall.page, f"{row} .name"))
+        shown = ((visit.page, f"{row} .state"), (wall.page, f"{row} .name"))
         await calm.say({"webhooks": Status.OPERATIONAL}, flapping=True)
         for page, place in shown:
             await page.wait_for_selector(f'{place}[data-note="flapping"]', state="attached")
@@ -137,7 +137,7 @@ async def test_that_something_flaps_is_said_beside_its_status_until_it_is_calm(
             )
             assert "flapping" in seen
         await visit.page.reload()
-        assert await visit.page.get_attribute(f"{row} .word", "data-note") == "flapping"
+        assert await visit.page.get_attribute(f"{row} .state", "data-note") == "flapping"
         await visit.until("live")
 
         await calm.say({"webhooks": Status.OPERATIONAL})

@@ -1,4 +1,6 @@
-"""The pictures in the README, taken of the real thing by `STATUSWIRE_SHOTS=1 ./statuswire test -k readme`."""
+"""The pictures in the README, taken of the real thing: `STATUSWIRE_SHOTS=1 ./statuswire test -k screenshots`
+(CONTRIBUTING.md says what else that takes).
+"""
 
 import asyncio
 import os
@@ -7,7 +9,8 @@ import random
 import pytest
 
 from tests.browser import chromium, screen
-from tests.company import COMPANY, DESCRIPTIONS, Remembered
+from tests.company import Troubled
+from tests.conftest import eventually
 from tests.services import ROOT
 
 FOLDER = ROOT / "docs" / "screenshots"
@@ -16,10 +19,8 @@ FOLDER = ROOT / "docs" / "screenshots"
 @pytest.mark.skipif(not os.environ.get("STATUSWIRE_SHOTS"), reason="STATUSWIRE_SHOTS is not set")
 async def test_screenshots_for_the_readme() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    async with (
-        chromium() as browser,
-        Remembered(COMPANY, beat=0.3, every="7d", descriptions=DESCRIPTIONS) as site,
-    ):
+    async with chromium() as browser, Troubled() as site:
+        await eventually(lambda: b"no data</span>" not in site.web.get("/")[1], within=60)
         async with screen(browser, f"{site.web.url}/wall", 1920, 1080, device_scale_factor=1) as wall:
             dice = random.Random(7)
             usual = {slug: dice.uniform(20, 300) for slug in site.slugs}

@@ -13,6 +13,7 @@ from playwright.async_api import Browser
 
 from app.db.change import Changes
 from app.db.engine import connect
+from app.db.history import History
 from app.domain.incident import Affected
 from app.domain.maintenance import NewMaintenance
 from app.domain.refused import Refused
@@ -20,6 +21,7 @@ from app.domain.status import Status
 from tests.browser import BEAT, WALL_STALE, Screen, Site, screen
 from tests.conftest import eventually
 from tests.rows import config_for
+from tests.services import Postgres, Web
 from tests.test_stories import MEI, Desk, now, reads
 
 SCREENS = [(1280, 720), (1920, 1080), (1080, 1920), (3840, 2160)]
@@ -33,6 +35,12 @@ def racks(tiles: int) -> Mapping[str, Sequence[str]]:
     for n in range(tiles):
         names[n % groups].append(f"Rack {n % groups} web {n:03}")
     return {f"Rack {n}": its for n, its in enumerate(names)}
+
+
+class OnPostgres(Site):
+    def __init__(self, database_url: str) -> None:
+        super().__init__(racks(4))
+        self.web = Web(self.valkey.url, database_url, STATUSWIRE_BEAT=str(self.beat_every))
 
 
 def every(site: Site, status: Status = Status.OPERATIONAL) -> dict[str, Status]:
@@ -319,7 +327,7 @@ async def test_a_key_shows_what_stands_behind_the_wall(browser: Browser, calm: S
         awake = await wall.page.evaluate(
             "navigator.wakeLock.request('screen').then(() => 'held awake', () => 'may go to sleep')"
         )
-        for part in ("WebSocket, live", "MB", "names of problems can be read from 5.0 m", awake):
+        for part in ("WebSocket, Live", "MB", "names of problems can be read from 5.0 m", awake):
             assert part in said, said
         await wall.page.keyboard.press("d")
         assert not await wall.page.is_visible(".diagnostics")
@@ -383,6 +391,44 @@ async def test_a_calm_wall_shows_the_past_24_hours_and_goes_on_by_itself(
         await wall.page.reload()
         assert await wall.page.get_attribute(drawn, "d")
         assert wall.complaints == []
+
+
+async def test_a_wall_that_was_loaded_while_the_database_was_away_has_the_past_as_soon_as_it_is_back(
+    browser: Browser, postgres: Postgres
+) -> None:
+    async with OnPostgres(await postgres.create_database()) as site:
+        await _remembers_an_outage(site)
+        postgres.pause()
+        try:
+            async with screen(browser, f"{site.web.url}/wall") as wall:
+                lost = "The past cannot be shown: the database does not answer."
+                assert await wall.reads(".hours small") == lost
+                # It asks, and is told the same.
+                async with wall.page.expect_response(lambda answer: answer.url.endswith("/wall")):
+                    pass
+                assert await wall.reads(".hours small") == lost
+                postgres.resume()
+                await wall.page.wait_for_selector(f".hours small:not(:text('{lost}'))", timeout=30e3)
+                assert await wall.page.get_attribute(".hours path[data-status=major_outage]", "d")
+                assert wall.complaints == []
+        finally:
+            postgres.resume()
+
+
+async def _remembers_an_outage(site: Site) -> None:
+    """One that is over before a wall is there to hear of it."""
+    database = await connect(config_for(site.web.database_url))
+    slug, began = site.slugs[0], now()
+
+    async def is_recorded(*statuses: Status) -> bool:
+        spans = await History(database).spans_of([slug], began, now())
+        return {span.status for span in spans} >= set(statuses)
+
+    await site.say({slug: Status.MAJOR})
+    await eventually(lambda: is_recorded(Status.MAJOR))
+    await site.say({slug: Status.OPERATIONAL})
+    await eventually(lambda: is_recorded(Status.MAJOR, Status.OPERATIONAL))
+    await database.close()
 
 
 async def test_the_past_hours_stay_where_they_are_when_the_clock_of_a_kiosk_is_wrong_or_set(

@@ -72,6 +72,13 @@ async def test_a_wall_says_all_of_it_in_each_language(site: Site, wall: Screen, 
     assert language.say("Partial outage") in await wall.reads(".ticker")
     await page.goto(f"{site.web.url}/wall?lang={lang}")
     assert live == await page.evaluate(HEAD)
+    # Also what is for who stands at it, or has written its address.
+    await page.goto(f"{site.web.url}/wall?lang={lang}&sound=yes")
+    await wall.until("live")
+    assert language.say("{name} is 1 or 0", name="sound") in await wall.reads(".wrong")
+    await page.keyboard.press("d")
+    told = await wall.reads(".diagnostics")
+    assert all(language.say(text) in told for text in ("Keys", "Live", "off"))
     assert wall.complaints == []
 
 

@@ -1,5 +1,6 @@
 """The wall at every density, on every screen and in every light, to be looked at:
-`STATUSWIRE_SHOTS=1 ./statuswire test -k walls` writes them to docs/screenshots/walls, which git ignores."""
+`STATUSWIRE_SHOTS=1 ./statuswire test -k screenshots` writes it to docs/screenshots/walls, which git ignores.
+"""
 
 import os
 from collections.abc import AsyncIterator

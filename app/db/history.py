@@ -90,6 +90,25 @@ class History:
             maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
         return [*incidents, *maintenances]
 
+    async def announced(self, maintenances: Sequence[str]) -> dict[str, datetime]:
+        """When each was first told of, by its id: only the audit log knows."""
+        if not maintenances:
+            return {}
+        async with self._database.reading() as transaction:
+            rows = await transaction.fetch(
+                "SELECT subject, MIN(at) AS first FROM audit_log"
+                f" WHERE subject IN ({', '.join(['{}'] * len(maintenances))}) GROUP BY subject",
+                *(f"maintenance/{id}" for id in maintenances),
+            )
+        return {row["subject"].partition("/")[2]: from_ms(row["first"]) for row in rows}
+
+    async def first_seen(self) -> dict[str, datetime]:
+        async with self._database.reading() as transaction:
+            rows = await transaction.fetch(
+                "SELECT component, MIN(since) AS first FROM spans GROUP BY component"
+            )
+        return {row["component"]: from_ms(row["first"]) for row in rows}
+
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
         return await self.spans_of([component], start, end)

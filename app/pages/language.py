@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from babel import Locale
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_interval, format_skeleton
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from litestar import Request
@@ -62,11 +62,11 @@ class Language:
 
     def _fill(self, text: str, values: Mapping[str, object]) -> str:
         # Not format(): by a text that came from a catalogue it would reach into what it is given.
-        return re.sub(r"\{(\w+)\}", lambda found: self._isolated(values.get(found[1], found[0])), text)
+        return re.sub(r"\{(\w+)\}", lambda found: self.isolated(values.get(found[1], found[0])), text)
 
-    def _isolated(self, value: object) -> str:
+    def isolated(self, value: object) -> str:
         """Among words from right to left, a Latin name or `12 ms` stays in one piece."""
-        if self.code != "ar" or isinstance(value, int):
+        if self.code != "ar" or isinstance(value, int) or not value:
             return str(value)
         return f"\N{FIRST STRONG ISOLATE}{value}\N{POP DIRECTIONAL ISOLATE}"
 
@@ -106,7 +106,12 @@ class Language:
         return format_skeleton("MMMd", day, locale=self.locale)
 
     def days(self, first: date, last: date) -> str:
-        return self.day(last) if first == last else f"{self.day(first)} \N{EN DASH} {self.day(last)}"
+        """`17 to 20 Nov`, with a dash: what both have in common is said once."""
+        if first == last:
+            return self.day(last)
+        # The day before the month, as `day` has it.
+        locale = "en_GB" if self.code == DEFAULT else self.locale
+        return format_interval(first, last, "MMMd", locale=locale)
 
     def month(self, day: date) -> str:
         return format_date(day, "LLLL yyyy", locale=self.locale)

@@ -54,11 +54,13 @@ class Story(Struct, frozen=True, kw_only=True):
     over: bool = False
 
     @property
-    def stands(self) -> Status:
-        """The colour and the shape of what it is about, while it is not over."""
-        if self.over:
-            return Status.OPERATIONAL
+    def felt(self) -> Status:
+        """The colour and the shape of what it is about, or was."""
         return FELT[self.impact] if self.kind == "incident" else Status.MAINTENANCE
+
+    @property
+    def stands(self) -> Status:
+        return Status.OPERATIONAL if self.over else self.felt
 
 
 def stories(board: Board, audience: Audience) -> tuple[Story, ...]:

@@ -49,4 +49,7 @@ async function freshen() {
 
 const isUsed = (part) => part.contains(document.activeElement) || part.querySelector('details[open]');
 
+// On a phone the line of rooms is longer than the screen.
+document.querySelector('.rooms [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
 live.start();

@@ -102,16 +102,16 @@ export class Board {
     }
     const measured = [];
     for (const [slug, ms] of this.#latency) measured.push({ component: this.components.get(slug), ms });
-    // What is said beside a status: CSS shows it behind the word, or where there is none, behind the name.
+    // What is said beside a status: CSS shows it below the word, or where there is none, behind the name.
     for (const [slug, { note, acknowledged }] of this.#notes) {
       const component = this.components.get(slug);
       const { element } = component;
       component.acknowledged = acknowledged;
       if (acknowledged) element.dataset.acknowledged = acknowledged;
       else delete element.dataset.acknowledged;
-      const before = element.querySelector('.word') ?? element.querySelector('.name');
-      if (note) before.dataset.note = beside(note);
-      else delete before.dataset.note;
+      const place = element.querySelector('.state') ?? element.querySelector('.name');
+      if (note) place.dataset.note = beside(note);
+      else delete place.dataset.note;
     }
     const noted = this.#notes.size > 0;
     this.#notes.clear();

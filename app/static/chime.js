@@ -1,5 +1,6 @@
 // Two soft notes, for those who asked for them. A browser lets a page make no sound before somebody has touched
 // it, unless it was started with --autoplay-policy=no-user-gesture-required.
+import { say } from './language.js';
 
 const APART = 10e3; // milliseconds between two chimes at the least
 const NOTES = [660, 495]; // hertz
@@ -15,8 +16,8 @@ export class Chime {
 
   // What has become of it, to whoever looks for the reason that nothing is heard.
   get state() {
-    if (!this.on) return 'off';
-    return !this.#context || this.#context.state === 'running' ? 'on' : 'on, but this browser waits for a touch';
+    if (!this.on) return say('off');
+    return !this.#context || this.#context.state === 'running' ? say('on') : say('on, but this browser waits for a touch');
   }
 
   ring() {

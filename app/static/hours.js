@@ -1,5 +1,6 @@
 // The past 24 hours on the calm rail, by the minute: the worst of each. The server says how they were; what becomes of
-// them is noted here, in a list that never grows, so a wall knows the same after a month and asks nobody.
+// them is noted here, in a list that never grows, so a wall knows the same after a month and asks nobody. Only while
+// the server could not say it does a wall ask again.
 import { STATUSES, rank } from './status.js';
 import { say } from './language.js';
 import { span } from './time.js';
@@ -12,7 +13,9 @@ const HEIGHTS = [100, 35, 35, 55, 80, 100]; // by rank: how bad it was can be se
 
 // A clock that is set jumps, until the next frame says what time it is at the server. What lasts longer than that, in
 // seconds, is true: this machine has slept.
-const JUMP = 1 + Math.ceil(document.documentElement.dataset.beat);
+const BEAT = Number(document.documentElement.dataset.beat); // seconds
+const JUMP = 1 + Math.ceil(BEAT);
+const [SOON, SELDOM] = [6, 120]; // beats between two questions: half a minute at first, ten at the most
 
 const minuteOf = (ms) => Math.floor(ms / 60e3);
 
@@ -24,12 +27,11 @@ export class Hours {
   #jumped = 0;
 
   constructor(place) {
-    const { until, runs, lost } = place.dataset;
     this.#place = place;
-    this.#at = Number(until);
-    this.#said = lost ?? '';
-    let minute = 0;
-    for (const [severity, length] of JSON.parse(runs)) this.#worst.fill(severity, minute, (minute += length));
+    this.#at = Number(place.dataset.until);
+    this.#said = place.dataset.lost ?? '';
+    if (this.#said) this.#askAfter(SOON);
+    else this.#take(place.dataset);
   }
 
   // How bad it is now, each second; nothing, if that is not known. Minutes that passed while nobody noted anything are
@@ -44,6 +46,32 @@ export class Hours {
     }
     if (passed > 0 || passed < -1) this.#at = minuteOf(now);
     this.#worst[MINUTES - 1] = Math.max(this.#worst[MINUTES - 1], status ? rank(status) : NOBODY);
+  }
+
+  // What the server knows of each minute, which may be worse than what was heard here meanwhile.
+  #take({ until, runs }) {
+    this.#at ||= Number(until);
+    let minute = Number(until) - this.#at;
+    for (const [severity, length] of JSON.parse(runs)) {
+      for (const end = minute + length; minute < end; minute++) {
+        if (severity > this.#worst[minute]) this.#worst[minute] = severity;
+      }
+    }
+  }
+
+  // Each wall at a moment of its own, for all of them lost it at once.
+  #askAfter(beats) {
+    setTimeout(() => this.#ask(beats), (0.5 + Math.random()) * beats * BEAT * 1000);
+  }
+
+  async #ask(beats) {
+    const answer = await fetch(location.href, { cache: 'no-store' }).catch(() => null);
+    const text = answer?.ok ? await answer.text().catch(() => '') : '';
+    const found = new DOMParser().parseFromString(text, 'text/html').querySelector('.hours')?.dataset;
+    if (!found || found.lost) return this.#askAfter(Math.min(SELDOM, beats * 2));
+    this.#take(found);
+    this.#said = '';
+    this.draw();
   }
 
   draw() {

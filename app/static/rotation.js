@@ -1,5 +1,6 @@
 // A field of several pages, which take turns. A problem that is new holds its page: turned away from it, the wall
 // would hide what it is there for. The rail is the same on every page, so no problem is ever out of sight.
+import { say } from './language.js';
 
 export class Rotation {
   pages;
@@ -51,7 +52,7 @@ export class Rotation {
 function named(groups, asked, wrong) {
   const slugs = groups.map(({ heading }) => slug(heading));
   for (const name of asked.flat()) {
-    if (!slugs.includes(slug(name))) wrong.push(`pages: there is no group ${name}; there are ${slugs.filter(Boolean).join(', ')}`);
+    if (!slugs.includes(slug(name))) wrong.push(say('pages: there is no group {name}; there are {groups}', { name, groups: slugs.filter(Boolean).join(', ') }));
   }
   const pages = asked.map((names) => groups.filter((_, n) => names.some((name) => slug(name) === slugs[n])));
   const rest = groups.filter((group) => !pages.flat().includes(group));

@@ -1,5 +1,6 @@
 // What the address of a wall asks for. Each screen is another one, so all of it stands in the address: nobody is
 // at a kiosk who would set it by hand. What cannot be read is said at the foot, and the usual holds.
+import { say } from './language.js';
 
 const given = new URLSearchParams(location.search);
 
@@ -19,13 +20,13 @@ function number(name, usual, least, most) {
   const text = given.get(name) ?? String(usual);
   const value = text.trim() ? Number(text) : NaN;
   if (value >= least && value <= most) return value;
-  wrong.push(`${name} is a number from ${least} to ${most}, such as ${name}=${usual}`);
+  wrong.push(say('{name} is a number from {least} to {most}, such as {example}', { name, least, most, example: `${name}=${usual}` }));
   return usual;
 }
 
 function flag(name) {
   const text = given.get(name) ?? '0';
-  if (!['0', '1'].includes(text)) wrong.push(`${name} is 1 or 0`);
+  if (!['0', '1'].includes(text)) wrong.push(say('{name} is 1 or 0', { name }));
   return text === '1';
 }
 
@@ -35,7 +36,7 @@ function pages() {
   if (text === null || /^([2-9]|1\d|20)$/.test(text)) return Number(text ?? 1);
   const named = text.split(',').map((page) => page.split(/[+ ]/).filter(Boolean));
   if (named.every((page) => page.length) && !/^\d*$/.test(text)) return named;
-  wrong.push('pages is a number from 2 to 20, or names of groups, such as pages=core,edge');
+  wrong.push(say('pages is a number from 2 to 20, or names of groups, such as {example}', { example: 'pages=core,edge' }));
   return 1;
 }
 
@@ -46,7 +47,7 @@ function night() {
   const found = text.match(/^(\d{1,2})(?::(\d\d))?-(\d{1,2})(?::(\d\d))?$/);
   const [from, to] = found ? [minutes(found[1], found[2]), minutes(found[3], found[4])] : [NaN, NaN];
   if (from < 1440 && to < 1440 && from !== to) return { from, to };
-  wrong.push('night is two times of the day, such as night=22-6 or night=21:30-6:15');
+  wrong.push(say('night is two times of the day, such as {example} or {other}', { example: 'night=22-6', other: 'night=21:30-6:15' }));
   return null;
 }
 

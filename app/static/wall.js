@@ -15,7 +15,7 @@ import { hundredth, solve, unitFor, widthOf } from './layout.js';
 import { isNight, settings, wrong } from './settings.js';
 import { keepInThisTab } from './keep.js';
 import { reload } from './reload.js';
-import { say } from './language.js';
+import { fill, say } from './language.js';
 
 const NEW = 600; // seconds for which a problem is called new
 const FLASHES = 24; // at once
@@ -169,7 +169,7 @@ function cardAt(index) {
   const element = template.cloneNode(true);
   rail.insertBefore(element, find('.more'));
   const part = (selector) => element.querySelector(selector);
-  const card = { element, name: part('.name'), age: part('.age'), what: part('.what'), when: part('.when') };
+  const card = { element, name: part('.name'), age: part('.age'), what: part('.what'), when: part('.when bdi') };
   cards.push(card);
   return card;
 }
@@ -288,7 +288,7 @@ function drawHead() {
     item.dataset.count = count;
     write(item.querySelector('b'), String(count));
   }
-  write(find('.freshness span'), { live: say('Live'), retry: say('Connecting'), stale: say('Not live') }[live.state]);
+  write(find('.freshness span'), freshness());
   write(find('.banner small'), say('Last known state shown, {remedy}', { remedy: say(live.remedy) }));
   drawSilence();
 }
@@ -300,12 +300,16 @@ function sentence(incidents) {
   const number = all.length - resting;
   if (!all.length && !incidents.length) return [say('Nothing is watched yet'), say('What is named in the config file appears here')];
   if (problems.length) return ofProblems();
-  if (incidents.length === 1) return [say('Open incident'), incidents[0].title];
-  if (incidents.length) return [count(incidents.length, '{number} open incident', '{number} open incidents'), incidents[0].title];
+  if (incidents.length) {
+    const many = count(incidents.length, '{number} open incident', '{number} open incidents');
+    return [incidents.length === 1 ? say('Open incident') : many, fill('{title}', { title: incidents[0].title })];
+  }
   const nothing = say('Nothing needs attention');
   if (resting) return [nothing, say('{number} operational, {resting} in maintenance', { number, resting })];
   return [say('All {number} operational', { number }), nothing];
 }
+
+const freshness = () => ({ live: say('Live'), retry: say('Connecting'), stale: say('Not live') })[live.state];
 
 function ofProblems() {
   const [first] = problems;
@@ -313,7 +317,10 @@ function ofProblems() {
   const heading = waiting
     ? count(waiting, '{number} needs attention', '{number} need attention')
     : say('{number} in hand', { number: problems.length });
-  const said = [say('{component}: {status}', { component: first.name, status: word(first.status) }), first.acknowledged];
+  const said = [
+    say('{component}: {status}', { component: first.name, status: word(first.status) }),
+    first.acknowledged && fill('{words}', { words: first.acknowledged }),
+  ];
   return [heading, said.filter(Boolean).join(', ')];
 }
 
@@ -438,19 +445,35 @@ async function stayAwake() {
 document.addEventListener('visibilitychange', stayAwake);
 stayAwake();
 
-const way = (link) => (link instanceof WebSocket ? 'WebSocket' : link ? 'SSE' : 'none');
+const way = (link) => (link instanceof WebSocket ? 'WebSocket' : link ? 'SSE' : '–');
 
 // What somebody wants to know who wonders about this screen.
 const diagnostics = new Diagnostics(find('.diagnostics'), () => ({
-  Link: `${way(live.link)}, ${live.state}, last frame ${span((performance.now() - live.lastFrame) / 1000)} ago`,
-  Probes: `last heard ${span((live.now() - live.known) / 1000)} ago`,
-  Build: `${root.dataset.build}${live.build && live.build !== root.dataset.build ? `, the server has ${live.build}` : ''}`,
-  Up: span(performance.now() / 1000),
-  Memory: performance.memory ? `${(performance.memory.usedJSHeapSize / 1e6).toFixed(1)} MB` : 'this browser does not tell',
-  Screen: `${innerWidth} x ${innerHeight}, ${settings.diagonal} inches: names of problems can be read from ${reach.sight.toFixed(1)} m`,
-  Awake: lock && !lock.released ? 'held awake' : 'may go to sleep: needs https or localhost, else set it on the machine',
-  Sound: chime.state,
-  Keys: 'd this, f full screen, t theme, m sound on or off, s hear it, left and right turn pages',
+  [say('Link')]: say('{way}, {state}, last frame {time} ago', {
+    way: way(live.link),
+    state: freshness(),
+    time: span((performance.now() - live.lastFrame) / 1000),
+  }),
+  [say('Probes')]: say('last heard {time} ago', { time: span((live.now() - live.known) / 1000) }),
+  [say('Build')]: live.build && live.build !== root.dataset.build
+    ? say('{build}, the server has {other}', { build: root.dataset.build, other: live.build })
+    : root.dataset.build,
+  [say('Running for')]: span(performance.now() / 1000),
+  [say('Memory')]: performance.memory
+    ? `${(performance.memory.usedJSHeapSize / 1e6).toFixed(1)} MB`
+    : say('this browser does not tell'),
+  [say('Screen')]: say('{size}, {diagonal} inches: names of problems can be read from {distance}', {
+    size: `${innerWidth} x ${innerHeight}`,
+    diagonal: settings.diagonal,
+    distance: `${reach.sight.toFixed(1)} m`,
+  }),
+  [say('Awake')]: lock && !lock.released
+    ? say('held awake')
+    : say('may go to sleep: needs https or localhost, else set it on the machine'),
+  [say('Sound')]: chime.state,
+  [say('Keys')]: say('{d} this, {f} full screen, {t} theme, {m} sound on or off, {s} hear it, {arrows} turn pages', {
+    d: 'd', f: 'f', t: 't', m: 'm', s: 's', arrows: '← →',
+  }),
 }));
 
 function place() {
@@ -471,7 +494,7 @@ if (rotation.pages.length > 1) turn(rotation.page);
 const last = keepInThisTab.get('last-problem');
 if (last) drawLastProblem(JSON.parse(last));
 find('.wrong').hidden = !wrong.length;
-write(find('.wrong'), wrong.length ? `In the address: ${wrong.join('; ')}.` : '');
+write(find('.wrong'), wrong.length ? say('In the address: {mistakes}.', { mistakes: wrong.join('; ') }) : '');
 drawHead();
 everySecond();
 setInterval(everySecond, 1000);

@@ -22,7 +22,8 @@ def probe_command(url: str, timeout: float = 10.0) -> int:
     """The exit code: 0 if all is well, 1 if not, 2 if there is nothing to look at."""
     monitor = as_monitor(url, timeout)
     if monitor is None:
-        print(f"{url} is nothing that can be probed; write it as {_FORMS}.", file=sys.stderr)
+        shown = _USERINFO.sub("***@", url) or "An empty URL"
+        print(f"{shown} is nothing that can be probed; write it as {_FORMS}.", file=sys.stderr)
         return 2
     result = asyncio.run(_probe(monitor))
     print(table(url, result, datetime.now(UTC)))

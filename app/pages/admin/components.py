@@ -58,7 +58,7 @@ class Pages:
         self._desk = desk
         self._feed = feed
         self._interventions = Interventions(desk.changes)
-        self.verbs: dict[str, Verb] = {
+        self._verbs: dict[str, Verb] = {
             "status": self._set_status,
             "release": self._release,
             "acknowledge": self._acknowledge,
@@ -88,7 +88,7 @@ class Pages:
     async def show(
         self, request: Asking, slug: str, form: Form | None = None, refused: Refused | None = None
     ) -> Page:
-        component, board, origins = self.need(slug), self._desk.hub.board, self._origins()
+        component, board, origins = self._need(slug), self._desk.hub.board, self._origins()
         values = {
             "component": component,
             "shown": board.shown[slug],
@@ -103,12 +103,6 @@ class Pages:
         }
         return self._desk.page(request, "component.html", component.name, values, form, refused)
 
-    def need(self, slug: str) -> Component:
-        found = self._desk.hub.board.component(slug)
-        if found is None:
-            raise NotFoundException("There is no such component.")
-        return found
-
     async def add(self, request: Asking, form: Form) -> str:
         slug = form.one("slug").strip() or slug_of(form.one("name"))
         if self._desk.hub.board.component(slug) is not None:
@@ -118,6 +112,19 @@ class Pages:
         await self._define(request, form, slug)
         await self._desk.until_shown(lambda board: board.component(slug) is not None)
         return done(path("components", slug), "changed")
+
+    async def change(self, request: Asking, slug: str, verb: str) -> Page:
+        component, work = self._need(slug), self._verbs.get(verb)
+        if work is None:
+            raise NotFoundException("There is no such verb.")
+
+        async def go_on(request: Asking, form: Form) -> str:
+            word = await work(request, form, component)
+            return done("/admin/components" if verb == "remove" else path("components", slug), word)
+
+        return await self._desk.take(
+            request, verb, go_on, lambda request, *why: self.show(request, slug, *why)
+        )
 
     async def change_group(self, request: Asking, form: Form) -> str:
         name = form.one("name").strip()
@@ -160,8 +167,14 @@ class Pages:
         if status is None:
             raise Refused("status", "`status` is empty: choose one.")
         actor = caller_of(request).actor
-        await self._interventions.override(actor, self._desk.hub.now(), component.slug, status)
-        await self._desk.until_shown(lambda board: board.shown[component.slug].status is status)
+        now, note = self._desk.hub.now(), form.one("note")
+        await self._interventions.override(actor, now, component.slug, status, note)
+        await self._desk.until_shown(
+            lambda board: (
+                board.shown[component.slug].status is status
+                and board.operations.note(component.slug) == note.strip()
+            )
+        )
         return "set"
 
     async def _release(self, request: Asking, form: Form, component: Component) -> str:
@@ -202,6 +215,12 @@ class Pages:
     async def _run(self, request: Asking, form: Form, component: Component) -> str:
         await run_now(self._feed, self._desk.hub.board.catalog, self._monitor(form, component))
         return "asked"
+
+    def _need(self, slug: str) -> Component:
+        found = self._desk.hub.board.component(slug)
+        if found is None:
+            raise NotFoundException("There is no such component.")
+        return found
 
     def _monitor(self, form: Form, component: Component) -> Monitor:
         for monitor in component.monitors:
@@ -248,15 +267,7 @@ def routes(desk: Desk, feed: Feed) -> list[HTTPRouteHandler]:
 
     @post("/admin/components/{slug:str}/{verb:str}", opt=_WRITE, status_code=200)
     async def change_component(request: Asking, slug: FromPath[str], verb: FromPath[str]) -> Page:
-        component, work = pages.need(slug), pages.verbs.get(verb)
-        if work is None:
-            raise NotFoundException("There is no such verb.")
-
-        async def go_on(request: Asking, form: Form) -> str:
-            word = await work(request, form, component)
-            return done("/admin/components" if verb == "remove" else path("components", slug), word)
-
-        return await desk.take(request, verb, go_on, lambda request, *why: pages.show(request, slug, *why))
+        return await pages.change(request, slug, verb)
 
     return [
         list_components, begin_component, add_component, change_group, show_component, change_component,
