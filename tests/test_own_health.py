@@ -211,6 +211,32 @@ async def test_a_name_that_is_not_known_is_a_verdict_while_dns_says_anything(
         await health.close()
 
 
+@pytest.mark.parametrize("off", [-86400.0, 86400.0])
+async def test_while_its_clock_is_not_that_of_redis_a_worker_judges_no_date(
+    well: OwnHealth, off: float
+) -> None:
+    """A certificate that has ended, or does not hold yet, by the clock of the worker alone."""
+    ended, began = found(Outcome.FAIL, "certificate"), time.monotonic()
+    well.compare(time.time() + off)
+    said = await well.doubt(ended, began)
+    assert (said.outcome, well.told) == (
+        Outcome.INCONCLUSIVE,
+        "its clock and that of Redis differ by 86400 s",
+    )
+    assert well.told in said.detail
+    for other in (found(), found(Outcome.FAIL, "status 500"), found(Outcome.OK, "")):
+        assert await well.doubt(other, began) == other
+    well.compare(time.time() + 60)
+    assert await well.doubt(ended, began) == ended
+    assert well.told == ""
+
+
+async def test_a_beat_tells_the_time_that_redis_has(redis_url: str) -> None:
+    feed = Feed(redis_url)
+    assert abs(await feed.beat(Beat(at=NOON, worker="w", region="eu", every=5.0)) - time.time()) < 5
+    await feed.close()
+
+
 async def test_half_of_all_targets_failing_at_once_is_the_workers_fault(tmp_path: Path) -> None:
     health = OwnHealth(interfaces=an_interface(tmp_path, "1"))
     now = time.monotonic()

@@ -44,6 +44,10 @@ _FORGOTTEN: Final = 600.0  # what was not looked at for so long may be in no fil
 
 # What a broken path looks like from here, besides every `unreachable`: it may break in mid-answer.
 _OF_THE_PATH: Final = frozenset({"timeout", "reset", "closed", "tls", "loss", "dns", "proxy"})
+# What hangs on what day it is.
+_OF_THE_CLOCK: Final = frozenset({"certificate", "registration", "clock"})
+# Seconds. Less makes a difference to few certificates.
+_CLOCKS_DIFFER: Final = 3600.0
 _OF_CONTAINERS: Final = ("lo", "veth", "docker", "br-", "virbr", "cali", "cni", "flannel", "tap")
 _INTERFACES: Final = Path("/sys/class/net")
 
@@ -98,6 +102,7 @@ class OwnHealth:
     ) -> None:
         self.trouble = ""
         self.no_dns = ""
+        self.wrong_clock = ""
         self._canaries = canaries
         self._monotonic = monotonic
         self._wall_clock = wall_clock
@@ -139,6 +144,8 @@ class OwnHealth:
         if _may_be_the_path(result):
             if not _is_near(result):
                 self._say(await self._of_the_network() or self._of_many_failures() or self._process)
+        elif result.reason in _OF_THE_CLOCK and self.wrong_clock:
+            return _no_verdict(result, self.wrong_clock)
         elif result.reason != "slow":
             return result  # an answer is an answer, whatever else is broken
         if not self.trouble and self._troubled + SETTLES < began:
@@ -146,8 +153,17 @@ class OwnHealth:
                 return result
         if _is_near(result) and self._lost_network:
             return result  # no network is needed for what is on this machine
-        detail = f"No verdict, because of this worker itself: {self.told or 'it was not well'}."
-        return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
+        return _no_verdict(result, self.trouble or self.no_dns or "it was not well")
+
+    def compare(self, at: float) -> None:
+        """Its clock with that of Redis. Which of the two is wrong nobody knows, so no date is judged."""
+        ahead = self._wall_clock() - at
+        before, differs = self.wrong_clock, abs(ahead) > _CLOCKS_DIFFER
+        self.wrong_clock = f"its clock and that of Redis differ by {abs(ahead):.0f} s" if differs else ""
+        if differs and not before:
+            log.warning("what hangs on the date is no verdict", why=self.wrong_clock)
+        elif before and not differs:
+            log.info("the clocks agree again", was=before)
 
     async def close(self) -> None:
         self._canary.close()
@@ -156,8 +172,8 @@ class OwnHealth:
 
     @property
     def told(self) -> str:
-        """What is the matter, for operators. Without DNS what was reached is judged all the same."""
-        return self.trouble or self.no_dns
+        """What is the matter, for operators. But for the first, most is judged all the same."""
+        return self.trouble or self.no_dns or self.wrong_clock
 
     @property
     def _lost_network(self) -> bool:
@@ -283,6 +299,11 @@ def _may_be_the_path(result: Result) -> bool:
     return result.outcome is Outcome.UNREACHABLE or (
         result.outcome is Outcome.FAIL and result.reason in _OF_THE_PATH
     )
+
+
+def _no_verdict(result: Result, why: str) -> Result:
+    detail = f"No verdict, because of this worker itself: {why}."
+    return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
 
 
 def _is_of_dns(result: Result) -> bool:
