@@ -163,6 +163,14 @@ async def saying_of(phone: Phone, path: str, words: str) -> bool:
     return words in await phone.page.inner_text("main")
 
 
+async def test_the_room_that_one_is_in_is_in_sight(phone: Phone) -> None:
+    for path in ("/admin/tokens", "/admin/audit", "/admin"):
+        await phone.open(path)
+        hidden = """(() => { const it = document.querySelector('.rooms [aria-current]').getBoundingClientRect();
+            return it.left < 0 || it.right > innerWidth })()"""
+        await phone.page.wait_for_function(f"!{hidden}", timeout=5000)
+
+
 async def test_ready_words_are_one_tap_and_lose_nothing(site: Site, phone: Phone) -> None:
     await phone.open("/admin/templates")
     await phone.type("#template-name", "Cards")
