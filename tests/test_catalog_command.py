@@ -297,3 +297,14 @@ def test_a_page_of_statuspage_is_asked_at_its_address(run: Run) -> None:
     assert (code, output, errors.count("\n")) == (2, "", 1) and "give the address of a page" in errors
     code, output, errors = run("import", "statuspage", "http://127.0.0.1:9")
     assert (code, output, errors.count("\n")) == (2, "", 1)
+
+
+def test_who_is_added_is_given_a_password_that_is_said_to_be_one(run: Run) -> None:
+    for words in (("user", "add", "mei@example.org"), ("user", "reset", "mei@example.org")):
+        code, output, errors = run(*words)
+        assert code == 0 and len(output.strip()) == 20 and " " not in output
+        assert errors == (
+            "statuswire: the password of mei@example.org to begin with, shown this once: "
+            "another is chosen at /account\n"
+        )
+    assert run("user", "add", "ben@example.org", "--json")[2] == ""

@@ -203,6 +203,10 @@ def test_tokens_are_made_listed_and_revoked_from_afar(cli: Do) -> None:
         (["ack", "payments-ap"], "No component is called `payments-ap`: did you mean `payments-api`?"),
         (["override", "none", "operational"], "No component is called `none`: name it by its slug."),
         (["release", "none"], "No component is called `none`: name it by its slug."),
+        (
+            ["tail", "--since", "abc"],
+            "--since is 'abc'; it must be the id of something that was told, such as",
+        ),
         (["release", "cli"], "It has no override."),
         (["maintenance", "start", "none"], "There is no such thing among the maintenances."),
         (
