@@ -38,6 +38,7 @@ class Assignment:
         self._wanted: Catalog | None = None
         self._name = token_hex(8)
         self._said = 0  # what we wanted, so far
+        self._is_noted = True  # in the audit log
 
     async def read(self) -> None:
         """Take over each good version of the file, for ever. A bad one changes nothing but `problem`."""
@@ -58,6 +59,8 @@ class Assignment:
             self._want()
             if self._hub.linked.is_set():
                 await self._tell()
+            self._is_noted = False
+            await self._note()
 
     async def settle(self) -> None:
         """See to it that workers find what they are to probe, and that what another process defined in the
@@ -70,6 +73,7 @@ class Assignment:
                 if await self._model.read():
                     self._want()
             await self._tell()
+            await self._note()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._hub.beat_every):
                     await self._model.changed.wait()
@@ -83,6 +87,13 @@ class Assignment:
             if self._hub.board.catalog.revision == revision:
                 return
             await asyncio.sleep(0.02)
+
+    async def _note(self) -> None:
+        """Behind what is told: no screen waits for the audit log. Without a database it is tried again."""
+        if not self._is_noted:
+            with suppress(DatabaseDown):
+                await self._model.note_file(self._hub.now())
+                self._is_noted = True
 
     def _want(self) -> None:
         # A server whose file was never good has nothing to say for it, and would take away what runs.

@@ -7,10 +7,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from app import outbox
 from app.config import Config
 from app.db.backfill import backfill
 from app.db.catalog import read_catalog
@@ -18,9 +19,11 @@ from app.db.change import Changes
 from app.db.engine import connect
 from app.db.incidents import Incidents
 from app.domain.actor import Actor
+from app.domain.credentials import Variables
 from app.domain.instant import from_seconds
 from app.domain.merge import beside, merged, ruled_by_file, with_all_of
 from app.domain.monitor import Catalog
+from app.feed import Feed, FeedDown
 from app.importing.harvest import Harvest
 from app.model import Model
 from app.statusfile.difference import Step, readable, steps
@@ -28,18 +31,25 @@ from app.statusfile.disk import read_from
 from app.statusfile.problem import StatusFileError
 from app.statusfile.writing import write
 
+# Seconds that somebody at the console waits for a Redis.
+_PATIENCE: Final = 1.0
+
 T = TypeVar("T")
 
 
-def export(config: Config, as_json: bool) -> str:
+def export(config: Config, as_json: bool) -> tuple[str, list[str]]:
+    """With the names of the variables that stand for what an older release had stored in the clear."""
+
     async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str]]:
         file = ruled_by_file(running, model.defined)
         return running, {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
 
     catalog, origins = _with_model(config, go)
+    variables = Variables()
+    text = write(variables.of(catalog))
     if as_json:
-        return _json({"config": write(catalog), "revision": catalog.revision, "origins": origins})
-    return write(catalog)
+        text = _json({"config": text, "revision": catalog.revision, "origins": origins})
+    return text, variables.names
 
 
 def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:
@@ -49,13 +59,16 @@ def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:
     return _shown(_with_model(config, go), as_json)
 
 
-def apply(config: Config, given: Catalog, prune: bool, as_json: bool, actor: Actor) -> str:
+def apply(
+    config: Config, redis_url: str | None, given: Catalog, prune: bool, as_json: bool, actor: Actor
+) -> str:
     """Raises Refused where the file that runs rules what would change."""
 
     async def go(model: Model, running: Catalog) -> list[Step]:
         found = _planned(model, running, given, prune)
         edit = with_all_of(beside(given, ruled_by_file(running, model.defined)), prune)
         await model.change(actor, from_seconds(time.time()), edit)
+        await _tell(model.changes, config, redis_url)
         return found
 
     return _shown(_with_model(config, go), as_json)
@@ -74,6 +87,17 @@ def take_over(config: Config, harvest: Harvest, actor: Actor) -> str:
         return f"into the database: {len(found)} things, {incidents} incidents, {spans} stretches of history"
 
     return _with_model(config, go)
+
+
+async def _tell(changes: Changes, config: Config, redis_url: str | None) -> None:
+    """At once: a server looks for what others have stored once a second, and does where we cannot."""
+    if redis_url is None:
+        return
+    feed = Feed(redis_url, beat=config.beat)
+    with suppress(*FeedDown, TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await outbox.empty(changes, feed)
+    await feed.close()
 
 
 def _planned(model: Model, running: Catalog, given: Catalog, prune: bool) -> list[Step]:

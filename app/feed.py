@@ -12,7 +12,7 @@ import random
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final, TypeVar
@@ -21,11 +21,11 @@ import msgspec
 import structlog
 from msgspec import Struct, field
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.bell import Bell, Ear
 from app.domain.board import START
 from app.domain.clock import dated
 from app.domain.events import (
@@ -245,7 +245,10 @@ class Feed:
             socket_timeout=None,  # see _ask
             socket_connect_timeout=self._patience,
             health_check_interval=0,
+            # In the third redis-py writes each message out once more, for a log that nobody reads.
+            protocol=2,
         )
+        self._bells: dict[str, Bell] = {}
         self._announce = self._redis.register_script(_ENDS + _ANNOUNCE)
         self._find_end = self._redis.register_script(_ENDS + _FIND_END)
         self._say_beat = self._redis.register_script(_BEAT)
@@ -365,16 +368,18 @@ class Feed:
                 yield catalog
 
     async def follow(
-        self, after: str, on_link: Callable[[bool], None] = lambda up: None
+        self, after: str, on_link: Callable[[bool], None] = lambda up: None, pace: float = 0.0
     ) -> AsyncGenerator[Heard | Gap, None]:
         """Every event of the log after the id `after`, each once and in order, with beats in between; for
         ever.
 
         A Gap comes before the first event behind a hole that cannot be filled. `on_link` is told True each
-        time the follower has caught up and hears the bell, and False when it has lost it.
+        time the follower has caught up and hears the bell, and False when it has lost it. With a `pace`,
+        what comes within so many seconds comes at once.
         """
         place = _Place(after)
-        async with aclosing(self._for_ever(lambda: self._hear(place, on_link), on_link)) as items:
+        session = self._for_ever(lambda: self._hear(place, on_link, pace), on_link)
+        async with aclosing(session) as items:
             async for item in items:
                 yield item
 
@@ -382,10 +387,10 @@ class Feed:
         await self._redis.aclose()
 
     async def _hear(
-        self, place: "_Place", on_link: Callable[[bool], None]
+        self, place: "_Place", on_link: Callable[[bool], None], pace: float
     ) -> AsyncGenerator[Heard | Gap, None]:
         """Listen first and read second, so that nothing can fall between the two."""
-        async with self._listen(BELL) as bell:
+        async with self._listen(BELL, pace) as bell:
             for found in await self._beats():
                 yield found
             ring, behind = b"", True
@@ -397,7 +402,7 @@ class Feed:
                     if (heard := place.only_rung(ring)) is not None:
                         yield heard
                     on_link(True)
-                ring = await self._ring(bell)
+                ring = await bell.take()
                 heard, behind = place.take(ring)
                 if heard is not None:
                     yield heard
@@ -444,7 +449,7 @@ class Feed:
                 yield beat
             on_link(True)
             while True:
-                ring = await self._ring(bell)
+                ring = await bell.take()
                 if ring and (said := _understand(_decode_region, ring)) is not None:
                     yield said
 
@@ -458,7 +463,7 @@ class Feed:
                         place.at = revision.decode(errors="replace")
                         if (catalog := _understand(_decode_catalog, raw)) is not None:
                             yield catalog
-                await self._ring(bell)
+                await bell.take()
 
     async def _beats(self) -> list[Heard]:
         """What a newcomer would otherwise wait a whole beat for."""
@@ -498,53 +503,28 @@ class Feed:
             pause = min(pause * 2, 1.0)
 
     @asynccontextmanager
-    async def _listen(self, channel: str) -> AsyncGenerator["_Bell", None]:
-        pubsub = self._redis.pubsub()
-        moved = None
+    async def _listen(self, channel: str, pace: float = 0.0) -> AsyncGenerator[Ear, None]:
+        bell = self._bells.get(channel)
+        if bell is None or bell.is_over:
+            bell = self._bells[channel] = Bell(
+                self._redis.pubsub(), channel, self._beat, self._ask, self._moved
+            )
+        ear = Ear(pace)
         try:
-            await self._ask(pubsub.subscribe(channel))
-            if await pubsub.get_message(timeout=2 * self._beat) is None:
-                raise TimeoutError("Redis does not confirm a subscription")
+            await bell.enter(ear)
             if self._lost:
                 log.info("the feed is back")
             self._lost = False
-            every = min(self._beat, LOOK_EVERY)
-            moved = asyncio.create_task(self._nodes.moved(pubsub.connection, every), name="moved")
-            yield _Bell(pubsub, moved)
+            yield ear
         finally:
-            if moved is not None:
-                moved.cancel()
-                await asyncio.gather(moved, return_exceptions=True)
-            with suppress(*FeedDown):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            bell.leave(ear)
+            if bell.is_idle:
+                if self._bells.get(channel) is bell:
+                    del self._bells[channel]
+                await bell.close()
 
-    async def _ring(self, bell: "_Bell") -> bytes:
-        """The next message. Empty after a beat without one, if the connection is still alive."""
-        bell.refuse_moved()
-        message = await bell.pubsub.get_message(timeout=self._beat)
-        if message is None:
-            bell.refuse_moved()
-            await self._ask(bell.pubsub.ping())
-            message = await bell.pubsub.get_message(timeout=1.5 * self._beat)
-        if message is None:
-            raise TimeoutError("Redis has gone silent")
-        if message["type"] == "subscribe":
-            raise ConnectionError("the subscription was lost and made anew")
-        data: bytes = message["data"] if message["type"] == "message" else b""
-        return data
-
-
-class _Bell(Struct):
-    """A subscription, and the task that ends when another server has taken over from the one it is at."""
-
-    pubsub: PubSub
-    moved: asyncio.Task[None]
-
-    def refuse_moved(self) -> None:
-        # A server that was stopped, or is cut off, answers as ever when it is back, and goes on ringing for
-        # whoever is with it on the wrong side.
-        if self.moved.done():
-            raise ConnectionError("another Redis has taken over")
+    async def _moved(self, connection: Any) -> None:
+        await self._nodes.moved(connection, min(self._beat, LOOK_EVERY))
 
 
 class _Place(Struct):

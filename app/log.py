@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -30,7 +31,7 @@ _QUEUE_LINES = 10_000
 # In one write at the most: so much a pipe takes whole, and our server and our workers may share one.
 _WRITE_BYTES = 4096
 # Between two writes, for waking the thread costs the loop more than making the line.
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.2
 _LONGEST_VALUE = 4_000
 _FLUSH_PATIENCE = 1.0
 
@@ -39,6 +40,8 @@ _TOKEN_IN_PATH = re.compile(r"(/v1/heartbeats/|/wall/)[^\s/?#]+")
 # Besides the C0 and C1 controls: line separators, and the marks that make a terminal show text backwards.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL_BUT_NEWLINE = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f"))
+# Most values are such, and need not be looked at any further.
+_HARMLESS = re.compile(r"[A-Za-z0-9 _.:,-]{0,200}")
 
 
 def configure(config: Config) -> None:
@@ -47,7 +50,7 @@ def configure(config: Config) -> None:
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     _quieten(output, ending, max(level, logging.WARNING))
     structlog.configure(
-        processors=[*_SHARED, *ending],
+        processors=[_signed, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # All that structlog makes is ours, whatever the rooms call themselves; libraries log without it.
         logger_factory=lambda *name: _Room(".".join(name) or "statuswire", output),
@@ -90,10 +93,20 @@ def clean(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """No password of a URL, wherever in the event it stands. One event is one line, and nothing in it
     commands a terminal. A traceback keeps its lines, indented."""
     trace = event.pop("exception", None)
-    event = {name: _everywhere(value, _cleaned) for name, value in event.items()}
+    event = {
+        name: value if type(value) is str and _HARMLESS.fullmatch(value) else _everywhere(value, _cleaned)
+        for name, value in event.items()
+    }
     if trace is not None:
         visible = _CONTROL_BUT_NEWLINE.sub(_visible, _redacted(str(trace)))
         event["exception"] = visible.replace("\n", "\n    ")
+    return event
+
+
+def _signed(room: WrappedLogger, level: str, event: EventDict) -> EventDict:
+    """What `_SHARED` adds to the lines of libraries, in one step."""
+    event["logger"], event["level"] = room.name, level
+    event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
     return event
 
 

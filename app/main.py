@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from litestar import Litestar, Router
 from litestar.datastructures import MutableScopeHeaders
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Scope
 
 from app import metrics, outbox
@@ -35,6 +36,7 @@ from app.pages import account, door, login, public, static, wall
 from app.pages.admin import routes as admin
 from app.pages.admin.desk import Desk
 from app.pages.drawing import EDITION
+from app.pages.kept import Kept
 from app.security.callers import Callers
 from app.security.egress import Egress, Policy
 from app.security.entrance import Entrance
@@ -55,18 +57,15 @@ BAD_FILE = "the file on disk has mistakes or is missing; the last good one runs"
 class Server:
     """The running parts, from `opened` on."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, hub: Hub | None = None) -> None:
         assert config.redis_url is not None, "a server needs the URL of a Redis"
         self.config = config
         self.history = History(database)
         self.changes = Changes(database)
         self.model = Model(self.changes, config.config_file.name)
-        self.hub = Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
+        self.hub = hub or Hub(config.beat, crowd=Crowd(config.max_viewers, config.max_per_address))
         self.hub.build = EDITION
-        # Two feeds, each with a subscription of its own: the push does not wait for the database, nor that
-        # for it.
         self.feed = Feed(config.redis_url, beat=config.beat)
-        self.log = Feed(config.redis_url, beat=config.beat)
         self.recorder = Recorder(database)
         self.attendance = Attendance(self.changes, self.hub)
         self.assignment = Assignment(config.config_file, self.feed, self.hub, self.model)
@@ -76,6 +75,7 @@ class Server:
         self.callers = Callers(database, self.proxies, self.hub.now)
         self.entrance = Entrance(self.secrets, self.callers)
         self.requests = Requests()
+        self.kept = Kept()
         self.signin = SignIn(self.changes, self.secrets, Passwords(), self.hub.now)
         # Whom an operator has named may well be in their own network.
         self.egress = Egress(Policy(private=True, own=own_parts(config)))
@@ -119,7 +119,6 @@ async def opened(config: Config) -> AsyncIterator[Server]:
                     task.cancel()
     finally:
         await server.feed.close()
-        await server.log.close()
         await server.egress.close()
         await database.close()
 
@@ -127,39 +126,14 @@ async def opened(config: Config) -> AsyncIterator[Server]:
 def create_app(server: Server) -> Litestar:
     guard = Guard(server.callers, lambda: server.hub.board.catalog.page.url, server.requests)
     strict = StrictHosts(lambda: server.hub.board.catalog)
-    guarded = Router(
-        "/",
-        guards=[guard.admit],
-        route_handlers=[
-            *heartbeats.routes(server.heartbeats, server.callers),
-            *health.routes(server.report),
-            *public.routes(server.hub, server.config, server.history, server.entrance),
-            *door.routes(server.hub, server.entrance, server.callers, server.signin.passwords),
-            *wall.routes(server.hub, server.config, server.history, server.callers, server.entrance),
-            *static.routes(),
-            *schema.routes(),
-            *login.routes(server.signin, server.callers, server.openid, server.config),
-            *account.routes(server.signin, server.callers),
-            *v1.routes(
-                *(server.changes, server.secrets, server.hub.now, server.model),
-                lambda: server.hub.board.catalog,
-                server.feed,
-            ),
-            *admin.routes(
-                Desk(server.changes, server.hub, server.model, server.config),
-                server.feed,
-                server.signin.passwords,
-                lambda: server.assignment.problem,
-            ),
-        ],
-    )
     app = Litestar(
         # The streams are public, and look by themselves at who says more: they come by the thousand.
         route_handlers=[
             *streams.routes(server.hub, server.proxies, HEADERS, server.callers, server.entrance, strict),
-            guarded,
+            *guard.before([*_open_to_all(server), *_behind_a_door(server)]),
         ],
-        before_send=[_hardening(strict)],
+        # Last what keeps an answer as it leaves.
+        before_send=[_hardening(strict), server.kept.note],
         exception_handlers={Exception: answer_error},
         request_max_body_size=BODY_AT_MOST,
         openapi_config=None,
@@ -167,6 +141,39 @@ def create_app(server: Server) -> Litestar:
     )
     refuse_unscoped(app)
     return app
+
+
+def _open_to_all(server: Server) -> list[HTTPRouteHandler]:
+    """What whoever watches may see, and what jobs say of themselves."""
+    hub, entrance, callers = server.hub, server.entrance, server.callers
+    return [
+        *heartbeats.routes(server.heartbeats, callers),
+        *health.routes(server.report),
+        *public.routes(hub, server.config, server.history, entrance),
+        *door.routes(hub, entrance, callers, server.signin.passwords),
+        *wall.routes(hub, server.config, server.history, callers, entrance),
+        *static.routes(),
+        *schema.routes(),
+    ]
+
+
+def _behind_a_door(server: Server) -> list[Router | HTTPRouteHandler]:
+    """What somebody is known by first, and the way in."""
+    return [
+        *login.routes(server.signin, server.callers, server.openid, server.config),
+        *account.routes(server.signin, server.callers),
+        *v1.routes(
+            *(server.changes, server.secrets, server.hub.now, server.model),
+            lambda: server.hub.board.catalog,
+            server.feed,
+        ),
+        *admin.routes(
+            Desk(server.changes, server.hub, server.model, server.config),
+            server.feed,
+            server.signin.passwords,
+            lambda: server.assignment.problem,
+        ),
+    ]
 
 
 def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -177,7 +184,7 @@ def _jobs(server: Server) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         ("beat", watch.beat(server.hub)),
         ("cut", watch.cut(server.hub)),
         ("watch", watch.watch(server.feed, server.hub)),
-        ("record", server.recorder.run(server.log)),
+        ("record", server.recorder.run(server.feed)),
         ("attend", server.attendance.attend()),
         ("settle what was said", server.attendance.settle()),
         ("tell", outbox.tell(server.changes, server.feed)),

@@ -55,6 +55,13 @@ TURNED_AWAY = Counter(
     "Connections cut at once because their address had too many open that were no streams.",
     registry=REGISTRY,
 )
+KEPT_ANSWERS = Gauge(
+    "statuswire_kept_answers", "Answers of pages that are kept to be given again.", registry=REGISTRY
+)
+KEPT_BYTES = Gauge("statuswire_kept_bytes", "How large those are together.", registry=REGISTRY)
+KEPT_GIVEN = Counter(
+    "statuswire_kept_given_total", "Requests for pages that were given a kept answer.", registry=REGISTRY
+)
 CROWDED = Counter(
     "statuswire_crowded_total",
     "Streams that were not opened, by the limit that stood against it; see docs/PUSH.md.",

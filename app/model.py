@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 from msgspec.structs import replace
 
-from app.db.catalog import read_catalog
+from app.db.catalog import read_catalog, read_setting, write_setting
 from app.db.change import Change, Changes
 from app.db.definitions import read_definitions, write_definitions
 from app.db.engine import Transaction
@@ -29,6 +29,10 @@ from app.statusfile.problem import StatusFileError, cut
 from app.statusfile.writing import write
 
 DATABASE: Final = "database"
+# Of the things that a new version of the file has changed, in the audit log.
+MOST_NOTED: Final = 100
+# The setting that has the file as it was last noted: its revision, and what it said.
+_NOTED: Final = "file noted"
 
 
 class Model:
@@ -91,6 +95,33 @@ class Model:
         await change.tell(CatalogChange(at=change.at, revision=whole.revision, catalog=whole))
         change.then(lambda: self._took(new))
         return found
+
+    async def note_file(self, at: datetime) -> None:
+        """What the file has changed since that was last noted: one line of the audit log, by whichever of
+        several servers is first."""
+        if self.file is None:
+            return
+        file = self.file.catalog
+        async with self.changes.database.reading() as transaction:
+            if (noted := await read_setting(transaction, _NOTED)) and noted.startswith(file.revision):
+                return
+        async with self.changes.by(Actor("file", self._name), at) as change:
+            found = differences(await self._noted_file(change.transaction), file)
+            text = msgspec.json.encode(file).decode()
+            await write_setting(change.transaction, _NOTED, f"{file.revision} {text}")
+            if found:
+                told = found[:MOST_NOTED]
+                before = {each.subject: _noted(each.before) for each in told}
+                after = {each.subject: _noted(each.after) for each in told}
+                if len(found) > len(told):
+                    after["others"] = len(found) - len(told)
+                await change.note("file.change", f"file/{self._name}", before, after)
+
+    async def _noted_file(self, transaction: Transaction) -> Catalog:
+        if (noted := await read_setting(transaction, _NOTED)) is not None:
+            return msgspec.json.decode(noted.partition(" ")[2], type=Catalog)
+        # An older server has read it, or nobody has.
+        return ruled_by_file(await read_catalog(transaction), await read_definitions(transaction))
 
     async def stored(self, transaction: Transaction) -> tuple[Catalog, Catalog]:
         """What the file says, and what the database does."""

@@ -12,7 +12,7 @@ from app.feed import Feed, FeedDown
 
 # No worker is in it, so each takes the call for another region's.
 _NOWHERE: Final = ""
-# Who asks waits for it, and so may a transaction of theirs.
+# Who asks waits for it.
 _PATIENCE: Final = 1.0
 
 

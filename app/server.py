@@ -67,7 +67,7 @@ async def serve(config: Config, start: "_Start") -> None:
         gc.freeze()
         settings = uvicorn.Config(
             server.app,
-            http=door(Doorstep(SPARE_PER_ADDRESS, server.proxies)),
+            http=door(Doorstep(SPARE_PER_ADDRESS, server.proxies), server.kept.find),
             ws=WebSocketDoor,
             # The parts live around the server and not in it (`opened`). Told to stop while it asks Litestar
             # to begin, uvicorn would write a traceback.

@@ -3,8 +3,9 @@ and by a form of /admin, until it is on the SSE stream, drawn on an open page an
 change of the config file until it is on the stream.
 
 The clock starts before the request is sent, or, of the command line, before what was typed is read; a process
-of its own would begin some tenths of a second later. The file is looked for once a second, which is in its
-figures. All clocks are one machine's.
+of its own would begin some tenths of a second later. Each door is gone through once before anything counts:
+the first time loads code. For a new catalog pages and walls are fetched anew, each at a moment of its own
+within seconds, so the file is measured at the stream. All clocks are one machine's.
 """
 
 import argparse
@@ -32,11 +33,13 @@ from tests.services import Valkey, Web, Worker, at_the_console
 
 SCREENS = ("sse", "page", "wall")
 DOORS = ("override", "rest", "cli", "form")
-LOOKED_FOR_MS = 1000.0
 REACH = {f"{door}_{screen}_ms_p99": 100.0 for door in DOORS for screen in SCREENS}
-REACH["file_sse_ms_p99"] = LOOKED_FOR_MS + 100.0
+REACH["file_sse_ms_p99"] = 100.0
 PERCENTS = (50, 95, 99)
 ROUNDS, QUICK_ROUNDS = 100, 2
+# Seconds for the rounds, of which there are fewer on a machine that is too slow for them, and for all of it.
+SECONDS, QUICK_SECONDS = 420.0, 15.0
+MOST_SECONDS, MOST_QUICK_SECONDS = 600.0, 44.0
 # Each door breaks the component and mends it.
 Step: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -105,7 +108,7 @@ def by_command() -> tuple[Step, Step]:
     return out, well
 
 
-async def run(rounds: int) -> dict[str, float]:
+async def run(found: dict[str, float], rounds: int, seconds: float) -> None:
     target, sse = Target(), Arrivals()
     async with target.listening() as port:
         with Valkey(aof=True) as valkey, Web(valkey.start().url) as web:
@@ -124,8 +127,9 @@ async def run(rounds: int) -> dict[str, float]:
                             await page.goto(f"{web.url}{path}")
                             await page.wait_for_selector('[data-slug="target"][data-status="operational"]')
                             await page.evaluate(WATCH_PAINT)
-                        found = await measured(rounds, web, sse, screens)
-                    return found | spread("file_sse", await by_file(web, file, FILE % port, rounds))
+                        found |= await measured(rounds, seconds, web, sse, screens)
+                    took = await by_file(web, file, FILE % port, rounds)
+                    found |= spread("file_sse", took)
                 finally:
                     watching.cancel()
 
@@ -136,8 +140,8 @@ async def by_file(web: Web, file: Path, text: str, rounds: int) -> list[float]:
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     writer.write(b"GET /events HTTP/1.1\r\nhost: bench\r\n\r\n")
     for n in range(rounds):
-        # Not in step with when it is looked for.
-        await asyncio.sleep(0.37 * n % 1)
+        # Not in step with when it is glanced at.
+        await asyncio.sleep(0.1 + 0.017 * (n % 7))
         began = time.time()
         await asyncio.to_thread(rename, file, text, f"Target {n}")
         async with asyncio.timeout(10):
@@ -155,7 +159,9 @@ def rename(file: Path, text: str, name: str) -> None:
     new.replace(file)
 
 
-async def measured(rounds: int, web: Web, sse: Arrivals, screens: list[Page]) -> dict[str, float]:
+async def measured(
+    rounds: int, seconds: float, web: Web, sse: Arrivals, screens: list[Page]
+) -> dict[str, float]:
     token = {"authorization": f"Bearer {os.environ['STATUSWIRE_TOKEN']}"}
     began: list[tuple[str, float]] = []
     async with (
@@ -168,8 +174,12 @@ async def measured(rounds: int, web: Web, sse: Arrivals, screens: list[Page]) ->
             "cli": by_command(),
             "form": await by_form(web, person),
         }
-        sse.forget()
-        for n in range(rounds):
+        until = time.monotonic() + seconds
+        for n in range(rounds + 1):
+            if n == 1:
+                began.clear()
+            elif n > 1 and time.monotonic() > until:
+                break
             for name, steps in doors.items():
                 for step in steps:
                     began.append((name, time.time()))
@@ -225,8 +235,12 @@ def a_token(web: Web) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="statuswire bench door_to_pixel", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
-    rounds = QUICK_ROUNDS if parser.parse_args().quick else ROUNDS
-    report.close("door_to_pixel", asyncio.run(run(rounds)), REACH)
+    quick = parser.parse_args().quick
+    rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if quick else (ROUNDS, SECONDS)
+    found: dict[str, float] = {}
+    if not report.ran(run(found, rounds, seconds), MOST_QUICK_SECONDS if quick else MOST_SECONDS):
+        return 1
+    report.close("door_to_pixel", found, REACH)
     return 0
 
 

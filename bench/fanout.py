@@ -38,6 +38,7 @@ OURS = {"ws": "/ws", "sse": "/events"}
 PEERS = {
     "floor": (peers.floor, "ws", "/ws"),
     "queue_per_client": (peers.queue_per_client, "ws", "/ws"),
+    "channels": (peers.channels, "ws", "/ws"),
     "socketio": (peers.socketio, "socketio", "/socket.io/?EIO=4&transport=websocket"),
 }
 NAMES = {
@@ -45,8 +46,10 @@ NAMES = {
     "sse": "Statuswire, SSE",
     "floor": "C send(2) loop",
     "queue_per_client": "queue per client",
+    "channels": "Litestar's channels",
     "socketio": "socket.io",
 }
+OTHERS = ("queue_per_client", "channels", "socketio")
 DOCS = report.ROOT / "docs"
 
 
@@ -225,13 +228,13 @@ def figures(fanout: Fanout) -> dict[str, float]:
             found[f"{kind}_loop_hold_ms_{size}"] = row.hold_ms
         found[f"floor_cpu_us_{size}"] = floor.cpu_us
         found[f"floor_last_client_ms_p50_{size}"] = floor.last(50)
-        for name in ("queue_per_client", "socketio"):
+        for name in OTHERS:
             if name in rows:
                 found[f"{name}_cpu_us_{size}"] = rows[name][size].cpu_us
         found[f"event_cpu_us_{size}"] = fanout.one.rows[size].cpu_us
         found[f"viewer_cpu_us_{size}"] = statistics.median(rows["ws"][size].viewer_us)
     middle = 1000 if 1000 in fanout.sizes else largest
-    for name in ("queue_per_client", "socketio"):
+    for name in OTHERS:
         if name in rows:
             found[f"{name}_ratio"] = rows["ws"][middle].times(rows[name][middle])
     for kind in OURS:

@@ -25,11 +25,11 @@ from app.db.history import History
 from app.db.latency import LEVELS, Fresh, Level, roll_up
 from app.db.recorder import Recorder
 from app.domain.events import CatalogChange, Logged, Sample, Samples, StateChange
-from app.domain.histogram import LARGEST, Histogram, bucket_of
+from app.domain.histogram import Histogram, bucket_of
 from app.domain.instant import to_ms
 from app.domain.monitor import DEFAULT_REGION, Catalog, Component, Monitor
 from app.domain.result import Outcome
-from app.domain.sheet import Sheet, add_stretch
+from app.domain.sheet import Sheet, counts_of, number_of
 from app.domain.standing import Standing, State
 from app.feed import Heard
 from bench import cores, report
@@ -265,8 +265,8 @@ async def fill_the_month(database: Database) -> None:
         sheet = Sheet()
         first = (to_ms(NOW) - row["start"]) // 86_400_000 - 7
         for piece in range(LEVELS[-1].pieces):
-            counts, like = [0] * (LARGEST + 1), first + (piece - first) % 7
-            add_stretch(row["totals"], like, like + 1, counts)
+            like = first + (piece - first) % 7
+            counts = counts_of(number_of(row["totals"], like, like + 1))
             sheet.add(piece, Histogram.of(counts).counts)
         full.append((sum(sheet.total.values()), sheet.encode(), row["id"]))
     async with database.writing() as transaction:

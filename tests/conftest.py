@@ -1,6 +1,7 @@
 """Real services for every test: a private Valkey and Postgres per test process, flushed or new per test."""
 
 import asyncio
+import gc
 import inspect
 import os
 import time
@@ -128,6 +129,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, default=2, help="of schemathesis, for each operation and mode")
 
 
+def pytest_configure() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    _spare_what_stays()
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spared() -> Iterator[None]:
+    yield
+    if not gc.get_freeze_count():
+        # A worker ran here, which looks at all of it again when another catalog comes.
+        _spare_what_stays()
+
+
+def _spare_what_stays() -> None:
+    """What is loaded and collected stays. To look for garbage in it again and again took a third of all the
+    processor time of a process of tests; our servers spare it too."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Lines are counted in the tests that name an example. To count them once more in each of the hundreds
     that Hypothesis finds takes three times as long and covers nothing new."""
@@ -136,8 +161,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def browser() -> AsyncIterator["Browser"]:
+    """Of all modules of this process: what a page keeps is kept in its context, and each has its own."""
     from tests.browser import chromium
 
     async with chromium() as browser:

@@ -51,7 +51,7 @@ DETECTORS = [
     Detector(
         "a follower listens first and reads second",
         FEED,
-        """        async with self._listen(BELL) as bell:
+        """        async with self._listen(BELL, pace) as bell:
             for found in await self._beats():
                 yield found
             ring, behind = b"", True
@@ -59,7 +59,7 @@ DETECTORS = [
         """        async with aclosing(self._read(place)) as items:
             async for item in items:
                 yield item
-        async with self._listen(BELL) as bell:
+        async with self._listen(BELL, pace) as bell:
             for found in await self._beats():
                 yield found
             ring, behind = b"", False
@@ -102,9 +102,9 @@ DETECTORS = [
     ),
     Detector(
         "a connection on which nothing comes is taken for broken",
-        FEED,
+        "app/bell.py",
         'raise TimeoutError("Redis has gone silent")',
-        'return b""',
+        "continue",
         "tests/test_feed.py",
         "redis_that_hangs",
     ),
@@ -223,7 +223,7 @@ DETECTORS = [
     Detector(
         "who joined while a cast waited is given the rest of it alone",
         "app/live/cast.py",
-        "if peer.next > first:",
+        "if peer.next > cast.first:",
         "if False:",
         "tests/test_cast.py",
         "joined_while",
@@ -251,6 +251,174 @@ DETECTORS = [
         "pass",
         "tests/test_board.py",
         "heals_a_change",
+    ),
+    Detector(
+        "a kept page is asked each time whether it is still true",
+        "app/pages/kept.py",
+        "if not answer.is_true():",
+        "if False:",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none once something else is to be seen",
+        "app/pages/view.py",
+        "and self.seen().mark == mark",
+        "",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none once the feed is lost or stale",
+        "app/pages/view.py",
+        "and hub.feed_state == feed",
+        "",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none once the file is a bad one",
+        "app/pages/view.py",
+        "and hub.bad_file == bad_file",
+        "",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none in another minute",
+        "app/pages/view.py",
+        "begins <= hub.now() < ends",
+        "True",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none once its past is to be read again",
+        "app/pages/view.py",
+        "ends = min(ends, until or ends)",
+        "pass",
+        "tests/test_kept.py",
+        "past_is_asked_again",
+    ),
+    Detector(
+        "a kept page is none once there is another catalog",
+        "app/pages/view.py",
+        "and is_here() ",
+        "",
+        "tests/test_kept.py",
+        "not_true_any_more",
+    ),
+    Detector(
+        "a kept page is none once it is packed better",
+        "app/pages/view.py",
+        "press.packings == packings and ",
+        "",
+        "tests/test_kept.py",
+        "packed_better",
+    ),
+    Detector(
+        "what a request says beyond what is kept for goes the whole way",
+        "app/pages/kept.py",
+        "or not said.keys() <= _KNOWN",
+        "",
+        "tests/test_kept.py",
+        "not_asked_plainly",
+    ),
+    Detector(
+        "what a request says twice, though it is kept, goes the whole way",
+        "app/pages/kept.py",
+        "or len(said) != len(head) ",
+        "",
+        "tests/test_kept.py",
+        "not_asked_plainly",
+    ),
+    Detector(
+        "a page is kept by its host",
+        "app/pages/kept.py",
+        '(b"host", b"accept-encoding"',
+        '(b"accept-encoding"',
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "a page is kept by its coding",
+        "app/pages/kept.py",
+        'b"accept-encoding", b"accept-language"',
+        'b"accept-language"',
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "a page is kept by its language",
+        "app/pages/kept.py",
+        'b"accept-language", b"if-none-match"',
+        'b"if-none-match"',
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "a page is kept by what is had of it",
+        "app/pages/kept.py",
+        ', b"if-none-match")',
+        ")",
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "a page is kept by its address",
+        "app/pages/kept.py",
+        "return (method, target, near,",
+        "return (method, near,",
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "a page is kept by its method",
+        "app/pages/kept.py",
+        "return (method, target, near,",
+        "return (target, near,",
+        "tests/test_kept.py",
+        "is_what_litestar_would_say",
+    ),
+    Detector(
+        "what is kept for who is near is for nobody else",
+        "app/pages/kept.py",
+        "near = are_near(",
+        "near = True or are_near(",
+        "tests/test_kept.py",
+        "for_another_place",
+    ),
+    Detector(
+        "what is for one alone is not kept",
+        "app/pages/kept.py",
+        'or said.get(b"cache-control") != b"no-cache" ',
+        "",
+        "tests/test_kept.py",
+        "for_one_alone",
+    ),
+    Detector(
+        "a kept answer waits for the one before it",
+        "app/live/handover.py",
+        "or not self._is_idle() or",
+        "or",
+        "tests/test_kept.py",
+        "in_the_order",
+    ),
+    Detector(
+        "a kept answer waits for who does not read",
+        "app/live/handover.py",
+        " or self.flow.write_paused",
+        "",
+        "tests/test_kept.py",
+        "fills_no_memory",
+    ),
+    Detector(
+        "a kept answer is none where there are too many connections",
+        "app/live/handover.py",
+        " or self._is_crowded()",
+        "",
+        "tests/test_kept.py",
+        "caps_hold",
     ),
 ]
 

@@ -172,7 +172,9 @@ async def test_a_rule_is_made_changed_and_removed_and_the_one_of_the_file_is_sho
     typed = {"name": "A/B", "after": "90s", "components": "website", "title": "{status} of {components}"}
     made = await send(mei, "/rules", **typed)
     assert made.headers["location"] == "/admin/rules?done=changed"
-    await send(mei, "/rules", name="A/B", after="2m", settle="5m")
+    taken = await send(mei, "/rules", name="A/B", after="2m")
+    assert (taken.status_code, "There is a rule of this name already" in taken.text) == (409, True)
+    await send(mei, "/rules/change", name="A/B", after="2m", settle="5m")
 
     async def kept() -> tuple[Rule, ...]:
         async with house.server.changes.database.reading() as transaction:
@@ -183,9 +185,9 @@ async def test_a_rule_is_made_changed_and_removed_and_the_one_of_the_file_is_sho
     house.server.hub.restore(Board(house.server.model.running(), NOON), "0-0")
     page = (await mei.get("/admin/rules")).text
     assert 'value="2m"' in page and "statuswire.yaml:6" in page and page.count("Remove") == 1
-    wrong = await send(mei, "/rules", name="A/B", components="nothing")
+    wrong = await send(mei, "/rules/change", name="A/B", components="nothing")
     assert (wrong.status_code, "no component has the slug" in wrong.text.lower()) == (422, True)
-    for verb in ("/rules", "/rules/remove"):
+    for verb in ("/rules", "/rules/change", "/rules/remove"):
         ruled = await send(mei, verb, name="Of the file")
         assert (ruled.status_code, "is ruled by the file" in ruled.text) == (409, True)
     await send(mei, "/rules/remove", name="A/B")
@@ -194,6 +196,16 @@ async def test_a_rule_is_made_changed_and_removed_and_the_one_of_the_file_is_sho
     assert [verb for verb in verbs if verb.startswith("rule.")] == [
         *("rule.create", "rule.replace", "rule.delete")
     ]
+
+
+async def test_to_add_a_template_overwrites_none(house: House, mei: httpx.AsyncClient) -> None:
+    typed = {"name": "Provider", "title": "It is out", "words": "We look."}
+    assert (await send(mei, "/templates", **typed)).status_code == 303
+    taken = await send(mei, "/templates", **typed | {"title": "Another"})
+    assert (taken.status_code, "There is a template of this name already" in taken.text) == (409, True)
+    assert (await send(mei, "/templates/change", **typed | {"title": "Better"})).status_code == 303
+    kept = await rows(house.server.changes.database, "SELECT title FROM templates")
+    assert [row["title"] for row in kept] == ["Better"]
 
 
 async def test_a_pause_is_kept_noted_once_and_taken_back(house: House, mei: httpx.AsyncClient) -> None:

@@ -35,6 +35,7 @@ THERE = {
     "/v1/monitors/{id}": "shop/http",
     "/v1/groups/{id}": "Payments / EU",
     "/v1/pages/{id}": "_main",
+    "/v1/rules/{id}": "Outage / EU",
 }
 
 
@@ -67,6 +68,7 @@ async def furnish(house: House, admin: str) -> dict[str, str]:
         await make("/v1/components", name="API", group="Payments / EU")
         await make("/v1/components", name="Shop")
         await make("/v1/monitors", component="shop", kind="http", target="https://shop.example/")
+        await make("/v1/rules", name="Outage / EU", components=["shop"])
         await make("/v1/templates", name="a/b", title="t", words="w")
         incident = await make("/v1/incidents", title="t", words="w", components=[{"slug": "api"}])
         span = {"starts": "2030-01-01T00:00:00Z", "ends": "2030-01-01T01:00:00Z"}

@@ -1,5 +1,6 @@
 """The resources of /v1 that operators work with: what each verb comes to, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,49 @@ async def test_what_is_refused_names_the_field(desk: httpx.AsyncClient) -> None:
     assert await wrong("templates", name="a/b", title="t", words="w") == (409, "name")
 
 
+async def test_a_rule_is_made_changed_and_removed(house: House, desk: httpx.AsyncClient) -> None:
+    rule = await made(desk, "rules", name="Outage / EU", after=90, components=["api"])
+    assert (rule["settle"], rule["origin"]) == (60.0, "database")
+    assert [each["id"] for each in (await desk.get("/v1/rules")).json()["items"]] == ["Outage / EU"]
+    assert await wrong_rule(desk, name=" Outage / EU ") == (409, "name")
+    assert await wrong_rule(desk, name="B", components=["none"]) == (422, "definition")
+    assert await wrong_rule(desk, name="B", words="x" * 1001) == (422, "words")
+    place = f"/v1/rules/{quote(rule['id'], safe='')}"
+    tag = (await desk.get(place)).headers["etag"]
+    other = await desk.patch(place, json={"after": 120.5, "title": "{status}"}, headers={"if-match": tag})
+    assert (other.json()["after"], other.json()["components"]) == (120.5, ["api"])
+    late = await desk.put(place, json={}, headers={"if-match": tag})
+    assert late.status_code == 412
+    assert (await desk.put(place, json={})).json()["components"] == []
+    async with house.client(await house.token("incidents:write", pages=("",))) as bound:
+        assert (await bound.get("/v1/rules")).status_code == 403
+        assert (await bound.delete(place)).status_code == 403
+    assert (await desk.delete(place)).status_code == 204
+    assert (await desk.get(place)).status_code == 404
+    lines = await rows(
+        house.server.changes.database, "SELECT verb FROM audit_log WHERE subject LIKE 'rule/%'"
+    )
+    assert [line["verb"] for line in lines] == [
+        *("rule.create", "rule.replace", "rule.replace", "rule.delete")
+    ]
+
+
+async def wrong_rule(desk: httpx.AsyncClient, **said: Any) -> tuple[int, str]:
+    return blamed(await desk.post("/v1/rules", json=said))
+
+
+async def test_a_rule_of_the_file_is_changed_in_the_file(house: House, desk: httpx.AsyncClient) -> None:
+    house.server.model.take(read("components: [{name: Web}]\nincidents: [{name: Outage}]\n"))
+    assert (await desk.get("/v1/rules/Outage")).json()["origin"] == "statuswire.yaml:2"
+    for answer in (
+        await desk.post("/v1/rules", json={"name": "Outage"}),
+        await desk.patch("/v1/rules/Outage", json={"after": 30}),
+        await desk.delete("/v1/rules/Outage"),
+    ):
+        assert answer.status_code == 409
+        assert "ruled by the file statuswire.yaml, line 2" in answer.json()["detail"]
+
+
 async def test_workers_are_asked_to_look_now(
     sqlite_database: Database, tmp_path: Path, redis_url: str
 ) -> None:
@@ -174,6 +218,13 @@ async def test_workers_are_asked_to_look_now(
         assert (answer.status_code, answer.json()["regions"]) == (202, [DEFAULT_REGION])
         assert "location" not in answer.headers
         assert b'"monitor":"api/http"' in (await heard(bell))["data"]
+        key = {"idempotency-key": "look-once"}
+        said = [await desk.post("/v1/runs", json={"monitor": "api/http"}, headers=key) for _ in range(2)]
+        assert [each.status_code for each in said] == [202, 202] and said[0].content == said[1].content
+        assert b'"monitor":"api/http"' in (await heard(bell))["data"]
+        assert await bell.get_message(ignore_subscribe_messages=True, timeout=0.1) is None
+        again = await desk.post("/v1/runs", json={"monitor": "api/push"}, headers=key)
+        assert again.status_code == 422
         await desk.patch("/v1/monitors/api/http", json={"paused": True})
         for key, code in (("api/http", 409), ("api/push", 422), ("none", 404)):
             assert blamed(await desk.post("/v1/runs", json={"monitor": key})) == (code, "monitor")
@@ -192,6 +243,32 @@ async def heard(bell: PubSub) -> Any:
 async def test_without_redis_nobody_can_be_asked_to_look(desk: httpx.AsyncClient) -> None:
     await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
     assert blamed(await desk.post("/v1/runs", json={"monitor": "api/http"})) == (409, "monitor")
+
+
+async def test_nobody_waits_for_a_redis_that_does_not_answer_but_who_asks_it(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    called = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        house = House(sqlite_database, tmp_path, REDIS_URL=f"redis://127.0.0.1:{port}")
+        async with house.client(await house.token(ADMIN)) as desk:
+            await made(desk, "components", name="API", slug="api")
+            await made(desk, "monitors", component="api", kind="http", target="https://a.example/")
+            run = {"monitor": "api/http"}
+            asking = asyncio.create_task(desk.post("/v1/runs", json=run, headers={"idempotency-key": "k"}))
+            async with asyncio.timeout(10):
+                await called.wait()
+            await made(desk, "templates", name="Meanwhile", title="t", words="w")
+            assert not asking.done()
+            assert blamed(await asking) == (409, "monitor")
+        await house.server.feed.close()
 
 
 async def test_what_the_file_names_is_shown_with_its_line_and_changed_there(

@@ -20,6 +20,7 @@ from app.live.hub import Hub
 from app.live.watch import listen
 from app.model import Model
 from tests.conftest import eventually
+from tests.rows import rows
 from tests.services import Valkey, Web
 
 pytest_plugins = ["tests.databases"]
@@ -130,12 +131,18 @@ async def test_a_file_that_comes_back_is_taken_over_though_the_clock_was_set_bac
             await eventually(lambda names=names: list(hub.board.shown) == names, within=5)  # type: ignore[misc]
             ahead -= 10.0
         assert await feed.assigned() == hub.board.catalog.revision
+        noted = "SELECT subject FROM audit_log WHERE kind = 'file'"
+        await eventually(lambda: is_as_long(sqlite_database, noted, 3))
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await feed.close()
         await log.close()
+
+
+async def is_as_long(database: Database, query: str, length: int) -> bool:
+    return len(await rows(database, query)) == length
 
 
 async def snapshot(socket: Any) -> dict[str, Any]:

@@ -22,17 +22,18 @@ from app.domain.audience import (
     visible,
 )
 from app.domain.board import Board, Patch
-from app.domain.events import IncidentChange, Logged
+from app.domain.events import IncidentChange, Logged, Override
 from app.domain.incident import Affected, Impact, Incident, IncidentStatus
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
 from app.domain.result import Outcome
 from app.domain.standing import State
-from app.domain.status import overall
+from app.domain.status import Status, overall
 from app.pages.stories import show
 from tests.make import (
     NOON,
     a_batch,
     a_board,
+    a_catalog,
     a_catalog_change,
     a_change,
     a_component,
@@ -226,6 +227,48 @@ def test_a_page_whose_sentence_alone_has_changed_is_told_so() -> None:
     status = overall([])
     body = narrow(Patch(id="1-0", at=NOON), SOME, status)
     assert body is not None and body.components is msgspec.UNSET and body.status is not msgspec.UNSET
+
+
+def test_the_public_is_told_of_no_impact_but_that_on_what_it_sees() -> None:
+    catalog = a_catalog(
+        "api", a_component("vault", hidden=True), pages=(Page(slug="in", components=("api", "vault")),)
+    )
+    board = Board(catalog, NOON)
+    incident = Incident(
+        id="1",
+        title="A",
+        status=IncidentStatus.INVESTIGATING,
+        impact=Impact.CRITICAL,
+        felt={"api": Impact.MINOR, "vault": Impact.CRITICAL},
+        since=NOON,
+        updated=NOON,
+        components=(Affected("api"), Affected("vault")),
+    )
+    patch = board.fold("1-0", IncidentChange(at=NOON, incident=incident))
+    assert patch is not None
+    for audience, impact, indicator in (
+        (PUBLIC, "minor", "minor"),
+        (Audience(frozenset({"api"})), "minor", "minor"),
+        (Audience(page="in"), "critical", "critical"),
+        # Who asks for one of them knows the other.
+        (Audience(frozenset({"api"}), page="in"), "critical", "critical"),
+    ):
+        told = narrow(patch, audience.at(board), sum_up(board, audience))
+        assert told is not None and told.incidents and told.status
+        assert (told.incidents[0].impact, told.status.indicator) == (impact, indicator)  # type: ignore[union-attr]
+        seen = snapshot(board, audience, NOON, "first")
+        assert (seen.incidents[0].impact, seen.status.indicator) == (impact, indicator)
+
+
+def test_a_note_on_a_hidden_component_is_for_those_who_see_it() -> None:
+    catalog = a_catalog(a_component("vault", hidden=True), pages=(Page(slug="in", components=("vault",)),))
+    board = Board(catalog, NOON)
+    said = Override(at=NOON, component="vault", status=Status.MAJOR, note="we dig")
+    patch = board.fold("1-0", said)
+    assert patch is not None
+    assert narrow(patch, PUBLIC.at(board), None) is None
+    told = narrow(patch, Audience(page="in").at(board), None)
+    assert told is not None and told.notes == {"vault": "set by hand: we dig"}
 
 
 def test_who_is_told_of_an_incident_is_told_what_it_makes_of_the_page() -> None:

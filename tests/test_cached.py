@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from litestar import Request
 
 from app.domain.board import Board
@@ -22,11 +21,11 @@ from app.security.issuing import issue_wall
 from app.security.scopes import ADMIN
 from tests.conftest import eventually
 from tests.make import NOON, a_catalog
-from tests.people import HOME, PASSWORD, House
+from tests.people import CHEAP, HOME, PASSWORD, House
 
 pytest_plugins = ["tests.databases"]
 
-HASH = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+HASH = CHEAP.hash(PASSWORD)
 PAGES = (
     Page(slug="open"),
     Page(slug="inner", access="password", password_hash=HASH),
@@ -147,6 +146,31 @@ async def test_what_is_packed_as_well_as_can_be_keeps_nobody_waiting() -> None:
     again = await sizes()
     assert sum(one != other for one, other in zip(first, again, strict=True)) <= 1
     await eventually(lambda: _are_below(max(first), sizes), 60.0)
+
+
+async def test_what_is_not_of_now_any_more_is_not_packed_as_well_as_can_be() -> None:
+    asked = Request[Any, Any, Any](
+        {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"br")], "query_string": b""}
+    )
+    press, drawn = Press(""), []
+
+    def draw() -> str:
+        drawn.append(1)
+        return "a page" * 1000
+
+    async def give(key: str, is_now: bool) -> None:
+        await press.answer(asked, key, draw, closed=False, is_now=lambda: is_now)
+
+    await give("before", is_now=False)
+    await give("now", is_now=True)
+    await eventually(lambda: press.packings)
+    assert (press.packings, len(drawn)) == (1, 2)
+    await give("now", is_now=True)
+    assert len(drawn) == 2
+    # It has come back.
+    await give("before", is_now=True)
+    await eventually(lambda: press.packings == 2)
+    assert len(drawn) == 3
 
 
 async def _are_below(size: int, sizes: Callable[[], Awaitable[list[int]]]) -> bool:

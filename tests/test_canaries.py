@@ -12,7 +12,6 @@ from urllib.parse import quote
 import httpx
 import pytest
 import websockets
-from argon2 import PasswordHasher
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
@@ -32,7 +31,7 @@ from app.pages.export import draw_all
 from app.pages.static import FILES, RELEASE
 from app.security.scopes import PUBLIC
 from tests.conftest import eventually
-from tests.people import House
+from tests.people import CHEAP, House
 from tests.rows import config_for, rows
 from tests.services import Valkey, Web, Worker, at_the_console
 from tests.targets import listening, saying
@@ -53,7 +52,7 @@ def file_of(port: int) -> dict[str, object]:
     monitor = {"http": target, "every": "1s", "headers": headers, "expect": {"body": f"{CANARY}-pattern"}}
     secret = {"name": f"{CANARY} hidden", "slug": f"{CANARY}-hidden", "description": f"{CANARY} words"}
     vault = {"name": f"{CANARY} vault", "slug": f"{CANARY}-vault"}
-    hashed = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(f"{CANARY} password")
+    hashed = CHEAP.hash(f"{CANARY} password")
     locked = {"slug": "locked", "name": "For partners", "access": "password", "password_hash": hashed}
     return {
         "page": {"name": "Acme", "groups": ["Shop"]},
@@ -152,6 +151,8 @@ async def say_everything(web: Web, redis_url: str) -> None:
     )
     await Maintenances(changes).schedule(ACTOR, now, planned)
     await Interventions(changes).acknowledge(ACTOR, now, vault.slug, f"{CANARY} on it")
+    for slug in (hidden.slug, vault.slug):
+        await Interventions(changes).override(ACTOR, now, slug, Status.MAJOR, f"{CANARY} by hand")
     await outbox.empty(changes, feed)
     await feed.close()
     await changes.database.close()

@@ -14,12 +14,17 @@ from argon2 import PasswordHasher
 
 from app.cli import main
 from app.db.backfill import backfill
-from app.db.engine import Database
+from app.db.catalog import write_catalog
+from app.db.definitions import write_definitions
+from app.db.engine import Database, connect
 from app.db.migrate import bring_up_to_date
+from app.domain.credentials import Variables
+from app.domain.monitor import Catalog
 from app.domain.status import Status
 from app.domain.uptime import Span
 from app.statusfile.catalog import parse
-from tests.make import NOON, after
+from app.statusfile.writing import write
+from tests.make import NOON, a_catalog, a_component, a_monitor, after
 from tests.rows import config_for, rows
 from tests.test_importing import SAMPLES, SUMMARY, a_kuma
 
@@ -72,11 +77,73 @@ def test_a_file_is_planned_applied_and_pruned(run: Run, tmp_path: Path) -> None:
     assert len(asked(tmp_path, "SELECT * FROM audit_log WHERE kind = 'console'")) == 4
 
 
+def test_what_is_applied_is_told_at_once_where_redis_is_and_else_left_to_a_server(
+    run: Run, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.yaml").write_text(FILE)
+    (tmp_path / "other.yaml").write_text(OTHER)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    assert run("config", "apply", "one.yaml")[0] == 0
+    assert asked(tmp_path, "SELECT * FROM outbox") == []
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    assert run("config", "apply", "other.yaml", "--prune")[0] == 0
+    assert "Shop" in told(tmp_path)
+
+
 def test_what_runs_is_exported_as_a_file(run: Run, tmp_path: Path) -> None:
     code, output, _ = run("config", "export")
     assert (code, parse(output).components) == (0, ())
     told_json = json.loads(run("config", "export", "--json")[1])
     assert set(told_json) == {"config", "revision", "origins"}
+
+
+def test_what_an_older_release_stored_in_the_clear_is_neither_exported_nor_planned(
+    run: Run, tmp_path: Path
+) -> None:
+    clear = {
+        "headers": {"Authorization": "Bearer hidden-1", "X-Api-Key": "hidden-2"},
+        "auth": {"user": "mei", "password": "hidden-3"},
+    }
+    hook = "https://u:hidden-4@a.example/?token=hidden-5&n=1"
+    old = a_catalog(a_component("shop", a_monitor("shop/http", target=hook, options=clear)))
+
+    async def store() -> None:
+        database = await connect(config_for(f"sqlite:///{tmp_path}/statuswire.db"))
+        async with database.writing() as transaction:
+            await write_catalog(transaction, Catalog(), old)
+            await write_definitions(transaction, Catalog(), old)
+        await database.close()
+
+    asyncio.run(store())
+    for words in (("export",), ("export", "--json")):
+        code, output, errors = run("config", *words)
+        assert code == 0 and "${SHOP_HTTP_AUTHORIZATION}" in output and "hidden" not in output + errors
+        assert errors.count("\n") == 1 and "SHOP_HTTP_PASSWORD" in errors and "SHOP_HTTP_TOKEN" in errors
+    (tmp_path / "two.yaml").write_text("components: [{name: Shop, monitors: [{http: https://a.example}]}]")
+    for words in (("plan", "two.yaml"), ("plan", "two.yaml", "--json")):
+        code, output, errors = run("config", *words)
+        assert code == 0 and "***" in output and "hidden" not in output + errors
+
+
+def test_what_is_exported_of_an_older_release_can_be_applied() -> None:
+    clear = {"headers": {"Authorization": "Bearer abc", "X-Trace": "1"}, "body": "token=1"}
+    old = a_catalog(
+        a_component("shop", a_monitor("shop/http", target="https://a.example/?token=a&key=b", options=clear)),
+        a_component("1st", a_monitor("1st/http", target="https://a.example/?token=a&token=b")),
+    )
+    variables = Variables()
+    new = parse(write(variables.of(old)))
+    assert variables.names == [
+        *("SHOP_HTTP_TOKEN", "SHOP_HTTP_AUTHORIZATION", "_1ST_HTTP_TOKEN", "_1ST_HTTP_TOKEN__2")
+    ]
+    first, second = new.components
+    assert first.monitors[0].target == "https://a.example/?token=${SHOP_HTTP_TOKEN}&key=b"
+    assert first.monitors[0].options["headers"]["Authorization"] == "${SHOP_HTTP_AUTHORIZATION}"
+    assert (
+        second.monitors[0].target == "https://a.example/?token=${_1ST_HTTP_TOKEN}&token=${_1ST_HTTP_TOKEN__2}"
+    )
+    # What is right stays the very same.
+    assert Variables().of(new) is new
 
 
 def test_a_bad_file_is_answered_with_its_line(run: Run, tmp_path: Path) -> None:

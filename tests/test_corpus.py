@@ -154,7 +154,7 @@ async def write_everything(web: Web, redis_url: str) -> None:
         )
         await maintenances.schedule(EVIL, now, planned)
     for n, text in enumerate(CORPUS):
-        await interventions.override(EVIL, now, f"c{n}", Status.MAJOR)
+        await interventions.override(EVIL, now, f"c{n}", Status.MAJOR, text)
         await interventions.acknowledge(EVIL, now, f"c{n}", text)
     await outbox.empty(changes, feed)
     await feed.close()

@@ -161,9 +161,10 @@ async def test_what_comes_again_keeps_its_hour_when_the_clocks_change_by_both_do
 
 async def test_a_status_by_hand_comes_to_the_same_by_both_doors(web: Web, rest: Do, cli: Do) -> None:
     place = "/v1/components/payments-api/override"
-    by_rest = rest("PUT", place, status="partial_outage")
+    by_rest = rest("PUT", place, status="partial_outage", note="their network")
     rest("DELETE", place)
-    by_cli = cli("override", "payments-api", "partial_outage")
+    by_cli = cli("override", "payments-api", "partial_outage", "--note", "their network")
+    assert by_cli["note"] == "their network"
     assert {**by_cli, "at": ""} == {**by_rest, "at": ""}
     await eventually(lambda: shown(web, "payments-api") == "partial_outage")
     assert cli("release", "payments-api") == {"component": "payments-api"}

@@ -393,9 +393,9 @@ async def test_what_is_said_in_the_last_moment_before_the_bell_is_heard_is_read(
     listen = follower._listen
 
     @asynccontextmanager
-    async def listen_late(channel: str) -> AsyncIterator[Any]:
+    async def listen_late(*words: Any) -> AsyncIterator[Any]:
         await feed.announce(keyed("p", changes(1)))
-        async with listen(channel) as bell:
+        async with listen(*words) as bell:
             yield bell
 
     monkeypatch.setattr(follower, "_listen", listen_late)
@@ -440,6 +440,57 @@ async def test_a_follower_too_slow_for_the_bell_misses_nothing(feed: Feed, raw: 
         assert [item.event for item in got if isinstance(item, Heard)] == events
     finally:
         await raw.config_set("client-output-buffer-limit", limit["client-output-buffer-limit"])
+
+
+async def test_all_followers_of_one_feed_hear_by_one_subscription_each_from_its_own_place(
+    feed: Feed, raw: Redis
+) -> None:
+    [first, *_] = await feed.announce(keyed("p", changes(2)))
+    heard: dict[str, list[str]] = {START: [], first.id: []}
+
+    async def follow(after: str) -> None:
+        async for item in feed.follow(after):
+            heard[after].append(item.id if isinstance(item, Heard) else "gap")
+
+    following = {after: asyncio.create_task(follow(after)) for after in heard}
+    try:
+        await eventually(lambda: len(heard[START]) == 2 and len(heard[first.id]) == 1)
+        assert await _subscribers(raw) == 1
+        await raw.client_kill_filter(_type="pubsub")
+        await feed.announce(keyed("q", changes(2)))
+        await eventually(lambda: len(heard[START]) == 4 and len(heard[first.id]) == 3)
+        # Whoever goes leaves the bell to those who stay.
+        following.pop(START).cancel()
+        await feed.announce(keyed("r", changes(1)))
+        await eventually(lambda: len(heard[first.id]) == 4)
+        assert await _subscribers(raw) == 1
+    finally:
+        for task in following.values():
+            task.cancel()
+        await asyncio.gather(*following.values(), return_exceptions=True)
+    assert heard[START][1:] == heard[first.id][:-1]
+    assert "gap" not in heard[first.id]
+
+
+async def test_with_a_pace_what_comes_meanwhile_comes_at_once_and_what_there_is_no_room_for_is_read(
+    feed: Feed, any_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.bell.ROOM_BYTES", 1000)
+    speaker = Feed(any_redis_url, beat=BEAT)
+    linked = asyncio.Event()
+    items = feed.follow(START, lambda up: linked.set() if up else None, pace=0.3)
+    first = asyncio.ensure_future(anext(items))
+    await linked.wait()
+    began = monotonic()
+    for event in keyed("p", changes(20)):
+        await speaker.announce([event])
+    got = [await first]
+    assert monotonic() - began >= 0.3
+    while len(got) < 20:
+        got.append(await anext(items))
+    assert [item.event for item in got if isinstance(item, Heard)] == changes(20)
+    await items.aclose()
+    await speaker.close()
 
 
 async def _subscribers(raw: Redis) -> int:

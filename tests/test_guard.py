@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 from litestar import Litestar, get
+from litestar.routes import HTTPRoute
 
 from app.security.guard import refuse_unscoped
 from app.security.origin import is_from_elsewhere
 from app.security.throttling import CALLERS_AT_MOST, Requests
+from tests.people import House
+
+pytest_plugins = ["tests.databases"]
 
 
 def an_app(opt: dict[str, Any], guarded: bool) -> Litestar:
@@ -38,6 +42,18 @@ def test_a_route_without_a_scope_or_a_guard_keeps_the_server_from_starting(
 @pytest.mark.parametrize(("scope", "guarded"), [("public", False), ("walls:read", True), ("admin", True)])
 def test_a_route_with_both_is_served(scope: str, guarded: bool) -> None:
     refuse_unscoped(an_app({"scope": scope}, guarded))
+
+
+async def test_the_guard_stands_before_every_route_but_the_streams(light: House) -> None:
+    """Litestar copies a route for each guard that it asks, and these come by the thousand."""
+    handlers = {
+        (route.path, type(handler).__name__): len(handler.resolve_guards())
+        for route in light.server.app.routes
+        for handler in (route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler])
+        if "scope" in handler.opt
+    }
+    assert {path for (path, _), guards in handlers.items() if not guards} == {"/events", "/ws"}
+    assert set(handlers.values()) == {0, 1}
 
 
 @pytest.mark.parametrize(

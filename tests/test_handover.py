@@ -613,6 +613,7 @@ async def test_what_we_take_from_uvicorn_is_where_we_left_it() -> None:
     gone += [f"RequestResponseCycle.{name}" for name in names - remembered(RequestResponseCycle.__init__)]
     gone += [] if hasattr(RequestResponseCycle, "send") else ["RequestResponseCycle.send"]
     gone += [] if hasattr(FlowControl, "resume_reading") else ["FlowControl.resume_reading"]
+    gone += [] if "write_paused" in remembered(FlowControl.__init__) else ["FlowControl.write_paused"]
     gone += [] if hasattr(state, "default_headers") else ["ServerState.default_headers"]
     assert not gone, what_to_do(f"uvicorn {uvicorn.__version__} has no {', no '.join(gone)}")
 

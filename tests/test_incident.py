@@ -3,6 +3,7 @@
 from datetime import timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain.incident import (
     Affected,
@@ -14,11 +15,12 @@ from app.domain.incident import (
     NewUpdate,
     acknowledged,
     edited,
-    impact_of,
+    felt_of,
     posted,
     published,
     rewritten,
     updated,
+    worst_of,
 )
 from app.domain.refused import Refused
 from app.domain.status import Status
@@ -50,15 +52,15 @@ def said(incident: Incident, seconds: float, **given: object) -> Incident:
 )
 def test_the_impact_is_that_of_the_worst_status(statuses: list[Status | None], impact: str) -> None:
     components = tuple(Affected(f"c{n}", status) for n, status in enumerate(statuses))
-    assert impact_of(components) == impact
+    assert worst_of(felt_of(components).values()) == impact
     assert an_incident(components=components).impact == impact
 
 
 def test_where_the_incident_says_nothing_what_probes_see_counts() -> None:
     named, seen = (Affected("api"), Affected("shop")), {"api": Status.MAJOR, "shop": Status.OPERATIONAL}
-    assert impact_of(named, seen) == "critical"
-    assert impact_of([Affected("shop"), Affected("mail")], seen) == "minor"
-    assert impact_of([Affected("api", Status.DEGRADED)], seen) == "minor"
+    assert felt_of(named, seen) == {"api": "critical"}
+    assert felt_of([Affected("shop"), Affected("mail")], seen) == {}
+    assert felt_of([Affected("api", Status.DEGRADED)], seen) == {"api": "minor"}
 
 
 def test_an_impact_that_was_chosen_stays_until_it_is_to_be_computed_again() -> None:
@@ -71,6 +73,38 @@ def test_an_impact_that_was_chosen_stays_until_it_is_to_be_computed_again() -> N
 def test_an_impact_that_nobody_chose_is_the_worst_that_it_ever_was() -> None:
     incident = an_incident(components=(Affected("api", Status.MAJOR),))
     assert said(incident, 1, components=(Affected("api", Status.DEGRADED),)).impact == "critical"
+
+
+def test_who_does_not_see_a_component_is_not_told_how_bad_it_is() -> None:
+    both = (Affected("api", Status.DEGRADED), Affected("vault", Status.MAJOR))
+    incident = an_incident(components=both)
+    assert [incident.impact_on(seen) for seen in (["api"], ["vault"], ["api", "vault"], [])] == [
+        *("minor", "critical", "critical", "minor")
+    ]
+    # Nor when it is named no more, or is well.
+    fewer = said(incident, 1, components=(Affected("api"),))
+    assert (fewer.impact, fewer.impact_on(["api"]), fewer.impact_on(["api", "vault"])) == (
+        *("critical", "minor", "critical"),
+    )
+    later = said(incident, 1, components=(Affected("api", Status.PARTIAL), Affected("vault")))
+    assert (later.impact_on(["api"]), said(later, 2, status="resolved").impact_on(["api"])) == (
+        *("major", "major"),
+    )
+
+
+def test_a_chosen_impact_and_that_of_an_incident_on_nothing_is_told_to_all() -> None:
+    named = (Affected("vault", Status.MAJOR),)
+    assert an_incident(impact=Impact.MAJOR, components=named).impact_on([]) == "major"
+    assert an_incident().impact_on([]) == "minor"
+    again = edited(an_incident(impact=Impact.MAJOR, components=named), Edit(impact=None), after(1))
+    assert (again.impact, again.impact_on([])) == ("critical", "minor")
+
+
+def test_of_what_an_older_server_has_stored_no_more_is_told_than_can_be_seen() -> None:
+    both = (Affected("api", Status.DEGRADED), Affected("vault", Status.MAJOR))
+    old = replace(an_incident(components=both), felt={})
+    assert (old.impact_on(["api"]), old.impact_on(["vault"])) == ("minor", "critical")
+    assert replace(an_incident(impact=None), felt={}, impact=Impact.MAJOR).impact_on([]) == "major"
 
 
 def test_the_newest_update_says_how_it_stands_whenever_it_was_written() -> None:

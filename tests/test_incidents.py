@@ -165,11 +165,29 @@ async def test_who_sees_none_of_its_components_does_not_learn_of_an_incident(des
     assert narrow(patch, other.at(desk.board), None) is None
 
 
+async def test_the_impact_on_each_component_is_stored_and_found_again(desk: Desk) -> None:
+    both = (Affected("api", Status.DEGRADED), Affected("shop", Status.MAJOR))
+    posted = await desk.incidents.post(MEI, NOON, an_incident(components=both))
+    less = NewUpdate(words="Better.", components=(Affected("api"),))
+    await desk.incidents.update(MEI, after(1), posted.id, less)
+    found = await desk.incidents.find(posted.id)
+    assert (found.impact, found.felt) == ("critical", {"api": "minor", "shop": "critical"})
+    await desk.heard()
+    assert desk.seen(Audience())["incidents"][0]["impact"] == "critical"
+
+
 async def test_a_status_by_hand_overrides_probes_until_it_is_released_and_says_so(desk: Desk) -> None:
     await desk.interventions.override(MEI, after(10), "api", Status.DEGRADED)
     [told] = await desk.heard()
     assert [each["status"] for each in told["components"]] == ["degraded_performance"]
     assert told["notes"] == {"api": "set by hand"}
+    await desk.interventions.override(MEI, after(11), "api", Status.DEGRADED, " Mei: their network ")
+    [told] = await desk.heard()
+    assert told["notes"] == {"api": "set by hand: Mei: their network"}
+    with pytest.raises(Refused, match="`note` is too long"):
+        await desk.interventions.override(MEI, after(12), "api", Status.DEGRADED, "x" * 101)
+    with pytest.raises(Refused, match="`note` holds the control character"):
+        await desk.interventions.override(MEI, after(12), "api", Status.DEGRADED, "two\nlines")
     assert desk.board.fold("8-0", a_change(State.DOWN, after(20), "api/http")) is None
     await desk.interventions.release(MEI, after(30), "api")
     desk.log.append(("8-0", a_change(State.DOWN, after(20), "api/http")))

@@ -4,7 +4,7 @@ once."""
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -255,6 +255,10 @@ class Listed(Transaction):
     async def fetch(self, query: Any, *values: object) -> list[dict[str, Any]]:
         self.asked.append(str(query))
         return await super().fetch(query, *values)
+
+    async def fetch_tuples(self, sql: str, *values: object) -> Sequence[Any]:
+        self.asked.append(sql)
+        return await super().fetch_tuples(sql, *values)
 
 
 async def sheets_read(history: History, start: datetime, end: datetime) -> tuple[Counter[int], bool]:

@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/statusfile": ("app.domain",),
     "app/metrics.py": ("app.domain",),
     "app/redis_nodes.py": ("app.config",),
-    "app/feed.py": ("app.domain", "app.redis_nodes"),
+    "app/bell.py": (),
+    "app/feed.py": ("app.domain", "app.redis_nodes", "app.bell"),
     "app/security": ("app.config", "app.domain", "app.db"),
     "app/piccolo_conf.py": ("app.config", "app.db"),
     "app/db": (*SERVER, "app.piccolo_conf"),
@@ -41,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app/importing": ("app.domain", "app.statusfile"),
     "app/catalog_command.py": (
         *("app.config", "app.domain", "app.db", "app.model", "app.importing", "app.statusfile"),
+        *("app.feed", "app.outbox"),
     ),
     "app/assignment.py": (*SERVER, "app.live", "app.db", "app.model", "app.statusfile"),
     "app/run_now.py": ("app.domain", "app.feed"),
@@ -70,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 PROBES = "workers/probes/"
 EGRESS = "app/security/egress.py"
 LIVES_IN: dict[str, tuple[str, ...]] = {
-    "redis": ("app/feed.py", "app/redis_nodes.py"),
+    "redis": ("app/feed.py", "app/bell.py", "app/redis_nodes.py"),
     "piccolo": ("app/db/", "app/piccolo_conf.py", "migrations/"),
     "aiosqlite": ("app/db/",),
     "sqlite3": ("app/db/", "app/importing/uptime_kuma.py"),

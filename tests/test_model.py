@@ -1,5 +1,7 @@
 """The file rules what it names, the database the rest; what runs is both, and can be written as one file."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import msgspec
@@ -30,7 +32,7 @@ from app.domain.merge import (
 from app.domain.monitor import Catalog, Component, Monitor, Page
 from app.domain.refused import Refused
 from app.domain.rule import Rule
-from app.model import Model
+from app.model import MOST_NOTED, Model
 from app.statusfile.catalog import parse, read
 from app.statusfile.difference import readable, steps
 from app.statusfile.writing import write
@@ -232,6 +234,35 @@ async def test_what_an_older_server_let_in_hinders_no_other_change(model: Model,
     assert await change(model, with_component(right))
     with pytest.raises(Refused, match="must be"):
         await change(model, with_component(old[0]))
+
+
+async def test_a_change_of_the_file_stands_in_the_audit_log_once(database: Database) -> None:
+    """However many servers read it, and however often one starts."""
+
+    async def read_by_two(text: str) -> None:
+        servers = [Model(Changes(database)) for _ in range(2)]
+        for server in servers:
+            server.take(read(text))
+        await asyncio.gather(*(server.note_file(NOON) for server in servers))
+
+    hook = "{name: Shop, monitors: [{http: 'https://a.example/?key=canary'}]}"
+    await read_by_two(FILE)
+    await read_by_two(FILE)
+    await read_by_two(FILE.replace("components:\n", f"components:\n  - {hook}\n"))
+    await read_by_two(FILE)
+    noted = await rows(database, "SELECT * FROM audit_log ORDER BY id")
+    assert [(row["kind"], row["name"], row["verb"]) for row in noted] == [
+        ("file", "statuswire.yaml", "file.change")
+    ] * 3
+    first, came, went = noted
+    assert set(json.loads(first["after"])) >= {"page/", "component/website", "page/inner"}
+    assert json.loads(came["before"]) == {"component/shop": None} == json.loads(went["after"])
+    assert json.loads(came["after"]) == json.loads(went["before"])
+    assert "Shop" in came["after"] and "canary" not in str(noted)
+    many = ", ".join(f"{{name: C{n}}}" for n in range(150))
+    await read_by_two(FILE.replace("components:\n", f"components: [{many}]\nx-old:\n"))
+    *_, last = await rows(database, "SELECT after FROM audit_log ORDER BY id")
+    assert json.loads(last["after"])["others"] == 151 - MOST_NOTED
 
 
 async def test_everything_knows_where_it_comes_from(model: Model) -> None:

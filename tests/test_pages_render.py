@@ -18,6 +18,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
 
+from app.api.v1.problem import answer_error
 from app.config import Config
 from app.db.engine import Database, connect
 from app.db.history import History
@@ -111,6 +112,7 @@ async def serving(folder: Path, catalog: Catalog) -> AsyncIterator[Server]:
             *wall.routes(hub, config, History(database), callers, entrance),
             *static.routes(),
         ],
+        exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
     )
@@ -310,8 +312,8 @@ async def test_headers_are_strict_and_allow_the_style_that_is_in_the_page(server
     assert style is not None
     digest = base64.b64encode(sha256(style[1].encode()).digest()).decode()
     assert answer.headers["content-security-policy"] == (
-        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{digest}'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        f"default-src 'none';script-src 'self';style-src 'self' 'sha256-{digest}';img-src 'self' data:;"
+        "connect-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none'"
     )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"
@@ -371,6 +373,18 @@ def test_every_file_a_page_or_module_names_is_there() -> None:
         for imported in re.findall(r"from '\./([^']+)'", path.read_text()):
             assert imported in static.FILES
     assert {f"status-{status}.svg" for status in (*Status, "stale")} <= set(static.FILES)
+
+
+def test_what_is_taken_out_of_scripts_was_in_none_of_their_texts() -> None:
+    for path in STATIC.glob("*.js"):
+        # Comments are gone by then.
+        code = re.sub(r"^ *//.*\n|(?<=[;{,]) //.*", "", path.read_text(), flags=re.MULTILINE)
+        parts = re.split(static.TEXTS, code)
+        assert [part for part in parts[::2] if "'" in part or "`" in part] == [], path.name
+        assert re.split(static.TEXTS, static.tightened(code))[1::2] == parts[1::2], path.name
+    assert static.tightened("if (a ?? b) { say(`a = ${b(`c , d`)} ; ${e}`, ' , '); }\nf(/[+ ], $/, g)") == (
+        "if(a??b){say(`a = ${b(`c , d`)} ; ${e}`,' , ')}\nf(/[+ ], $/,g)"
+    )
 
 
 def test_the_script_and_the_server_use_the_same_words() -> None:

@@ -42,9 +42,10 @@ CATALOG = a_catalog(
     a_component("router", a_monitor("router/icmp", regions=("eu", "us"))),
     a_component("shop", a_monitor("shop/http", depends_on=("router",)), a_monitor("shop/tcp")),
     a_component("mill", a_monitor("mill/http"), a_monitor("mill/tcp")),
+    a_component("vault", hidden=True),
     paused=("mill/tcp",),
 )
-SLUGS = ("router", "shop", "mill")
+SLUGS = ("router", "shop", "mill", "vault")
 KEYS = (
     ("router/icmp", "eu"),
     ("router/icmp", "us"),
@@ -110,7 +111,8 @@ def a_maintenance(id: str, status: MaintenanceStatus, *components: str) -> Maint
 
 @st.composite
 def happenings(draw: st.DrawFn) -> list[tuple[str, Logged]]:
-    """All that can befall three components, but for another catalog: of that everybody is sent a snapshot."""
+    """All that can befall four components, of which one is hidden, but for another catalog: of that everybody
+    is sent a snapshot."""
     slugs, ids = st.sampled_from(SLUGS), st.sampled_from(["1", "2"])
     words = st.sampled_from(["", "Mei is on it", "Ola is on it"])
     statuses = st.none() | st.sampled_from([Status.OPERATIONAL, Status.PARTIAL, Status.MAJOR])
@@ -131,11 +133,15 @@ def happenings(draw: st.DrawFn) -> list[tuple[str, Logged]]:
             case "a":
                 events.append(Acknowledgement(at=at, component=draw(slugs), words=draw(words)))
             case "o":
-                events.append(Override(at=at, component=draw(slugs), status=draw(statuses)))
+                note = draw(st.sampled_from(["", "Their network is down"]))
+                events.append(Override(at=at, component=draw(slugs), status=draw(statuses), note=note))
             case "i":
                 incident = an_incident(
                     *(draw(ids), draw(st.sampled_from(IncidentStatus)), n),
                     acknowledged=draw(words),
+                    impact=draw(st.sampled_from(Impact)),
+                    impact_set=draw(st.booleans()),
+                    felt=draw(st.dictionaries(slugs, st.sampled_from(Impact))),
                     components=tuple(Affected(slug, draw(statuses)) for slug in draw(st.sets(slugs))),
                 )
                 removed = draw(st.sampled_from([False, False, True]))
@@ -187,15 +193,15 @@ async def test_who_comes_back_is_told_who_is_on_it_what_is_set_by_hand_and_what_
     log = a_log(
         a_catalog_change(CATALOG),
         Acknowledgement(at=after(1), component="shop", words="Mei is on it"),
-        Override(at=after(2), component="shop", status=Status.PARTIAL),
+        Override(at=after(2), component="shop", status=Status.PARTIAL, note="their network"),
         a_change(State.DOWN, after(3), "shop/tcp", flapping=True),
         a_change(State.DOWN, after(4), "mill/http", flapping=True),
     )
     told = [msgspec.json.decode(data.rpartition(b"data: ")[2]) for data in await compare(database, log, 4)]
     assert [frame["notes"] for frame in told] == [
         {"shop": "Mei is on it"},
-        {"shop": "set by hand, Mei is on it"},
-        {"shop": "flapping, set by hand, Mei is on it"},
+        {"shop": "set by hand: their network, Mei is on it"},
+        {"shop": "flapping, set by hand: their network, Mei is on it"},
         {"mill": "flapping, paused"},
     ]
     assert told[2]["acknowledged"] == {"shop": "Mei is on it"}

@@ -25,8 +25,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Valkey, Web]]:
     monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
     with Valkey() as valkey, Web(valkey.start().url, STATUSWIRE_BEAT="20") as web:
         (web.folder / "statuswire.yaml").write_text(FILE)
-        with Statuswire("migrate", **web._environ) as migration:
-            assert migration.run() == 0, migration.logs
+        web.bring_up_to_date()
         yield valkey, web
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 import websockets
-from argon2 import PasswordHasher
 
 from app.domain.audience import PUBLIC, Audience, narrow, snapshot, sum_up
 from app.domain.board import Board
@@ -19,12 +18,13 @@ from app.feed import Heard
 from app.live.hub import Hub
 from tests.conftest import eventually
 from tests.make import NOON, a_catalog, a_catalog_change, a_change, a_component, after
+from tests.people import CHEAP
 from tests.services import Web
 from tests.test_hub import Screen
 from tests.test_pages_render import Server, serving
 
 PASSWORD = "a long password"
-HASH = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+HASH = CHEAP.hash(PASSWORD)
 INTERNAL = Page(
     slug="internal", name="Inside", components=("canary", "shop"), access="password", password_hash=HASH
 )

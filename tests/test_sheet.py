@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.histogram import LARGEST
-from app.domain.sheet import Sheet, add_stretch
+from app.domain.sheet import Sheet, counts_of, number_of, pieces_in
 
 pieces = st.integers(0, 63)
 counts = st.dictionaries(st.integers(0, LARGEST), st.integers(1, 5) | st.integers(1, 2**33), min_size=1)
@@ -32,8 +32,7 @@ def test_a_stretch_is_the_sum_of_its_pieces(
     for piece, more in additions:
         if first <= piece < end:
             expected.update(more)
-    found = [0] * (LARGEST + 1)
-    add_stretch(written(additions), first, end, found)
+    found = counts_of(number_of(written(additions), first, end))
     assert found == [expected[bucket] for bucket in range(LARGEST + 1)]
 
 
@@ -57,3 +56,8 @@ def test_an_hour_of_a_steady_target_takes_a_few_hundred_bytes() -> None:
     for minute in range(60):
         sheet.add(minute, {40 + minute % 7: 1, 43: 1})
     assert len(sheet.encode()) < 500
+
+
+@given(additions)
+def test_it_has_pieces_up_to_the_last_one_that_was_added(additions: list[tuple[int, dict[int, int]]]) -> None:
+    assert pieces_in(written(additions)) == max((piece + 1 for piece, _ in additions), default=0)

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from app.domain.monitor import Catalog, Component, Expect, Monitor, Page
 from app.domain.words import Connecting, Securing, read_words
 from app.statusfile import tree
-from app.statusfile.catalog import parse
-from app.statusfile.disk import load, watch
+from app.statusfile.catalog import Said, parse
+from app.statusfile.disk import REST, load, watch
 from app.statusfile.kinds import KINDS, own_words, words_of
 from app.statusfile.mapping import COMMON, KEYS
 from app.statusfile.problem import Problem, StatusFileError
@@ -556,11 +556,14 @@ def test_a_secret_is_not_repeated_in_an_error(lines: str) -> None:
 
 def test_a_message_never_carries_a_control_character_or_a_novel() -> None:
     for text in ('"\\e[2J\\u202e": 1', "k" * 100_000 + ": 1", "page: {name: " + "a" * 100_000 + "}"):
+        began = time.process_time()
         try:
             parse(text)
         except StatusFileError as error:
             assert str(error).isprintable()
             assert len(str(error)) < 300
+        # Not a look from each character of a long one to its end, which took half a minute.
+        assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -1070,11 +1073,11 @@ def test_a_byte_order_mark_and_windows_line_ends_are_welcome(tmp_path: Path) -> 
 
 
 @asynccontextmanager
-async def watched(path: Path) -> AsyncIterator[list[Catalog | StatusFileError]]:
+async def watched(path: Path, rest: float = REST) -> AsyncIterator[list[Catalog | StatusFileError]]:
     heard: list[Catalog | StatusFileError] = []
 
     async def listen() -> None:
-        async for found in watch(path, every=0.02):
+        async for found in watch(path, every=0.02, rest=rest):
             heard.append(found if isinstance(found, StatusFileError) else found.catalog)
 
     task = asyncio.create_task(listen())
@@ -1145,6 +1148,45 @@ async def test_watch_tells_a_bad_file_once_and_the_good_one_after_it(file: Path)
     assert "there is no such file" in str(heard[2])
 
 
+@pytest.mark.no_cover  # counting lines would make it late
+async def test_a_change_of_the_file_is_heard_within_a_tenth_of_a_second(file: Path) -> None:
+    took = []
+
+    async def listen() -> None:
+        async for found in watch(file):
+            heard.append(found.catalog.page.name if isinstance(found, Said) else "bad")
+            came.set()
+
+    heard: list[str] = []
+    came = asyncio.Event()
+    listening = asyncio.create_task(listen())
+    for n in range(9):
+        await came.wait()
+        came.clear()
+        await asyncio.sleep(0.007 * n)  # not in step with the glances
+        began = time.perf_counter()
+        file.write_text(f"page: {{name: n{n}}}")
+        await came.wait()
+        took.append(time.perf_counter() - began)
+        came.set()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    assert ["one", *(f"n{n}" for n in range(9))] == heard
+    # The median: one that is late may be the machine's fault.
+    assert sorted(took)[4] < 0.1
+
+
+def test_a_process_that_watches_the_file_can_end(file: Path) -> None:
+    async def look_once() -> None:
+        async with watched(file) as heard:
+            await eventually(lambda: len(heard) == 1)
+
+    began = time.perf_counter()
+    # It waits for its threads.
+    asyncio.run(look_once())
+    assert time.perf_counter() - began < 5.0
+
+
 async def test_watch_waits_for_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
     path = tmp_path / "late.yaml"
     async with watched(path) as heard:
@@ -1156,7 +1198,7 @@ async def test_watch_waits_for_a_file_that_is_not_there_yet(tmp_path: Path) -> N
 
 async def test_watch_does_not_take_half_a_file_for_the_whole(file: Path) -> None:
     """Each piece is a good file, or a bad one, but none of them is what the editor means."""
-    async with watched(file) as heard:
+    async with watched(file, rest=0.2) as heard:
         await eventually(lambda: len(heard) == 1)
         with file.open("w") as pen:
             for piece in (

@@ -3,10 +3,13 @@
 from collections import Counter
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.days import Stretch, days_of, edges_of
 from app.domain.instant import from_ms, to_ms
 from app.domain.status import Status
 from app.domain.uptime import Span, Uptime, uptime
@@ -136,3 +139,23 @@ def test_planned_work_counts_for_neither_side() -> None:
 def test_degraded_counts_as_up_and_an_outage_in_part_as_down() -> None:
     spans = [a_span(Status.DEGRADED, 0, 45), a_span(Status.PARTIAL, 45, 60)]
     assert uptime(spans, NOON, after(60)).percent == 75.0
+
+
+@given(spans(longest=4 * 86_400_000), spans(longest=4 * 86_400_000), st.integers(0, 6 * 86_400_000))
+def test_the_days_of_a_component_are_those_that_its_spans_say(
+    one: list[Span], other: list[Span], now: int
+) -> None:
+    """Whole days and those that are cut, of several components and in any order."""
+    end = NOON + timedelta(milliseconds=now)
+    dates, edges = edges_of(end, 9, ZoneInfo("America/St_Johns"))
+    told = {"api": one, "web": other, "nobody": []}
+    stretches: list[Stretch] = [
+        (slug, span.status.value, to_ms(span.since), None if span.until is None else to_ms(span.until))
+        for slug, spans in told.items()
+        for span in reversed(spans)
+    ]
+    days = days_of(list(told), stretches, dates, edges)
+    for slug, spans in told.items():
+        assert [day.date for day in days[slug]] == dates
+        for day, (start, until) in zip(days[slug], pairwise(edges), strict=True):
+            assert day.uptime == uptime(spans, from_ms(start), from_ms(until))

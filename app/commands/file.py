@@ -53,7 +53,11 @@ def _export(arguments: argparse.Namespace) -> int:
     config = _with_tables(arguments)
     from app.catalog_command import export
 
-    print(export(config, arguments.json), end="")
+    text, variables = export(config, arguments.json)
+    print(text, end="")
+    if variables:
+        sentence = "what an older release had stored in the clear is a variable here: give the workers"
+        print(f"statuswire: {sentence} {', '.join(variables)} in their environment", file=sys.stderr)
     return 0
 
 
@@ -69,9 +73,11 @@ def _apply(arguments: argparse.Namespace) -> int:
     catalog, config = load_file(_there(arguments.file)), _with_tables(arguments)
     from app.catalog_command import apply
     from app.domain import refused
+    from app.embedded import socket_url
 
+    redis_url = config.redis_url or socket_url(config.data)
     try:
-        print(apply(config, catalog, arguments.prune, arguments.json, console()), end="")
+        print(apply(config, redis_url, catalog, arguments.prune, arguments.json, console()), end="")
     except refused.Refused as error:
         raise Refused(str(error)) from None
     return 0

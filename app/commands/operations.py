@@ -34,6 +34,7 @@ def add(commands: Commands) -> None:
     )
     override.add_argument("component", metavar="COMPONENT", help="its slug")
     override.add_argument("status", choices=_BY_HAND, help="which it has until it is released")
+    override.add_argument("--note", metavar="WORDS", default="", help="why; everybody may read it")
     release = _verb(commands, "release", _release, "give its probes the word on a component again")
     release.add_argument("component", metavar="COMPONENT", help="its slug")
     _add_maintenance(commands.group("maintenance", "schedule, start, end and list planned work"))
@@ -184,8 +185,10 @@ def _subject(remote: "Remote", id: str) -> str:
 
 
 def _override(remote: "Remote", arguments: argparse.Namespace) -> int:
-    found = remote.ask("PUT", _by_hand(arguments), {"status": arguments.status})
-    show(arguments, found, f"{arguments.component}  {found['status']}  by hand, until it is released")
+    said = {"status": arguments.status, "note": arguments.note}
+    found = remote.ask("PUT", _by_hand(arguments), said)
+    line = f"{arguments.component}  {found['status']}  by hand, until it is released"
+    show(arguments, found, f"{line}: {found['note']}" if found["note"] else line)
     return 0
 
 

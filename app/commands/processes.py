@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from app.commands import checks
@@ -47,7 +49,8 @@ def _web(arguments: argparse.Namespace) -> int:
         from app.processes import webs
 
         return _run(webs(config))
-    from app.server import web
+    with _loading():
+        from app.server import web
 
     return web(config)
 
@@ -65,17 +68,29 @@ def _run(parent: Coroutine[Any, Any, int]) -> int:
 def _worker(arguments: argparse.Namespace) -> int:
     # Database and config file are none of a worker's business: in another region it has neither.
     config = _begin(arguments, checks.redis_is_given, checks.redis_answers)
-    from workers.main import run
+    with _loading():
+        from workers.main import run
 
     return run(config)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
     config = _begin(arguments, checks.database_answers)
-    from app.db.migrate import migrate
+    with _loading():
+        from app.db.migrate import migrate
 
     # Within `up` it is one of many parts, and only what goes wrong is news.
     return migrate(config, tell=not config.supervised)
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """What a module brings stays: to look for garbage in it again and again takes a sixth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _begin(arguments: argparse.Namespace, *checks: Callable[[Config], object]) -> Config:

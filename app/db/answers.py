@@ -34,6 +34,12 @@ async def begin(transaction: Transaction, key: str, asked: str, now: datetime) -
     return Kept(row["asked"], row["answer"])
 
 
+async def find(transaction: Transaction, key: str, now: datetime) -> Kept | None:
+    query = "SELECT asked, answer FROM answers WHERE key = {} AND at >= {}"
+    rows = await transaction.fetch(query, key, to_ms(now - KEPT))
+    return Kept(rows[0]["asked"], rows[0]["answer"]) if rows else None
+
+
 async def keep(transaction: Transaction, key: str, answer: str) -> None:
     await transaction.execute("UPDATE answers SET answer = {} WHERE key = {}", answer, key)
 

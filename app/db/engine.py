@@ -85,6 +85,13 @@ class Transaction:
             return await self._in_thread(partial(_fetch_all, sql, arguments))
         return [dict(row) for row in await self.connection.fetch(sql, *arguments)]
 
+    async def fetch_tuples(self, sql: str, *values: object) -> Sequence[Any]:
+        """The columns of each row in their order, without their names: a third of the time for thousands."""
+        if self.sqlite:
+            return await self._in_thread(partial(_fetch_tuples, self._placed(sql), values))
+        rows: Sequence[Any] = await self.connection.fetch(self._placed(sql), *values)
+        return rows
+
     async def execute(self, sql: str, *values: object) -> int:
         """How many rows it touched."""
         if self.sqlite:
@@ -125,6 +132,12 @@ def _fetch_all(sql: str, values: Sequence[object], connection: sqlite3.Connectio
     cursor.row_factory = None
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _fetch_tuples(sql: str, values: Sequence[object], connection: sqlite3.Connection) -> list[Any]:
+    cursor = connection.execute(sql, values)
+    cursor.row_factory = None
+    return cursor.fetchall()
 
 
 def _in_slices(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

@@ -5,10 +5,11 @@ Uptime is the domain's arithmetic; here spans only find their way to it. What no
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from itertools import pairwise
-from typing import Any, Final
+from operator import itemgetter
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,7 @@ from app.db.incidents import read_incident, read_incidents_begun
 from app.db.maintenances import find_maintenance, read_maintenances_begun
 from app.db.measured import Remembered
 from app.domain.board import Patch
+from app.domain.days import Day, Stretch, days_of, edges_of
 from app.domain.events import order
 from app.domain.histogram import Histogram
 from app.domain.incident import Incident
@@ -30,21 +32,12 @@ from app.domain.uptime import Span, Uptime, uptime
 
 _decode_patch = msgspec.json.Decoder(Patch).decode
 
-# Where in a list of sums each status stands: a dict of statuses takes five times as long.
-_PLACE: Final = {status.value: n for n, status in enumerate(Status)}
 # Components of which the days that are over are worked out at once; if that is given up on the way, those
 # before need not be done again.
-_DAYS_AT_ONCE: Final = 100
+_DAYS_AT_ONCE: Final = 500
 _TOLD: Final = 300  # incidents, and as many maintenances, that are told of one time
 # Postgres takes 32,767 values in a statement.
 _MOST_VALUES: Final = 10_000
-
-
-class Day(Struct, frozen=True):
-    """One bar of a component. The day that is not over yet has fewer milliseconds."""
-
-    date: date
-    uptime: Uptime
 
 
 class Point(Struct, frozen=True):
@@ -94,6 +87,13 @@ class History:
             maintenances = await read_maintenances_begun(transaction, start, end, _TOLD)
         return [*incidents, *maintenances]
 
+    async def first_seen(self) -> dict[str, datetime]:
+        async with self._database.reading() as transaction:
+            rows = await transaction.fetch(
+                "SELECT component, MIN(since) AS first FROM spans GROUP BY component"
+            )
+        return {row["component"]: from_ms(row["first"]) for row in rows}
+
     async def spans(self, component: str, start: datetime, end: datetime) -> list[Span]:
         """All that touch the window, oldest first. The first and the last may reach beyond it."""
         return await self.spans_of([component], start, end)
@@ -101,15 +101,15 @@ class History:
     async def spans_of(self, components: Sequence[str], start: datetime, end: datetime) -> list[Span]:
         """The same of several components, one after the other."""
         async with self._database.reading() as transaction:
-            rows = await _spans(transaction, components, to_ms(start), to_ms(end))
+            stretches = await _stretches(transaction, components, to_ms(start), to_ms(end))
         return [
             Span(
-                component=row["component"],
-                status=Status(row["status"]),
-                since=from_ms(row["since"]),
-                until=None if row["until"] is None else from_ms(row["until"]),
+                component=component,
+                status=Status(status),
+                since=from_ms(since),
+                until=None if until is None else from_ms(until),
             )
-            for row in rows
+            for component, status, since, until in sorted(stretches, key=itemgetter(0, 2))
         ]
 
     async def uptime(self, component: str, start: datetime, end: datetime) -> Uptime:
@@ -123,7 +123,7 @@ class History:
         `day.uptime` has whole milliseconds that add up to the day; "99.98 % of 97.2 % observed" is its
         `percent` of its `coverage`, each None where there is nothing to take it of.
         """
-        dates, edges = _edges(now, n, zone)
+        dates, edges = edges_of(now, n, zone)
         async with self._database.reading() as transaction:
             long_ago = order(await read_cursor(transaction))[0] - 2 * latency.DAY * 1000
             changed = await read_past_changed(transaction)
@@ -133,11 +133,11 @@ class History:
             missing = [slug for slug in components if slug not in over] if first else []
             for at in range(0, len(missing), _DAYS_AT_ONCE):
                 some = missing[at : at + _DAYS_AT_ONCE]
-                rows = await _spans(transaction, some, edges[0], edges[first])
-                over |= await asyncio.to_thread(_bars, some, rows, dates[:first], edges[: first + 1])
-            rows = await _spans(transaction, components, edges[first], edges[-1])
+                rows = await _stretches(transaction, some, edges[0], edges[first])
+                over |= await asyncio.to_thread(days_of, some, rows, dates[:first], edges[: first + 1])
+            rows = await _stretches(transaction, components, edges[first], edges[-1])
         # In a thread: with many spans it takes 50 ms, which a push must not wait.
-        young = await asyncio.to_thread(_bars, components, rows, dates[first:], edges[first:])
+        young = await asyncio.to_thread(days_of, components, rows, dates[first:], edges[first:])
         return {slug: [*over.get(slug, ()), *days] for slug, days in young.items()}
 
     async def latency(self, component: str, start: datetime, end: datetime) -> Histogram:
@@ -184,10 +184,11 @@ class History:
         return self._over[1]
 
 
-async def _spans(
+async def _stretches(
     transaction: Transaction, components: Sequence[str], start: int, end: int
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+) -> list[Stretch]:
+    """In any order: to sort ten thousand takes longer than to add them up."""
+    found: list[Stretch] = []
     for first in range(0, len(components), _MOST_VALUES):
         some = components[first : first + _MOST_VALUES]
         asked = (
@@ -195,10 +196,8 @@ async def _spans(
             f" WHERE component IN ({', '.join(['{}'] * len(some))}) AND since < {{}}"
         )
         # Not one query with OR: SQLite would then read all that ever was.
-        found += await transaction.fetch(
-            f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL ORDER BY component, since",
-            *(*some, end, start),
-            *(*some, end),
+        found += await transaction.fetch_tuples(
+            f"{asked} AND until > {{}} UNION ALL {asked} AND until IS NULL", *some, end, start, *some, end
         )
     return found
 
@@ -206,58 +205,3 @@ async def _spans(
 def _up_to_minute(ms: int) -> int:
     """The first instant from there on at which a minute begins."""
     return -(-ms // 60_000) * 60_000
-
-
-def _edges(now: datetime, n: int, zone: tzinfo) -> tuple[list[date], list[int]]:
-    """The days, and the instants between them. A day has 23 or 25 hours when the clocks change."""
-    today = now.astimezone(zone).date()
-    dates = [today - timedelta(days=back) for back in reversed(range(n))]
-    midnights = [to_ms(datetime.combine(day, time(), zone)) for day in dates]
-    return dates, [*midnights, to_ms(now)]
-
-
-def _bars(
-    components: Sequence[str], rows: Iterable[dict[str, Any]], dates: list[date], edges: list[int]
-) -> dict[str, list[Day]]:
-    sums = {slug: [[0] * len(_PLACE) for _ in dates] for slug in components}
-    for row in rows:
-        _share_out(row, edges, sums[row["component"]])
-    # Most days are like others: 45,000 bars of 500 components are made of a few hundred.
-    made: dict[tuple[int, ...], Day] = {}
-    return {
-        slug: [_day(i, tuple(of_day), dates, edges, made) for i, of_day in enumerate(days)]
-        for slug, days in sums.items()
-    }
-
-
-def _share_out(row: dict[str, Any], edges: list[int], days: list[list[int]]) -> None:
-    """Add a span to each of the days it touches."""
-    place = _PLACE[row["status"]]
-    since = max(row["since"], edges[0])
-    until = edges[-1] if row["until"] is None else min(row["until"], edges[-1])
-    day = bisect_right(edges, since) - 1
-    while since < until:
-        end = min(until, edges[day + 1])
-        days[day][place] += end - since
-        since, day = end, day + 1
-
-
-def _day(
-    i: int, sums: tuple[int, ...], dates: list[date], edges: list[int], made: dict[tuple[int, ...], Day]
-) -> Day:
-    if (day := made.get((i, *sums))) is None:
-        known = dict(zip(_PLACE, sums, strict=True))
-        del known[Status.UNKNOWN.value]
-        elapsed = edges[i + 1] - edges[i]
-        day = made[(i, *sums)] = Day(
-            dates[i],
-            Uptime(
-                operational=known[Status.OPERATIONAL],
-                degraded=known[Status.DEGRADED],
-                partial=known[Status.PARTIAL],
-                major=known[Status.MAJOR],
-                maintenance=known[Status.MAINTENANCE],
-                unknown=elapsed - sum(known.values()),
-            ),
-        )
-    return day

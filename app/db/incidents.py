@@ -8,6 +8,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -38,13 +39,14 @@ from app.domain.incident import (
 )
 from app.domain.instant import from_ms, to_ms
 from app.domain.refused import Refused
-from app.domain.rule import Outage, Rule, filled, impact, listed, opened
+from app.domain.rule import Outage, Rule, felt, filled, listed, opened
 from app.domain.status import Status
 
 # Each is on every screen.
 MOST_OPEN: Final = 100
 MOST_ACKNOWLEDGEMENT: Final = 100
 _EVER: Final = 2**62
+_decode_felt: Final = msgspec.json.Decoder(dict[str, Impact]).decode
 
 
 class Incidents:
@@ -171,20 +173,15 @@ class Incidents:
 
     # Templates
 
+    async def add_template(self, actor: Actor, at: datetime, template: Template) -> Template:
+        """As save_template, where there is none of its name."""
+        async with self._changes.by(actor, at) as change:
+            return await _save_template(change, template, is_new=True)
+
     async def save_template(self, actor: Actor, at: datetime, template: Template) -> Template:
         """As it is kept."""
-        name, title = refused.title(template.name, "name"), refused.title(template.title)
-        words = refused.words(template.words)
         async with self._changes.by(actor, at) as change:
-            before = (await _templates(change.transaction)).get(name)
-            await change.transaction.execute(
-                "INSERT INTO templates (name, title, status, words) VALUES ({}, {}, {}, {})"
-                " ON CONFLICT (name) DO UPDATE SET title = excluded.title, status = excluded.status,"
-                " words = excluded.words",
-                *(name, title, template.status.value, words),
-            )
-            await change.note("template.save", f"template/{name}", before, template)
-        return Template(name=name, title=title, words=words, status=template.status)
+            return await _save_template(change, template, is_new=False)
 
     async def remove_template(self, actor: Actor, at: datetime, name: str) -> None:
         async with self._changes.by(actor, at) as change:
@@ -260,6 +257,22 @@ async def list_templates(transaction: Transaction) -> list[Template]:
     return list((await _templates(transaction)).values())
 
 
+async def _save_template(change: Change, template: Template, is_new: bool) -> Template:
+    name, title = refused.title(template.name, "name"), refused.title(template.title)
+    words = refused.words(template.words)
+    before = await find_template(change.transaction, name)
+    if is_new and before is not None:
+        raise Refused("name", "There is a template of this name already: change that one.", "conflict")
+    await change.transaction.execute(
+        "INSERT INTO templates (name, title, status, words) VALUES ({}, {}, {}, {})"
+        " ON CONFLICT (name) DO UPDATE SET title = excluded.title, status = excluded.status,"
+        " words = excluded.words",
+        *(name, title, template.status.value, words),
+    )
+    await change.note("template.save", f"template/{name}", before, template)
+    return Template(name=name, title=title, words=words, status=template.status)
+
+
 async def read_open(transaction: Transaction) -> list[Incident]:
     """Those that are open and public."""
     rows = await transaction.fetch(IncidentRow.select().where(IncidentRow.resolved.is_null()))
@@ -293,13 +306,15 @@ def acknowledgement(actor: Actor, words: str) -> str:
 
 
 def _by_rule(rule: Rule, news: list[Outage], at: datetime, actor: Actor) -> Incident:
-    id, title, words, worst = opened(rule, news, at)
+    id, title, words = opened(rule, news, at)
+    bad = felt(news)
     incident = domain.posted(id, NewIncident(title=title, words=words), at, actor.origin)
     return replace(
         incident,
         since=min(outage.since for outage in news),
         rule=rule.name,
-        impact=worst,
+        impact=domain.worst_of(bad.values()),
+        felt=bad,
         components=tuple(Affected(outage.slug) for outage in news),
     )
 
@@ -312,16 +327,14 @@ def _joined(incident: Incident, news: list[Outage], at: datetime, actor: Actor) 
     components = (*incident.components, *(Affected(outage.slug) for outage in news))
     words = filled("Also affected: {components} ({status}).", news)
     said = NewUpdate(words=words, components=components, next_update_by=incident.next_update_by)
-    worst = max(incident.impact, impact(news), key=list(Impact).index)
-    after = domain.updated(incident, said, at, actor.origin)
-    return after if incident.impact_set else replace(after, impact=worst)
+    return domain.with_felt(domain.updated(incident, said, at, actor.origin), felt(news))
 
 
 async def _open(change: Change, incident: Incident) -> None:
     await change.transaction.execute(
         "INSERT INTO incidents (id, title, status, impact, impact_set, since, updated, resolved,"
-        " next_update_by, draft, rule, acknowledged, acknowledged_until, version)"
-        f" VALUES ({', '.join(['{}'] * 14)})",
+        " next_update_by, draft, rule, acknowledged, acknowledged_until, version, felt)"
+        f" VALUES ({', '.join(['{}'] * 15)})",
         *(incident.id, *_columns(incident)),
     )
     await _write_components(change.transaction, incident)
@@ -340,7 +353,7 @@ async def _keep(change: Change, verb: str, before: Incident, after: Incident) ->
     await transaction.execute(
         "UPDATE incidents SET title = {}, status = {}, impact = {}, impact_set = {}, since = {},"
         " updated = {}, resolved = {}, next_update_by = {}, draft = {}, rule = {}, acknowledged = {},"
-        " acknowledged_until = {}, version = {} WHERE id = {}",
+        " acknowledged_until = {}, version = {}, felt = {} WHERE id = {}",
         *(*_columns(after), after.id),
     )
     if after.components != before.components:
@@ -380,6 +393,7 @@ def _columns(incident: Incident) -> tuple[object, ...]:
         incident.acknowledged,
         _ms(incident.acknowledged_until),
         incident.version,
+        msgspec.json.encode(incident.felt).decode(),
     )
 
 
@@ -420,6 +434,8 @@ async def _whole(transaction: Transaction, rows: list[dict[str, Any]]) -> list[I
             acknowledged=row["acknowledged"],
             acknowledged_until=_instant(row["acknowledged_until"]),
             version=row["version"],
+            # Of older servers nothing was kept.
+            felt=_decode_felt(row["felt"] or "{}"),
             components=tuple(components[row["id"]]),
             updates=updates.get(f"incident/{row['id']}", ()),
         )

@@ -3,7 +3,7 @@ it. Each is one change: stored, noted in the audit log and told. What is wrong r
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -18,12 +18,17 @@ from app.domain.instant import Instant, from_ms, to_ms
 from app.domain.refused import Refused
 from app.domain.status import Status
 
+# It stands beside a status, also on a wall.
+MOST_NOTE: Final = 100
+
 
 class ByHand(Struct, frozen=True, kw_only=True):
-    """The status that an operator has given to a component, until it is released."""
+    """The status that an operator has given to a component, until it is released. `note` is what all who see
+    it may read."""
 
     component: str
     status: Status
+    note: str = ""
     at: Instant
     author: str
 
@@ -41,22 +46,25 @@ class Interventions:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
 
-    async def override(self, actor: Actor, at: datetime, component: str, status: Status) -> None:
-        """It has this status whatever its probes find, until it is released."""
+    async def override(
+        self, actor: Actor, at: datetime, component: str, status: Status, note: str = ""
+    ) -> None:
+        """It has this status whatever its probes find, until it is released. The note stands beside it."""
+        said = refused.line(note, "note", MOST_NOTE)
         if status is Status.UNKNOWN:
             raise Refused("status", "`status` by hand says what you know: give it one other than unknown.")
         async with self._changes.by(actor, at) as change:
             await refuse_unknown(change.transaction, [component], "component")
             before = await _find(change.transaction, "overrides", component)
             await change.transaction.execute(
-                "INSERT INTO overrides (component, status, at, author) VALUES ({}, {}, {}, {})"
+                "INSERT INTO overrides (component, status, at, author, note) VALUES ({}, {}, {}, {}, {})"
                 " ON CONFLICT (component) DO UPDATE SET status = excluded.status, at = excluded.at,"
-                " author = excluded.author",
-                *(component, status.value, to_ms(at), actor.origin),
+                " author = excluded.author, note = excluded.note",
+                *(component, status.value, to_ms(at), actor.origin, said),
             )
-            after = {"status": status}
+            after = {"status": status, "note": said}
             await change.note("component.override", f"component/{component}", before, after)
-            await change.tell(Override(at=at, component=component, status=status))
+            await change.tell(Override(at=at, component=component, status=status, note=said))
 
     async def release(self, actor: Actor, at: datetime, component: str) -> None:
         """Its probes have the word again."""
@@ -114,7 +122,11 @@ async def find_override(transaction: Transaction, component: str) -> ByHand | No
     if row is None:
         return None
     return ByHand(
-        component=component, status=Status(row["status"]), at=from_ms(row["at"]), author=row["author"]
+        component=component,
+        status=Status(row["status"]),
+        note=row["note"],
+        at=from_ms(row["at"]),
+        author=row["author"],
     )
 
 

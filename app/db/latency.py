@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from app.db.catalog import write_sheets_changed
 from app.db.engine import Database, Statement, Transaction
-from app.domain.histogram import LARGEST, bucket_of
+from app.domain.histogram import bucket_of
 from app.domain.instant import to_ms
-from app.domain.sheet import Counts, Sheet, add_stretch
+from app.domain.sheet import Counts, Sheet, counts_of, number_of
 
 MINUTE: Final = 60
 HOUR: Final = 3600
@@ -180,9 +180,7 @@ async def _prune(transaction: Transaction, at_once: int, n: int, old: int) -> in
     for row in rows:
         sheet = kept.get((row["component"], above.sheet_of(row["start"])))
         piece = row["start"] % above.stretch // (above.length * 1000)
-        known = [0] * (LARGEST + 1)
-        if sheet is not None:
-            add_stretch(sheet["totals"], piece, piece + 1, known)
+        known = counts_of(0 if sheet is None else number_of(sheet["totals"], piece, piece + 1))
         its = Sheet(row["totals"]).total
         if sum(its.values()) != row["samples"] or any(known[b] < count for b, count in its.items()):
             raise SumsDiffer(f"{sum(known)} samples are kept of {row['samples']}")

@@ -4,20 +4,17 @@ Sheets are remembered by the process that asked, and read again only when a roll
 have changed; what is fresh is read each time. So a window that moves with the clock costs one small query.
 """
 
-import sys
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from app.db.catalog import read_sheets_changed
 from app.db.engine import Transaction
 from app.db.latency import DAY, HOUR, LEVELS, TOP, chunks, marks, pieces_of
-from app.domain.histogram import LARGEST, Histogram
-from app.domain.sheet import add_stretch, pieces_in, samples_of
+from app.domain.histogram import Histogram
+from app.domain.sheet import counts_of, number_of, pieces_in, samples_of
 
 _LEVEL_OF: Final = {level.length: n for n, level in enumerate(LEVELS)}
 _LENGTHS: Final = tuple(level.length * 1000 for level in LEVELS)
-_NOTHING: Final = bytes(8 * (LARGEST + 1))
 # What is remembered is bounded: enough for ninety days of fifteen hundred components.
 _ROOM: Final = 32 << 20
 # Of a sheet beside its bytes, and of a component that has none.
@@ -29,31 +26,30 @@ Question = tuple[str, tuple[int, ...]]
 
 
 class _Sheet:
-    """One that was read. A histogram is a single number here, 64 bits for each bucket: to add one to another
-    bucket by bucket, five hundred times seven of them, was most of what a percentile cost."""
+    """One that was read. What is made of it is kept with it, or most of a second reading would be as dear as
+    the first."""
 
     __slots__ = ("_samples", "_stretches", "begin", "end", "n", "pieces", "refines", "samples", "totals")
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self.n = _LEVEL_OF[row["length"]]
-        self.begin: int = row["start"]
-        self.samples: int = row["samples"]
-        self.totals: bytes = row["totals"]
-        self.pieces = pieces_in(self.totals)
-        self.end = self.begin + self.pieces * _LENGTHS[self.n]
+    def __init__(self, length: int, start: int, sealed: bool, samples: int, totals: bytes) -> None:
+        self.n = _LEVEL_OF[length]
+        self.begin = start
+        self.samples = samples
+        self.totals = totals
+        self.pieces = pieces_in(totals)
+        self.end = start + self.pieces * _LENGTHS[self.n]
         # One that is known above only says more exactly what stands there.
-        self.refines = bool(row["sealed"]) and self.n != TOP
+        self.refines = bool(sealed) and self.n != TOP
         self._stretches: dict[tuple[int, int], int] = {}
         self._samples: dict[int, int] = {}
 
     def stretch(self, first: int, end: int) -> int:
+        """The histogram of its pieces from the one up to the other, as a number."""
         if (found := self._stretches.get((first, end))) is None:
-            counts = array("Q", _NOTHING)
-            add_stretch(self.totals, first, end, counts)
             # Windows come again as they were, or moved: those of before are of no use then.
             if len(self._stretches) >= 4:
                 self._stretches = {}
-            found = self._stretches[first, end] = int.from_bytes(counts, sys.byteorder)
+            found = self._stretches[first, end] = number_of(self.totals, first, end)
         return found
 
     def samples_of(self, piece: int) -> int:
@@ -69,11 +65,11 @@ class Measured:
     """What was read for some windows: histogram() is for any that begins and ends at the edges it was read
     for."""
 
-    def __init__(self, sheets: Sequence[_Sheets], fresh: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, sheets: Sequence[_Sheets], fresh: Iterable[tuple[str, int, str]]) -> None:
         self._sheets = sheets
         self._fresh: dict[str, list[tuple[int, str]]] = {}
-        for row in fresh:
-            self._fresh.setdefault(row["component"], []).append((row["start"], row["said"]))
+        for component, start, said in fresh:
+            self._fresh.setdefault(component, []).append((start, said))
 
     def histogram(self, component: str, start: int, end: int) -> Histogram:
         its = [sheets[component] for sheets in self._sheets]
@@ -82,7 +78,7 @@ class Measured:
             for sheet in found.values():
                 if not sheet.refines:
                     total += _within(sheet, start, end, its)
-        counts = array("Q", total.to_bytes(len(_NOTHING), sys.byteorder)).tolist()
+        counts = counts_of(total)
         for hour, said in self._fresh.get(component, ()):
             for minute, bucket in pieces_of(said):
                 if start <= hour + minute * 60_000 < end:
@@ -146,9 +142,9 @@ class Remembered:
             self._answers = _Answers(mark)
         # Whoever else reads meanwhile may see a newer mark: these are ours.
         answers = self._answers
-        fresh: list[dict[str, Any]] = []
+        fresh: list[tuple[str, int, str]] = []
         for some in chunks(components):
-            fresh += await transaction.fetch(
+            fresh += await transaction.fetch_tuples(
                 f"SELECT component, start, said FROM latency_fresh WHERE component IN ({marks(some)})"
                 " AND start > {} AND start < {}",
                 *(*some, min(edges) - HOUR * 1000, max(edges)),
@@ -180,14 +176,14 @@ async def _ask(
     condition, values = question
     asked: dict[str, dict[tuple[int, int], _Sheet]] = {slug: {} for slug, its in found.items() if its is None}
     for some in chunks(list(asked)):
-        rows = await transaction.fetch(
+        rows = await transaction.fetch_tuples(
             "SELECT component, length, start, sealed, samples, totals FROM latency_sheets"
             f" WHERE component IN ({marks(some)}) AND {condition}",
             *(*some, *values),
         )
-        for row in rows:
-            sheet = _Sheet(row)
-            asked[row["component"]][sheet.n, sheet.begin] = sheet
+        for component, *what in rows:
+            sheet = _Sheet(*what)
+            asked[component][sheet.n, sheet.begin] = sheet
     size = len(asked) * _OVERHEAD_OF_NONE
     size += sum(len(sheet.totals) + _OVERHEAD for its in asked.values() for sheet in its.values())
     if size <= answers.room:

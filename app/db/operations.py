@@ -25,7 +25,8 @@ async def read_operations(transaction: Transaction) -> dict[str, Operation]:
     )
     for row in await transaction.fetch(OverrideRow.select()):
         status = Status(row["status"])
-        said.append(Override(at=from_ms(row["at"]), component=row["component"], status=status))
+        at, component = from_ms(row["at"]), row["component"]
+        said.append(Override(at=at, component=component, status=status, note=row["note"]))
     for row in await transaction.fetch(AcknowledgementRow.select()):
         said.append(
             Acknowledgement(
@@ -55,8 +56,8 @@ def _essence(event: Operation | None) -> object:
             return incident
         case MaintenanceChange(maintenance=maintenance):
             return maintenance
-        case Override(status=status):
-            return status
+        case Override(status=status, note=note):
+            return status, note
         case Acknowledgement(words=words, until=until):
             return words, until
         case None:

@@ -164,15 +164,11 @@ class Recorder:
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _gather(self, heard: "asyncio.Queue[Heard | Gap | Exception]") -> list[Heard | Gap]:
-        """The next events: all of 0.2 s, and not more than a transaction should hold."""
+        """The next events: all that have come, and not more than a transaction should hold."""
         batch = [_unless_error(await self._next(heard))]
         self._waiting_since = min(time.time(), _said_at(batch[0]))
-        try:
-            async with asyncio.timeout(BATCH_SECONDS):
-                while len(batch) < BATCH_EVENTS:
-                    batch.append(_unless_error(await heard.get()))
-        except TimeoutError:
-            pass
+        while len(batch) < BATCH_EVENTS and not heard.empty():
+            batch.append(_unless_error(heard.get_nowait()))
         return batch
 
     async def _next(self, heard: "asyncio.Queue[Heard | Gap | Exception]") -> Heard | Gap | Exception:
@@ -480,7 +476,7 @@ class _Spans:
 async def _listen(feed: Feed, after: str, heard: "asyncio.Queue[Heard | Gap | Exception]") -> None:
     """For ever. The queue is bounded: when the database is slow, this one waits, and Redis remembers."""
     try:
-        async with aclosing(feed.follow(after)) as items:
+        async with aclosing(feed.follow(after, pace=BATCH_SECONDS)) as items:
             async for item in items:
                 if isinstance(item, Gap) or not isinstance(item.event, Beat):
                     await heard.put(item)

@@ -183,14 +183,15 @@ class OperationRow(Table, tablename="operations"):
 
 
 class IncidentRow(Table, tablename="incidents"):
-    """`impact_set` if an operator chose the impact. That of a rule is named by what it is about, so that
-    several servers open one."""
+    """`impact_set` if an operator chose the impact; else `felt` has that of each component, as JSON. The id
+    of a rule's is made of what it is about, so that several servers open one."""
 
     id = Text(primary_key=True)
     title = Text()
     status = Text()
     impact = Text()
     impact_set = Boolean()
+    felt = Text()
     since = BigInt(index=True)
     updated = BigInt()
     resolved = BigInt(null=True, default=None)
@@ -260,12 +261,13 @@ class MaintenanceComponentRow(Table, tablename="maintenance_components"):
 
 
 class OverrideRow(Table, tablename="overrides"):
-    """A status set by hand, until it is released."""
+    """A status set by hand, until it is released. `note` is what all who see the component may read of it."""
 
     component = Text(primary_key=True)
     status = Text()
     at = BigInt()
     author = Text()
+    note = Text()
 
 
 class AcknowledgementRow(Table, tablename="acknowledgements"):

@@ -2,9 +2,9 @@
 frame.
 
 A public viewer sees the name, description, group, status, since and speed of a component, that it flaps,
-the name of the component that it lies behind, and who is on it; and of incidents and maintenances what
-`told.py` has fields for, if they concern the whole page or a component that the viewer sees. No address,
-header, raw error, monitor, region, reason or worker leaves this room.
+the name of the component that it lies behind, what was said when it was set by hand, and who is on it; and
+of incidents and maintenances what `told.py` has fields for, if they concern the whole page or a component
+that the viewer sees. No address, header, raw error, monitor, region, reason or worker leaves this room.
 """
 
 from collections.abc import Iterable, Iterator
@@ -144,7 +144,7 @@ def _turn(tally: Tally, one: Incident | None, other: Incident | None, audience: 
 
 def _tell(tally: Tally, incident: Incident, audience: Audience) -> None:
     if incident.is_open and _seen(_slugs(incident), audience) is not None:
-        tally.tell(incident.id, incident.title, incident.impact)
+        tally.tell(incident.id, incident.title, incident.impact_on(audience.on_page))
 
 
 def sum_up(board: Board, audience: Audience) -> Overall:
@@ -200,7 +200,7 @@ def show_incident(incident: Incident, audience: Audience) -> PublicIncident | No
     """None if it is none of this audience's business. What is on its page, the audience must know already."""
     if incident.draft or (seen := _seen(_slugs(incident), audience)) is None:
         return None
-    return tell_incident(incident, seen)
+    return tell_incident(incident, seen, audience.on_page)
 
 
 def show_maintenance(maintenance: Maintenance, audience: Audience) -> PublicMaintenance | None:
@@ -244,7 +244,7 @@ def spell(note: Note, audience: Audience) -> str:
     said = (
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
-        "set by hand" if note.by_hand else "",
+        ": ".join(filter(None, ("set by hand", note.why))) if note.by_hand else "",
         "paused" if note.paused else "",
         note.acknowledged,
     )
@@ -254,7 +254,7 @@ def spell(note: Note, audience: Audience) -> str:
 def _told(story: Story[Incident], audience: Audience) -> PublicIncident | Removed | None:
     """To an audience that an incident concerns no more, it is removed."""
     if story.became is not None and (seen := _seen(_slugs(story.became), audience)) is not None:
-        return tell_incident(story.became, seen)
+        return tell_incident(story.became, seen, audience.on_page)
     was = story.was
     return None if was is None or _seen(_slugs(was), audience) is None else Removed(id=was.id)
 

@@ -60,12 +60,13 @@ class Change(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Note(Struct, frozen=True, omit_defaults=True):
     """What is to be said beside a status: that it flaps, the slug and name of the component that it lies
-    behind, that it was set by hand, that nobody looks at it for now, and who is on it."""
+    behind, that it was set by hand and why, that nobody looks at it for now, and who is on it."""
 
     flapping: bool = False
     behind: str = ""
     name: str = ""
     by_hand: bool = False
+    why: str = ""
     paused: bool = False
     acknowledged: str = ""
 
@@ -519,6 +520,7 @@ class Board:
         said = Note(
             flapping=self._flaps(component),
             by_hand=self.operations.is_by_hand(slug),
+            why=self.operations.note(slug),
             paused=self._is_paused(component),
             acknowledged=self.operations.acknowledgement(slug),
         )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from app.domain.monitor import Component, Monitor
+from app.domain.monitor import Catalog, Component, Monitor
 from app.domain.refused import Refused
 
 MASK: Final = "***"
@@ -25,6 +25,8 @@ _PERHAPS: Final = frozenset(("key", "auth", "sig", "signature", "wall"))
 _NAME: Final = re.compile(r"[?&]([^\s?&#=]*)=")
 _VALUE: Final = re.compile(r"[^\s&#]+")
 _VARIABLE: Final = re.compile(r"\$\{\w+\}")
+_HAS_VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,63}\}")
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 def is_secret(name: str) -> bool:
@@ -104,6 +106,53 @@ def restored(monitor: Monitor, known: Monitor | None) -> Monitor:
             sentence = f"`{MASK}` stands for a secret that only the old URL may have: write it as ${{NAME}}."
             raise Refused(field, sentence)
     return monitor
+
+
+class Variables:
+    """What surely is a secret and stands in the clear, because an older release let it in, becomes `${NAME}`.
+    `names` are those of the variables."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def of(self, catalog: Catalog) -> Catalog:
+        components = tuple(
+            replace(each, monitors=tuple(map(self._monitor, each.monitors))) for each in catalog.components
+        )
+        return catalog if components == catalog.components else replace(catalog, components=components)
+
+    def _monitor(self, monitor: Monitor) -> Monitor:
+        target = self._text(monitor.target, monitor.key, "")
+        options = {name: self._any(value, monitor.key, name) for name, value in monitor.options.items()}
+        return replace(monitor, target=target, options=options)
+
+    def _any(self, given: Any, owner: str, name: str) -> Any:
+        if isinstance(given, str):
+            return self._text(given, owner, name)
+        if isinstance(given, Mapping):
+            return {key: self._any(value, owner, key) for key, value in given.items()}
+        if isinstance(given, list | tuple):
+            return type(given)(self._any(each, owner, "") for each in given)
+        return given
+
+    def _text(self, text: str, owner: str, name: str) -> str:
+        if is_secret(name):
+            return text if not text or _HAS_VARIABLE.search(text) else self._variable(owner, name)
+        if "://" in text:
+            text = _USERINFO.sub(lambda found: f"{found[1]}{self._variable(owner, 'user')}@", text)
+        parts, end = [], 0
+        for parameter, value in _parameters(text, is_secret):
+            if "${" not in value[0]:
+                parts += [text[end : value.start()], self._variable(owner, parameter)]
+                end = value.end()
+        return "".join((*parts, text[end:]))
+
+    def _variable(self, owner: str, what: str) -> str:
+        name = _NO_NAME.sub("_", f"{owner}_{what}").upper()[:56]
+        name = f"_{name}" if name[0].isdigit() else name
+        number = sum(each == name or each.startswith(f"{name}__") for each in self.names)
+        self.names.append(name if not number else f"{name}__{number + 1}")
+        return f"${{{self.names[-1]}}}"
 
 
 def _texts(given: Any) -> Iterator[str]:

@@ -108,11 +108,13 @@ class MaintenanceChange(Struct, frozen=True, omit_defaults=True, kw_only=True, t
 
 
 class Override(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="override"):
-    """A component has this status by hand, whatever its probes find. Without a status: it is released."""
+    """A component has this status by hand, whatever its probes find; `note` is what is said of it. Without a
+    status: it is released."""
 
     at: Instant
     component: str
     status: Status | None = None
+    note: str = ""
 
 
 class Acknowledgement(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="acknowledgement"):

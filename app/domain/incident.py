@@ -4,7 +4,7 @@ of it. All pure: the room that keeps incidents is `app/db/incidents.py`.
 An operator's Incident holds drafts and private notes. What leaves for the feed is `public()` alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -72,7 +72,8 @@ class Update(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Incident(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`updates` from the oldest to the newest. `impact_set`: an operator chose the impact. `rule` is the one
+    """`updates` from the oldest to the newest. `impact_set`: an operator chose the impact; until then `felt`
+    has how bad it ever was of each component, also of one that it does not name any more. `rule` is the one
     that opened it; empty if a person did."""
 
     id: str
@@ -88,6 +89,7 @@ class Incident(Struct, frozen=True, omit_defaults=True, kw_only=True):
     acknowledged: str = ""
     acknowledged_until: Instant | None = None
     impact_set: bool = False
+    felt: dict[str, Impact] = {}
     draft: bool = False
     rule: str = ""
     version: int = 1
@@ -95,6 +97,17 @@ class Incident(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         return self.status not in OVER
+
+    def impact_on(self, slugs: Collection[str]) -> Impact:
+        """Its impact as far as it follows from these components, for those who see no others. What somebody
+        chose, and what names nothing, is the same for all."""
+        named = {*self.felt, *(each.slug for each in self.components)}
+        if self.impact_set or named <= set(slugs):
+            return self.impact
+        # What an older server has stored tells only what it gives its components now.
+        felt = {each.slug: _IMPACT[each.status] for each in self.components if each.status in _IMPACT}
+        felt |= self.felt
+        return worst_of(impact for slug, impact in felt.items() if slug in slugs)
 
     def public(self) -> "Incident":
         """Without private notes and who wrote what. Equal if nothing public has changed."""
@@ -147,16 +160,30 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     status: IncidentStatus = IncidentStatus.INVESTIGATING
 
 
-def impact_of(components: Iterable[Affected], known: Mapping[str, Status] = _NOTHING) -> Impact:
-    """That of the worst status: the one that a component is given here, or else the trouble that its probes
-    see, which is `known`. Where nothing tells, somebody found it worth an incident: minor."""
-    told = []
+def felt_of(components: Iterable[Affected], known: Mapping[str, Status] = _NOTHING) -> dict[str, Impact]:
+    """By the status that a component is given here, or else by the trouble that its probes see, which is
+    `known`. Of which neither tells, nothing is said."""
+    felt = {}
     for each in components:
         if each.status is not None:
-            told.append(_IMPACT.get(each.status, Impact.NONE))
+            felt[each.slug] = _IMPACT.get(each.status, Impact.NONE)
         elif (seen := known.get(each.slug)) in _IMPACT:
-            told.append(_IMPACT[seen])
-    return max(told, key=_RANK.__getitem__, default=Impact.MINOR)
+            felt[each.slug] = _IMPACT[seen]
+    return felt
+
+
+def worst_of(impacts: Iterable[Impact]) -> Impact:
+    """Where nothing tells, somebody found it worth an incident: minor."""
+    return max(impacts, key=_RANK.__getitem__, default=Impact.MINOR)
+
+
+def with_felt(incident: Incident, felt: Mapping[str, Impact]) -> Incident:
+    """Worse than it was, or as bad; what somebody chose stays."""
+    if incident.impact_set:
+        return incident
+    both = {slug: worst_of((impact, incident.felt.get(slug, impact))) for slug, impact in felt.items()}
+    impact = worst_of((incident.impact, *felt.values()))
+    return replace(incident, impact=impact, felt={**incident.felt, **both})
 
 
 def posted(
@@ -165,12 +192,14 @@ def posted(
     """`known` is how the components stand by their probes."""
     since = now if new.since is None else refused.not_later(new.since, now, "since")
     first = Update(n=1, at=since, status=new.status, words=refused.words(new.words), author=author)
+    felt = felt_of(new.components, known) if new.impact is None else {}
     incident = Incident(
         id=id,
         title=refused.title(new.title),
         status=new.status,
-        impact=new.impact or impact_of(new.components, known),
+        impact=new.impact or worst_of(felt.values()),
         impact_set=new.impact is not None,
+        felt=felt,
         since=since,
         updated=now,
         next_update_by=_next_update_by(new.next_update_by, now),
@@ -215,11 +244,12 @@ def edited(incident: Incident, edit: Edit, now: datetime, known: Mapping[str, St
     if (first := min((each.at for each in incident.updates), default=since)) < since:
         raise Refused("since", f"`since` is later than the first update, which is of {first.isoformat()}.")
     components = incident.components if edit.components is UNSET else _distinct(edit.components)
-    impact, is_set = incident.impact, incident.impact_set
+    impact, is_set, felt = incident.impact, incident.impact_set, incident.felt
     if edit.impact is None:
-        impact, is_set = impact_of(components, known), False
+        felt = felt_of(components, known)
+        impact, is_set = worst_of(felt.values()), False
     elif edit.impact is not UNSET:
-        impact, is_set = edit.impact, True
+        impact, is_set, felt = edit.impact, True, {}
     promise = incident.next_update_by
     if edit.next_update_by is not UNSET:
         promise = _next_update_by(edit.next_update_by, now)
@@ -228,6 +258,7 @@ def edited(incident: Incident, edit: Edit, now: datetime, known: Mapping[str, St
         title=incident.title if edit.title is UNSET else refused.title(edit.title),
         impact=impact,
         impact_set=is_set,
+        felt=felt,
         components=components,
         since=since,
         next_update_by=promise,
@@ -273,15 +304,12 @@ def _settled(incident: Incident) -> Incident:
     an impact that nobody chose is the worst that it ever was."""
     said = [update for update in incident.updates if not update.private]
     status = IncidentStatus(said[-1].status)
-    impact = incident.impact
-    if not incident.impact_set:
-        given = (_IMPACT[each.status] for each in incident.components if each.status in _IMPACT)
-        impact = max([impact, *given], key=_RANK.__getitem__)
+    given = {each.slug: _IMPACT[each.status] for each in incident.components if each.status in _IMPACT}
+    incident = with_felt(incident, given)
     is_over = status in OVER
     return replace(
         incident,
         status=status,
-        impact=impact,
         resolved=_over_since(said) if is_over else None,
         next_update_by=None if is_over else incident.next_update_by,
         acknowledged="" if is_over else incident.acknowledged,

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.domain.dependencies import Dependencies
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.pages import MAIN
+from app.domain.refused import Refused
 from app.domain.rule import Rule
 
 T = TypeVar("T")
@@ -203,6 +204,17 @@ def with_rule(rule: Rule) -> Edit:
     return lambda catalog: replace(
         catalog, rules=_put(catalog.rules, rule, rule.name, lambda each: each.name)
     )
+
+
+def with_new_rule(rule: Rule) -> Edit:
+    """Raises Refused if there is one of its name."""
+
+    def edit(catalog: Catalog) -> Catalog:
+        if any(each.name == rule.name for each in catalog.rules):
+            raise Refused("name", "There is a rule of this name already: change that one.", "conflict")
+        return with_rule(rule)(catalog)
+
+    return edit
 
 
 def without_rule(name: str) -> Edit:

@@ -97,6 +97,10 @@ class Operations:
     def is_by_hand(self, slug: str) -> bool:
         return slug in self.overrides
 
+    def note(self, slug: str) -> str:
+        """What was said when it was set by hand."""
+        return override.note if (override := self.overrides.get(slug)) is not None else ""
+
     def acknowledgement(self, slug: str) -> str:
         """Who is on it or on an incident that is about it, in their words; empty if nobody is."""
         if (found := self.acknowledgements.get(slug)) is not None:

@@ -38,6 +38,11 @@ def title(given: str, field: str = "title") -> str:
     return _fit(text, field, MOST_TITLE, CONTROL)
 
 
+def line(given: str, field: str, longest: int) -> str:
+    """One line or nothing, without the spaces around it."""
+    return _fit(given.strip(), field, longest, CONTROL)
+
+
 def words(given: str, field: str = "words", *, may_be_empty: bool = False) -> str:
     """Markdown, of as many lines as it takes."""
     text = given.replace("\r\n", "\n").strip()

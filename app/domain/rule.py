@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.domain.incident import Affected, Impact, impact_of
+from app.domain.incident import Affected, Impact, felt_of
 from app.domain.instant import to_ms
 from app.domain.status import Status, worst
 
@@ -38,16 +38,16 @@ class Outage(Struct, frozen=True):
     pages: frozenset[str] = frozenset()
 
 
-def opened(rule: Rule, outages: list[Outage], now: datetime) -> tuple[str, str, str, Impact]:
-    """The id, title, words and impact of a new incident. Whoever opens it finds the same id."""
+def opened(rule: Rule, outages: list[Outage], now: datetime) -> tuple[str, str, str]:
+    """The id, title and words of a new incident. Whoever opens it finds the same id."""
     first = min(outages, key=lambda outage: (outage.since, outage.slug))
     mark = f"{rule.name}\n{first.slug}\n{to_ms(first.since)}"
     id = sha256(mark.encode()).hexdigest()[:10]
-    return id, filled(rule.title, outages)[:200], filled(rule.words, outages), impact(outages)
+    return id, filled(rule.title, outages)[:200], filled(rule.words, outages)
 
 
-def impact(outages: Iterable[Outage]) -> Impact:
-    return impact_of(Affected(outage.slug, outage.status) for outage in outages)
+def felt(outages: Iterable[Outage]) -> dict[str, Impact]:
+    return felt_of(Affected(outage.slug, outage.status) for outage in outages)
 
 
 def filled(text: str, outages: list[Outage]) -> str:

@@ -68,13 +68,14 @@ class Removed(Struct, frozen=True, kw_only=True):
     removed: bool = True
 
 
-def tell_incident(incident: Incident, slugs: set[str]) -> PublicIncident:
-    """`slugs` are the components that the audience sees."""
+def tell_incident(incident: Incident, slugs: set[str], on_page: frozenset[str]) -> PublicIncident:
+    """`slugs` are the components that the audience sees. How bad it is follows from all that are on its page,
+    whichever of them it has asked for."""
     return PublicIncident(
         id=incident.id,
         title=incident.title,
         status=incident.status,
-        impact=incident.impact,
+        impact=incident.impact_on(on_page),
         since=rfc3339(incident.since),
         updated=rfc3339(incident.updated),
         resolved=UNSET if incident.resolved is None else rfc3339(incident.resolved),

@@ -3,13 +3,17 @@
 What nobody measured counts for neither side: it lowers the coverage, never the uptime, and never raises it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from app.domain.instant import to_ms
 from app.domain.status import Status
+
+# In the order of Uptime's fields.
+_KNOWN: Final = (Status.OPERATIONAL, Status.DEGRADED, Status.PARTIAL, Status.MAJOR, Status.MAINTENANCE)
 
 
 class Span(Struct, frozen=True, kw_only=True):
@@ -21,7 +25,7 @@ class Span(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class Uptime(Struct, frozen=True, kw_only=True):
+class Uptime(Struct, frozen=True, kw_only=True, gc=False):
     """Milliseconds of each status within a window; what no span covers is unknown, so that the six always
     add up to the window, exactly."""
 
@@ -62,17 +66,22 @@ def uptime(spans: Iterable[Span], start: datetime, end: datetime) -> Uptime:
     """Sum the spans of one component between two instants. They must not overlap; what they leave open is
     unknown."""
     window = to_ms(start), to_ms(end)
-    sums = dict.fromkeys(Status, 0)
+    sums: dict[str, int] = dict.fromkeys(Status, 0)
     for span in spans:
         sums[span.status] += _overlap(span, *window)
-    known = sum(sums.values()) - sums[Status.UNKNOWN]
+    return uptime_of(sums, window[1] - window[0])
+
+
+def uptime_of(sums: Mapping[str, int], elapsed: int) -> Uptime:
+    """Of so many milliseconds in each status, within a window of that length."""
+    operational, degraded, partial, major, maintenance = [sums.get(status, 0) for status in _KNOWN]
     return Uptime(
-        operational=sums[Status.OPERATIONAL],
-        degraded=sums[Status.DEGRADED],
-        partial=sums[Status.PARTIAL],
-        major=sums[Status.MAJOR],
-        maintenance=sums[Status.MAINTENANCE],
-        unknown=window[1] - window[0] - known,
+        operational=operational,
+        degraded=degraded,
+        partial=partial,
+        major=major,
+        maintenance=maintenance,
+        unknown=elapsed - operational - degraded - partial - major - maintenance,
     )
 
 

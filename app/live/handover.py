@@ -16,7 +16,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -54,20 +54,41 @@ _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\n" + END
 Release = Callable[[bytes], Released | None]
 
 
+# The first line and the rest of an answer that is there already, or None: for a method, a target, a head and
+# the address it comes from.
+Ready = Callable[[bytes, bytes, list[tuple[bytes, bytes]], str], tuple[bytes, bytes] | None]
+
+
+class _Flow(FlowControl):
+    """uvicorn makes an Event for each connection, and few are ever waited for."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+    @cached_property
+    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        event.set()
+        return event
+
+
 class HttpDoor(HttpToolsProtocol):
     """HTTP as uvicorn speaks it, with deadlines, and a way out for sockets."""
 
-    # Set by `door`, for the servers that are to count.
+    # Set by `door`, for the servers that are to count, and that have answers ready.
     doorstep: Doorstep | None = None
+    ready: Ready | None = None
     _stands_on: str | None = None  # the address it is counted under
 
     def connection_made(self, transport: Any) -> None:
         # All that uvicorn does here. But it asks the kernel for both addresses, each by a socket object made
-        # for the purpose, and the transport has them: that was a twentieth of a handshake.
+        # for the purpose: that was a twentieth of a handshake. The viewer's the transport has; of our own, by
+        # which somebody came, ASGI need not know, and nobody asks.
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
-        self.server = _place(transport.get_extra_info("sockname"))
+        self.flow = _Flow(transport)
+        self.server = None
         self.client = _place(transport.get_extra_info("peername"))
         self.scheme = "https" if is_ssl(transport) else "http"
         if self.scheme == "https":
@@ -78,6 +99,7 @@ class HttpDoor(HttpToolsProtocol):
         self._fed_bytes = 0  # that the parser was given since the head began
         self._refused = False
         self._gone = False  # to another protocol
+        self._answered = False  # at once, while the request came
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         # From the first moment: a client may connect and say nothing.
@@ -104,7 +126,7 @@ class HttpDoor(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._fed = data
+        self._fed, self._answered = data, False
         super().data_received(data)
         self._fed = b""
         self._fed_bytes += len(data)
@@ -112,21 +134,27 @@ class HttpDoor(HttpToolsProtocol):
         if self._in_head and self._fed_bytes > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
         # Something came that began no request, and uvicorn has already stopped its own clock for it.
-        elif self._due is None and not self._gone and (self.cycle is None or self.cycle.response_complete):
+        elif self._due is None and not self._gone and not self._answered and self._is_idle():
             self._set_deadline(HEAD_SECONDS)
+
+    def _is_idle(self) -> bool:
+        """No answer is still to be written, or in the midst of it."""
+        return self.cycle is None or self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._fed_bytes = True, 0
+        self._in_head, self._fed_bytes, self._answered = True, 0, False
         self._set_deadline(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._set_deadline(BODY_SECONDS)
         # What has come is more than the head, or as much, and counting that costs nothing.
         if self._fed_bytes + len(self._fed) > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
             return
+        if self._answer_at_once():
+            return
+        self._set_deadline(BODY_SECONDS)
         before = self.cycle
         # Whoever restarts a server that does not answer must not do so because it is busy.
         is_health = self.url.startswith(b"/health/")
@@ -139,6 +167,28 @@ class HttpDoor(HttpToolsProtocol):
             if cycle.scope["http_version"] == "1.0":
                 _leave_whole(cycle)
 
+    def _answer_at_once(self) -> bool:
+        """With what is ready for exactly this request. Not if it would have to wait: for an answer before
+        it, for a peer that takes nothing, or because there are too many already, which uvicorn looks after.
+        """
+        is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        if self.ready is None or not is_plain or not self._is_idle() or self.flow.write_paused:
+            return False
+        if self.parser.should_upgrade() or self._is_crowded():
+            return False
+        client = self.client[0] if self.client else ""
+        found = self.ready(self.parser.get_method(), self.url, self.headers, client)
+        if found is None:
+            return False
+        self.transport.write(b"".join((found[0], self._lines(), found[1])))
+        self._answered = True
+        self.on_response_complete()
+        return True
+
+    def _is_crowded(self) -> bool:
+        most = self.config.limit_concurrency
+        return most is not None and max(len(self.connections), len(self.tasks)) >= most
+
     def _head_bytes(self) -> int:
         return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
 
@@ -148,7 +198,8 @@ class HttpDoor(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._due = None
-        if not self._refused:
+        # uvicorn tells the application that the body is whole, and this request had no application.
+        if not self._refused and not self._answered:
             super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
@@ -299,9 +350,10 @@ def _place(address: Any) -> tuple[str, int] | None:
     return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
 
 
-def door(doorstep: Doorstep) -> type[HttpDoor]:
+def door(doorstep: Doorstep, ready: Ready | None = None) -> type[HttpDoor]:
     """The door of one server: uvicorn makes one of it for each connection, and gives it nothing of ours."""
-    return type("HttpDoor", (HttpDoor,), {"doorstep": doorstep})
+    its = {"doorstep": doorstep, "ready": None if ready is None else staticmethod(ready)}
+    return type("HttpDoor", (HttpDoor,), its)
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):

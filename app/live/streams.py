@@ -7,7 +7,7 @@ where it can, and frames are carried over ASGI where it cannot.
 import asyncio
 import random
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,7 +19,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from app.db.engine import DatabaseDown
-from app.domain.audience import Audience
+from app.domain.audience import PUBLIC, Audience
 from app.domain.board import START
 from app.domain.events import order
 from app.domain.instant import to_ms
@@ -59,6 +59,7 @@ SSE_HEADERS = [
 ]
 
 
+_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 _READ = frozenset((b"authorization", b"cookie", b"host", b"last-event-id", b"origin", b"x-forwarded-for"))
 
 
@@ -84,7 +85,7 @@ class Request:
         # A browser that comes back by itself sends the address it began with, and the last id it saw.
         since = headers.get(b"last-event-id") or asked.get("since", [""])[-1]
         # An id that never was is no error: its owner may come from another installation. It gets a snapshot.
-        self.since = since if re.fullmatch(r"[0-9]{1,15}-[0-9]{1,15}", since) else START if since else None
+        self.since = None if not since else since if _ID.fullmatch(since) else START
         wall = asked.get("wall", [""])[-1]
         self.wall = bool(wall)
         # Of a wall that says no more than that it is one, the page is the public one.
@@ -103,7 +104,8 @@ class Request:
 
     def look_at(self, page: str) -> None:
         """At the page of that slug, once it is known that this viewer may see it."""
-        self.audience = _audience(self._filters, page)
+        if page != self.audience.page:
+            self.audience = _audience(self._filters, page)
 
     def from_elsewhere(self, page_url: str | None) -> bool:
         """True if another web site's script opened this. Programs send no Origin and may see what is
@@ -120,7 +122,9 @@ def _asked(query: bytes) -> dict[str, list[str]]:
         raise Refused(400, BAD_FRAME, "The query of this address cannot be read.") from None
 
 
-def _audience(filters: Iterable[str], page: str = MAIN) -> Audience:
+def _audience(filters: Collection[str], page: str = MAIN) -> Audience:
+    if not filters and page == MAIN:
+        return PUBLIC
     slugs = {slug for given in filters for slug in given.split(",") if slug}
     if not slugs:
         return Audience(page=page)
@@ -151,7 +155,7 @@ def routes(
 
     @asgi("/events", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
     async def events(scope: Scope, receive: Receive, send: Send) -> None:
-        head = by_tls if _host(scope) in strict else lines
+        head = by_tls if strict and _host(scope) in strict else lines
         await _open_events(scope, receive, send, hub, proxies, head, callers, entrance)
 
     @asgi("/ws", is_mount=False, copy_scope=False, opt=PUBLIC_SCOPE)
@@ -239,14 +243,15 @@ async def _let_in(
     asked = None
     while asked != hub.turns:
         asked = hub.turns
-        await _recognise(scope, request, callers)
+        if request.wall_token or request.is_named:
+            await _recognise(scope, request, callers)
         await _enter(scope, request, hub, entrance)
 
 
 async def _recognise(scope: Scope, request: Request, callers: Callers | None) -> None:
     """Nobody need say who they are, but a token that is shown must be good. A session that is over shows
     what everybody sees."""
-    if callers is None or not (request.wall_token or request.is_named):
+    if callers is None:
         return
     try:
         if request.wall_token:

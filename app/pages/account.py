@@ -1,5 +1,6 @@
 """One's own account at `/account`: password, second factor, and where one is signed in."""
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
@@ -19,15 +20,23 @@ _PERSON: Final = {"scope": PERSON}
 Asking = Request[Any, Any, Any]
 
 
-def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
-    async def account(request: Asking, wrong: str = "", good: str = "", after: float = 0.0) -> Response[str]:
+class Pages:
+    """The page, and what its forms do. Each is shown again with what was wrong with it."""
+
+    def __init__(self, signin: SignIn, callers: Callers) -> None:
+        self._signin = signin
+        self._callers = callers
+
+    async def show(
+        self, request: Asking, wrong: str = "", good: str = "", after: float = 0.0
+    ) -> Response[str]:
         caller, session = _signed_in(request)
-        seed, sealed = signin.offer(session.user)
+        seed, sealed = self._signin.offer(session.user)
         status = 200 if not wrong else 429 if after else 422
         values = {
             "user": session.user,
             "session": session.id,
-            "sessions": await signin.sessions_of(session.user),
+            "sessions": await self._signin.sessions_of(session.user),
             "form_token": caller.form_token,
             "seed": seed,
             "sealed": sealed,
@@ -36,49 +45,67 @@ def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
         headers = {"Retry-After": str(int(after) + 1)} if after else {}
         return sheet("account.html", "Your account", values, status, headers, wrong, good)
 
-    @get("/account", opt=_PERSON)
-    async def show(request: Asking) -> Response[str]:
-        return await account(request)
-
-    @post("/account/password", opt=_PERSON)
-    async def change_password(request: Asking) -> Response[str]:
+    async def change_password(self, request: Asking) -> Response[str]:
         typed = await read_form(request, "old", "new")
         _, session = _signed_in(request)
-        try:
-            visitor = callers.visitor(request.scope)
-            await signin.change_password(session, typed["old"], typed["new"], visitor)
-        except Refused as refused:
-            return await account(request, str(refused))
-        except NotSignedIn as no:
-            return await account(request, str(no), after=no.after)
-        return await account(request, good="The password is changed, and all other sessions have ended.")
+        visitor = self._callers.visitor(request.scope)
+        work = self._signin.change_password(session, typed["old"], typed["new"], visitor)
+        return await self._refused(request, work) or await self.show(
+            request, good="The password is changed, and all other sessions have ended."
+        )
 
-    @post("/account/second-factor", opt=_PERSON)
-    async def enrol(request: Asking) -> Response[str]:
+    async def enrol(self, request: Asking) -> Response[str]:
         typed = await read_form(request, "seed", "code", "password", "present_code")
         _, session = _signed_in(request)
         given = Enrolment(typed["seed"], typed["code"], typed["password"], typed["present_code"])
-        try:
-            await signin.enrol(session, given, callers.visitor(request.scope))
-        except Refused as refused:
-            return await account(request, str(refused))
-        except NotSignedIn as no:
-            return await account(request, str(no), after=no.after)
+        work = self._signin.enrol(session, given, self._callers.visitor(request.scope))
+        return await self._refused(request, work) or go("/account")
+
+    async def end_another(self, request: Asking) -> Response[str]:
+        typed = await read_form(request, "id")
+        _, session = _signed_in(request)
+        await self._signin.sign_out(session, typed["id"], self._callers.visitor(request.scope))
         return go("/account")
+
+    async def sign_out(self, request: Asking) -> Response[str]:
+        _, session = _signed_in(request)
+        visitor = self._callers.visitor(request.scope)
+        await self._signin.sign_out(session, session.id, visitor)
+        return go("/", cookie_for(COOKIE, "", visitor.tls, 0))
+
+    async def _refused(self, request: Asking, work: Awaitable[object]) -> Response[str] | None:
+        """The page with why not; None if it is done."""
+        try:
+            await work
+        except Refused as refused:
+            return await self.show(request, str(refused))
+        except NotSignedIn as no:
+            return await self.show(request, str(no), after=no.after)
+        return None
+
+
+def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
+    pages = Pages(signin, callers)
+
+    @get("/account", opt=_PERSON)
+    async def show(request: Asking) -> Response[str]:
+        return await pages.show(request)
+
+    @post("/account/password", opt=_PERSON)
+    async def change_password(request: Asking) -> Response[str]:
+        return await pages.change_password(request)
+
+    @post("/account/second-factor", opt=_PERSON)
+    async def enrol(request: Asking) -> Response[str]:
+        return await pages.enrol(request)
 
     @post("/account/sessions/end", opt=_PERSON)
     async def end_another(request: Asking) -> Response[str]:
-        typed = await read_form(request, "id")
-        _, session = _signed_in(request)
-        await signin.sign_out(session, typed["id"], callers.visitor(request.scope))
-        return go("/account")
+        return await pages.end_another(request)
 
     @post("/logout", opt=_PERSON)
     async def sign_out(request: Asking) -> Response[str]:
-        _, session = _signed_in(request)
-        visitor = callers.visitor(request.scope)
-        await signin.sign_out(session, session.id, visitor)
-        return go("/", cookie_for(COOKIE, "", visitor.tls, 0))
+        return await pages.sign_out(request)
 
     return [show, change_password, enrol, end_another, sign_out]
 

@@ -71,41 +71,52 @@ class Press:
         self._drawing = asyncio.Lock()
         self._packing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.packings = 0  # how often what is given has become smaller
 
     async def answer(
-        self, request: Request[Any, Any, Any], key: object, draw: Callable[[], str], closed: bool
+        self,
+        request: Request[Any, Any, Any],
+        key: object,
+        draw: Callable[[], str],
+        closed: bool,
+        is_now: Callable[[], bool] = lambda: True,
     ) -> Response[bytes]:
-        """`key` is everything that `draw` depends on. What is `closed` no cache keeps but the visitor's own:
-        a shared one knows of no password, and not when a session ends."""
-        tag = f'W/"{sha256(msgspec.msgpack.encode(key)).hexdigest()[:20]}"'
+        """`key` is everything that `draw` depends on, and once it is not so any more `is_now` says no. What
+        is `closed` no cache keeps but the visitor's own: a shared one knows of no password, and not when a
+        session ends."""
+        tag = f'W/"{base64.urlsafe_b64encode(sha256(msgspec.msgpack.encode(key)).digest())[:12].decode()}"'
         # Kept, but never shown without asking: a status from yesterday is worse than none.
         kept = "private, no-cache" if closed else "no-cache"
         headers = {**self._headers, "Cache-Control": kept, "ETag": tag}
         if matches(request, tag):
             return Response(b"", status_code=304, headers=headers)
-        return (await self._draw(tag, draw)).answer(request, "text/html", headers)
+        return (await self._draw(tag, draw, is_now)).answer(request, "text/html", headers)
 
-    async def _draw(self, tag: str, draw: Callable[[], str]) -> Packed:
+    async def _draw(self, tag: str, draw: Callable[[], str], is_now: Callable[[], bool]) -> Packed:
         if (drawn := self._drawn.get(tag)) is not None:
             return drawn
         async with self._drawing:
             if tag not in self._drawn:
                 self._drawn[tag] = await asyncio.to_thread(lambda: pack(draw().encode()))
-                task = asyncio.create_task(self._pack_better(tag))
+                task = asyncio.create_task(self._pack_better(tag, is_now))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 while len(self._drawn) > _KEPT:
                     self._drawn.popitem(last=False)
             return self._drawn[tag]
 
-    async def _pack_better(self, tag: str) -> None:
-        """One after the other, and not what nobody is given any more."""
+    async def _pack_better(self, tag: str, is_now: Callable[[], bool]) -> None:
+        """One after the other. What is not of now is let go instead: should it be asked for again, as when
+        the feed comes back within the minute, it is drawn anew."""
         async with self._packing:
-            if (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
+            if not is_now():
+                self._drawn.pop(tag, None)
+            elif (drawn := self._drawn.get(tag)) is not None and len(drawn.plain) <= _WIDE:
                 loop = asyncio.get_running_loop()
                 better = await loop.run_in_executor(_PACKER, pack, drawn.plain, BEST)
                 if tag in self._drawn:
                     self._drawn[tag] = better
+                    self.packings += 1
 
 
 def content_policy(style: str, logo: str | None = None) -> str:
@@ -114,9 +125,9 @@ def content_policy(style: str, logo: str | None = None) -> str:
     images = " ".join(["'self' data:", *([quote(logo, safe="/:?&=.@~+,-_%")] if logo else [])])
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return (
-        "default-src 'none'; script-src 'self'; "
-        f"style-src 'self' 'sha256-{digest}'; img-src {images}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none';script-src 'self';"
+        f"style-src 'self' 'sha256-{digest}';img-src {images};connect-src 'self';"
+        "base-uri 'none';form-action 'self';frame-ancestors 'none'"
     )
 
 

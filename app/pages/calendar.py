@@ -70,7 +70,7 @@ def routes(fronts: Fronts) -> list[HTTPRouteHandler]:
         spans, told = await month_of(past, view, first)
         view = views.view(request)
         stories = told_of(told or (), view, fronts.hub.board)
-        return await views.answer(
+        return await front.answer(
             request,
             "history.html",
             view,

@@ -64,7 +64,7 @@ def routes(fronts: Fronts) -> list[HTTPRouteHandler]:
         spans = await life(past, slug, now)
         view = views.view(request)
         row = _find(view.seen, slug)
-        return await views.answer(
+        return await front.answer(
             request,
             "component.html",
             view,

@@ -2,6 +2,7 @@
 past of its own, made when somebody first comes; none of them knows of the others.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request, Response
@@ -9,16 +10,34 @@ from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
+from app.domain.monitor import Catalog
 from app.live.hub import Hub
 from app.pages.door import knock
 from app.pages.past import Past
-from app.pages.view import Views
+from app.pages.view import View, Views
 from app.security.entrance import Entrance
 
 
 class Front(Struct, frozen=True):
+    """What one answer is made of. `is_here` tells whether the catalog is still the one in which this page was
+    found, under this name and at this host."""
+
     views: Views
     past: Past
+    is_here: Callable[[], bool]
+
+    async def answer(
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        view: View,
+        key: tuple[object, ...],
+        shown: Callable[[], dict[str, Any]],
+    ) -> Response[bytes]:
+        """`key` is what `shown` depends on besides the view: where that is something of the past, it is the
+        same until `past.until`."""
+        until = self.past.until
+        return await self.views.answer(request, template, view, key, shown, until, self.is_here)
 
 
 class Fronts:
@@ -27,19 +46,29 @@ class Fronts:
         self._config = config
         self._history = history
         self._entrance = entrance
-        self._made: dict[str, Front] = {}
+        self._made: dict[str, tuple[Views, Past]] = {}
+        self._catalog: Catalog | None = None
+        self._catalogs = 0
 
     async def open(self, request: Request[Any, Any, Any]) -> Front | Response[str]:
         """Or what stands in its place for whoever may not see it. Raises NotFoundException."""
+        catalog = self._number()
         page = await knock(request, request.path_params.get("page"), self.hub, self._entrance)
         if isinstance(page, Response):
             return page
         if page.slug not in self._made:
             # Those of pages that are none any more are let go.
             self._made = {slug: its for slug, its in self._made.items() if self.hub.board.page(slug)}
-            views = Views(self.hub, self._config, page.slug)
-            self._made[page.slug] = Front(views, Past(self._history))
-        return self._made[page.slug]
+            self._made[page.slug] = Views(self.hub, self._config, page.slug), Past(self._history)
+        views, past = self._made[page.slug]
+        return Front(views, past.for_one(), lambda: self._number() == catalog)
+
+    def _number(self) -> int:
+        """Of the catalog that is now: who remembers this does not hold a catalog for it."""
+        if (catalog := self.hub.board.catalog) is not self._catalog:
+            self._catalog = catalog
+            self._catalogs += 1
+        return self._catalogs
 
 
 def paths(path: str) -> list[str]:

@@ -5,10 +5,11 @@ read there is simply no past, which a page says.
 """
 
 import asyncio
+import copy
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta, tzinfo
-from typing import Any, Final, TypeVar
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any, Final, Self, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -32,6 +33,7 @@ DAYS: Final = 90
 KEEP: Final = timedelta(minutes=1)
 AGAIN: Final = timedelta(seconds=5)  # after a failure, and while something has only begun to be watched
 PATIENCE: Final = 1.0  # seconds a visitor waits for the past at the most
+_AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
 _KEPT: Final = 256  # things that were read: one for each component's page that somebody looks at, say
 
 
@@ -59,9 +61,19 @@ class Days:
 
 
 class Past:
+    """`until` is when the first of all that was asked for is to be read again."""
+
+    until = datetime.max.replace(tzinfo=UTC)
+
     def __init__(self, history: History) -> None:
         self._history = history
         self._kept: OrderedDict[object, _Kept] = OrderedDict()
+
+    def for_one(self) -> Self:
+        """The same past, with an `until` for one answer alone."""
+        its = copy.copy(self)
+        its.until = Past.until
+        return its
 
     async def days(self, groups: Sequence[Group], now: datetime, zone: tzinfo) -> Days | None:
         slugs = [row.slug for group in groups for row in group.rows]
@@ -112,11 +124,17 @@ class Past:
         just now has left the head of the page."""
         return await self._get((name,), now, lambda: self._history.begun(start, end), lambda _: False)
 
+    async def first_seen(self, now: datetime) -> dict[str, datetime] | None:
+        """Of each component that anything was ever heard of, by slug."""
+        return await self._get("first seen", now, self._history.first_seen)
+
     async def incident(self, id: str) -> Incident | None:
         """Not kept, or made-up ids would drive out what is. Raises DatabaseDown."""
+        self.until = _AT_ONCE
         return await _soon(self._history.incident(id))
 
     async def maintenance(self, id: str) -> Maintenance | None:
+        self.until = _AT_ONCE
         return await _soon(self._history.maintenance(id))
 
     async def _get(
@@ -136,6 +154,7 @@ class Past:
             async with kept.reading:
                 if kept.next is None or now >= kept.next:
                     await kept.read(now, read, settled)
+        self.until = min(self.until, kept.next or _AT_ONCE)
         value: T | None = kept.value
         return value
 

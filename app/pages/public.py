@@ -6,6 +6,7 @@ one: without it they are missing, the page says so, and the rest stands.
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from litestar import HttpMethod, Request, Response, route
@@ -20,6 +21,7 @@ from app.live.hub import Hub
 from app.pages import calendar, component, story
 from app.pages.charts import DAY, STRETCHES, Chart, Point, Stretch, chart, halved
 from app.pages.drawing import zone
+from app.pages.formats import routes as formats
 from app.pages.front import Fronts, paths
 from app.pages.past import Days, Past
 from app.pages.rows import Row, Seen, began, weighed
@@ -66,11 +68,12 @@ def routes(hub: Hub, config: Config, history: History, entrance: Entrance) -> li
         view = views.view(request)
         lately = calendar.told_of(told or (), view, fronts.hub.board)
         key = (days and days.at, stretch.name, [(row.slug, points) for row, points in speeds], lately)
-        return await views.answer(
+        return await front.answer(
             request, "page.html", view, key, lambda: shown(view, days, stretch, speeds, lately)
         )
 
-    return [page, *component.routes(fronts), *calendar.routes(fronts), *story.routes(fronts)]
+    others = (component.routes(fronts), calendar.routes(fronts), story.routes(fronts))
+    return [page, *chain(*others, formats.routes(fronts, config))]
 
 
 async def measured(past: Past, seen: Seen, stretch: Stretch, now: datetime) -> list[Measured]:

@@ -76,8 +76,26 @@ def _scoped(name: str, code: str) -> str:
     code = re.sub(_IMPORT, lambda found: f"const {found[1]} = {_scope(found[2])};", code, flags=re.MULTILINE)
     code = re.sub(_EXPORT, "", code, flags=re.MULTILINE)
     code = re.sub(r"^ *//.*\n|^ +|^\n|(?<=[;{,]) //.*", "", code, flags=re.MULTILINE)
-    code = re.sub(r"(?<=[;{},])\n", "", code)
-    return f"const {_scope(name)} = (() => {{\n{code}return {{ {exported} }};\n}})();\n"
+    code = tightened(re.sub(r"(?<=[;{},])\n", "", code))
+    given = f"return{{{exported}}}" if exported else ""
+    return f"const {_scope(name)}=(()=>{{{code}{given}}})();\n"
+
+
+# What a script says in words and in patterns, in which a space means something. Of a template within a
+# template there may be no more than one.
+_INNER = r"`(?:[^`\\]|\\.)*`"
+_HOLE = rf"\$\{{(?:[^`{{}}]|\{{[^{{}}]*\}}|{_INNER})*\}}"
+TEXTS = rf"('(?:[^'\\\n]|\\.)*'|`(?:[^`\\$]|\\.|\$(?!\{{)|{_HOLE})*`|(?<=\()/(?:\[[^]\n]*\]|[^/\\\n]|\\.)+/)"
+
+
+def tightened(code: str) -> str:
+    """Without spaces beside signs, and without the `;` before a brace: names stay what they are."""
+    # Every other part is one of the texts.
+    parts = re.split(TEXTS, code)
+    parts[::2] = [
+        re.sub(r" ?([{}()\[\]=>,;:?&|!<]) ?", r"\1", part).replace(";}", "}") for part in parts[::2]
+    ]
+    return "".join(parts)
 
 
 def _scope(name: str) -> str:

@@ -48,7 +48,7 @@ def routes(fronts: Fronts) -> list[HTTPRouteHandler]:
         if story is None:
             # The same for what is not there, is a draft, or is another page's: nobody learns which.
             raise NotFoundException("There is no such incident or maintenance.")
-        return await front.views.answer(request, "story.html", view, (story,), lambda: shown(view, story))
+        return await front.answer(request, "story.html", view, (story,), lambda: shown(view, story))
 
     return [incident, maintenance]
 

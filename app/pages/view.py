@@ -3,7 +3,7 @@ cache they leave by. `/wall` is none of them.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from app.pages import stale
 from app.pages.answer import Press, content_policy
 from app.pages.branding import accent_style
 from app.pages.drawing import EDITION, draw, zone
+from app.pages.kept import offer
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import SIGN, Seen, Sight
 from app.pages.static import style, texts, url
@@ -62,14 +63,17 @@ class View(Struct, frozen=True, kw_only=True):
         return zone(self.seen.page.time_zone)
 
     @property
+    def minute(self) -> datetime:
+        return self.now.replace(second=0, microsecond=0)
+
+    @property
     def live(self) -> bool:
         return self.feed == "ok"
 
     def mark(self) -> tuple[object, ...]:
         """Equal for views of which the same is drawn. Minutes are the least that a page tells."""
-        minute = self.now.replace(second=0, microsecond=0)
         said = (self.near and self.bad_file, self.language.code, self.asked)
-        return (self.feed, minute, self.seen.mark, self.near, self.base, *said)
+        return (self.feed, self.minute, self.seen.mark, self.near, self.base, *said)
 
     def link(self, path: str, **query: str) -> str:
         if self.copy:
@@ -131,18 +135,40 @@ class Views:
         view: View,
         key: tuple[object, ...],
         shown: Callable[[], dict[str, Any]],
+        until: datetime,
+        is_here: Callable[[], bool],
     ) -> Response[bytes]:
-        """`key` is what `shown` depends on besides the view."""
-        return (
-            await self._face_of(view)
-            .presses[template]
-            .answer(
-                request,
-                (EDITION, self._beat, template, view.mark(), key),
-                lambda: self.draw(template, view, shown()),
-                view.seen.page.access != "public",
-            )
+        """`key` is what `shown` depends on besides the view. It is the same `until` then, on a page that
+        `is_here`."""
+        press, is_public = self._face_of(view).presses[template], view.seen.page.access == "public"
+        response = await press.answer(
+            request,
+            (EDITION, self._beat, template, view.mark(), key),
+            lambda: self.draw(template, view, shown()),
+            not is_public,
+            self._is_now(view),
         )
+        if is_public:
+            packings, is_now = press.packings, self._is_now(view, until)
+            offer(request, lambda: press.packings == packings and is_here() and is_now())
+        return response
+
+    def _is_now(self, view: View, until: datetime | None = None) -> Callable[[], bool]:
+        """Whether a view of now has the same mark, if it is the same that is asked for. It holds nothing of
+        the view, which is a whole board."""
+        hub, begins, ends = self._hub, view.minute, view.minute + timedelta(minutes=1)
+        mark, feed, bad_file = view.seen.mark, view.feed, view.bad_file
+        ends = min(ends, until or ends)
+
+        def is_now() -> bool:
+            return (
+                begins <= hub.now() < ends
+                and hub.feed_state == feed
+                and hub.bad_file == bad_file
+                and self.seen().mark == mark
+            )
+
+        return is_now
 
     def draw(self, template: str, view: View, shown: dict[str, Any]) -> str:
         return draw(template, **self._frame(template, view), **shown)
@@ -177,7 +203,7 @@ class Views:
 
 def _policy_of_copy(look: str, logo: str | None) -> str:
     """A page cannot say of itself who may frame it: only a header can."""
-    return content_policy(look, logo).removesuffix("; frame-ancestors 'none'")
+    return content_policy(look, logo).removesuffix(";frame-ancestors 'none'")
 
 
 def hero(view: View, status: Status, sentence: str, tally: str, began: datetime | None) -> dict[str, Any]:

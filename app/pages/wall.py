@@ -5,12 +5,13 @@ then on frames change it, for months.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
+from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
@@ -21,6 +22,7 @@ from app.pages import stale
 from app.pages.answer import Press
 from app.pages.door import knock
 from app.pages.drawing import EDITION, draw, zone
+from app.pages.hours import Hours
 from app.pages.language import Language, choose
 from app.pages.past import Past
 from app.pages.rows import SIGN, WORD, Row, Seen, Sight, weighed
@@ -29,6 +31,8 @@ from app.pages.stories import Story
 from app.security.callers import Callers, NotRecognised
 from app.security.entrance import Entrance
 
+_READ: Final = [HttpMethod.GET, HttpMethod.HEAD]
+_PUBLIC: Final = {"scope": "public"}
 LARGE = 40  # tiles at the most for the kind that has room for milliseconds and a line: as in layout.js
 THEMES = {"dark": "dark", "light": "light", "auto": ""}
 COUNTED = (
@@ -41,26 +45,96 @@ COUNTED = (
 )
 
 
+class Moment(Struct, frozen=True):
+    """All that a wall says, of one instant."""
+
+    seen: Seen
+    hours: Hours | None
+    id: str
+    feed: str
+    known: datetime
+    now: datetime
+    bad_file: bool
+    unfit: dict[str, int]
+
+    @property
+    def mark(self) -> object:
+        """The same as long as the same is drawn of it."""
+        minute = self.now.replace(second=0, microsecond=0)
+        return self.feed, minute, self.seen.mark, self.bad_file, self.unfit, self.hours
+
+
+class Walls:
+    """Those of all pages, each drawn once for whoever asks for the same."""
+
+    def __init__(self, hub: Hub, config: Config, history: History) -> None:
+        self._hub = hub
+        self._history = history
+        self._beat = config.beat
+        self._style = style("tokens.css", "wall.css", beat=config.beat)
+        self._script = texts("wall.js")
+        self._presses = {theme: Press(self._style) for theme in THEMES.values()}
+        self._sights: dict[str, Sight] = {}
+        self._pasts: dict[str, Past] = {}
+
+    async def show(
+        self, request: Request[Any, Any, Any], page: Page, theme: str, closed: bool
+    ) -> Response[bytes]:
+        # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
+        chosen, language = THEMES.get(theme, "dark"), choose(request, page.language)
+        moment = await self._now(page.slug)
+        key = (EDITION, self._beat, chosen, language.code, moment.mark)
+        return await self._presses[chosen].answer(
+            request, key, lambda: self._draw(moment, chosen, language), closed
+        )
+
+    async def _now(self, slug: str) -> Moment:
+        hub, sight = self._hub, self._sights.setdefault(slug, Sight(speed=True, page=slug))
+        past = self._pasts.setdefault(slug, Past(self._history))
+        # What awaits comes first: after it, all is of one instant.
+        hours = await past.hours([row.slug for row in sight.of(hub.board).rows], hub.now())
+        return Moment(
+            seen=sight.of(hub.board),
+            hours=hours,
+            id=hub.board.id,
+            feed=hub.feed_state,
+            known=stale.last_word(hub),
+            now=hub.now(),
+            bad_file=hub.bad_file,
+            unfit=hub.unfit,
+        )
+
+    def _draw(self, moment: Moment, theme: str, language: Language) -> str:
+        return draw(
+            "wall.html",
+            **{"style": self._style, "beat": self._beat, "pulse": self._beat, "build": EDITION},
+            **{"theme": theme, "words": language.spoken_in(self._script)},
+            **_shown(moment, language),
+        )
+
+
 def routes(
     hub: Hub, config: Config, history: History, callers: Callers, entrance: Entrance
 ) -> list[HTTPRouteHandler]:
-    look = style("tokens.css", "wall.css", beat=config.beat)
-    presses = {theme: Press(look) for theme in THEMES.values()}
-    sights: dict[str, Sight] = {}
-    pasts: dict[str, Past] = {}
-    script = texts("wall.js")
+    walls = Walls(hub, config, history)
 
-    @route("/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    async def behind_door(request: Request[Any, Any, Any], slug: str | None, theme: str) -> Response[Any]:
+        page = await knock(request, slug, hub, entrance)
+        if isinstance(page, Response):
+            return page
+        return await walls.show(request, page, theme, closed=page.access != "public")
+
+    @route("/wall", http_method=_READ, opt=_PUBLIC)
     async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[Any]:
-        return await show(request, None, theme)
+        return await behind_door(request, None, theme)
 
-    @route("/p/{slug:str}/wall", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    @route("/p/{slug:str}/wall", http_method=_READ, opt=_PUBLIC)
     async def wall_of_page(
         request: Request[Any, Any, Any], slug: FromPath[str], theme: FromQuery[str] = "dark"
     ) -> Response[Any]:
-        return await show(request, slug, theme)
+        return await behind_door(request, slug, theme)
 
-    @route("/wall/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"scope": "public"})
+    @route("/wall/{token:str}", http_method=_READ, opt=_PUBLIC)
     async def wall_by_token(
         request: Request[Any, Any, Any], token: FromPath[str], theme: FromQuery[str] = "dark"
     ) -> Response[bytes]:
@@ -71,43 +145,13 @@ def routes(
             raise NotFoundException(str(no)) from None
         if (at := hub.board.page(its.page)) is None:
             raise NotFoundException("The page of this wall is not there any more.")
-        return await drawn(request, at.page, theme, closed=True)
-
-    async def show(request: Request[Any, Any, Any], slug: str | None, theme: str) -> Response[Any]:
-        door = await knock(request, slug, hub, entrance)
-        return (
-            door if isinstance(door, Response) else await drawn(request, door, theme, door.access != "public")
-        )
-
-    async def drawn(request: Request[Any, Any, Any], page: Page, theme: str, closed: bool) -> Response[bytes]:
-        # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
-        chosen, language = THEMES.get(theme, "dark"), choose(request, page.language)
-        sight = sights.setdefault(page.slug, Sight(speed=True, page=page.slug))
-        past = pasts.setdefault(page.slug, Past(history))
-        # What awaits comes first: after it, all is of one instant.
-        hours = await past.hours([row.slug for row in sight.of(hub.board).rows], hub.now())
-        seen, id, feed, now = sight.of(hub.board), hub.board.id, hub.feed_state, hub.now()
-        known, bad_file, unfit = stale.last_word(hub), hub.bad_file, hub.unfit
-        minute = now.replace(second=0, microsecond=0)
-        key = (EDITION, config.beat, chosen, language.code, feed, minute, seen.mark, bad_file, unfit, hours)
-        return await presses[chosen].answer(
-            request,
-            key,
-            lambda: draw(
-                "wall.html",
-                **{"style": look, "beat": config.beat, "pulse": config.beat, "id": id, "build": EDITION},
-                **{"theme": chosen, "bad_file": bad_file, "unfit": say_unfit(unfit, language)},
-                **{"hours": hours, "words": language.spoken_in(script)},
-                **_shown(seen, feed, known, now, language),
-            ),
-            closed,
-        )
+        return await walls.show(request, at.page, theme, closed=True)
 
     return [wall, wall_of_page, wall_by_token]
 
 
-def _shown(seen: Seen, feed: str, known: datetime, now: datetime, language: Language) -> dict[str, Any]:
-    live, say = feed == "ok", language.say
+def _shown(moment: Moment, language: Language) -> dict[str, Any]:
+    seen, feed, live, say = moment.seen, moment.feed, moment.feed == "ok", language.say
     status, _ = weighed(seen.rows, seen.stories)
     heading, detail = sentence(seen.rows, language, seen.stories)
     if not live:
@@ -115,22 +159,12 @@ def _shown(seen: Seen, feed: str, known: datetime, now: datetime, language: Lang
         heading, detail = say("No live data"), why[0].upper() + why[1:]
     return {
         "title": f"{SIGN[status] if live else stale.SIGN} {heading} · {seen.page.name}",
-        "live": live,
-        "feed": feed,
-        "known": known,
-        "now": now,
-        "page": seen.page,
-        "zone": zone(seen.page.time_zone),
-        "status": status,
-        "heading": heading,
-        "detail": detail,
-        "counted": COUNTED,
-        "counts": Counter(row.status for row in seen.rows),
-        "groups": seen.groups,
-        "stories": seen.stories,
-        "large": len(seen.rows) <= LARGE,
-        "language": language,
-        "say": say,
+        **{"live": live, "feed": feed, "id": moment.id, "known": moment.known, "now": moment.now},
+        **{"page": seen.page, "zone": zone(seen.page.time_zone), "language": language, "say": say},
+        **{"status": status, "heading": heading, "detail": detail, "hours": moment.hours},
+        **{"bad_file": moment.bad_file, "unfit": say_unfit(moment.unfit, language)},
+        **{"counted": COUNTED, "counts": Counter(row.status for row in seen.rows)},
+        **{"groups": seen.groups, "stories": seen.stories, "large": len(seen.rows) <= LARGE},
     }
 
 

@@ -12,7 +12,7 @@ from litestar.types import Scope
 
 from app.domain.instant import from_ms, to_ms
 from app.domain.monitor import Catalog, Page
-from app.domain.pages import of_host
+from app.domain.pages import MAIN, of_host
 from app.security.callers import Caller, Callers, NotRecognised, cookie
 from app.security.secrets import Secrets
 
@@ -23,6 +23,8 @@ def page_of(catalog: Catalog, asked: str | None, scope: Scope) -> str:
     """The slug that is asked for, else that of the host name."""
     if asked:
         return asked
+    if not catalog.pages:
+        return MAIN
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     return of_host(catalog, host.decode("latin-1"))
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from app.domain.monitor import Catalog
 
 HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none';base-uri 'none';frame-ancestors 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
@@ -29,12 +29,19 @@ class StrictHosts:
         self._known: Catalog | None = None
         self._hosts: frozenset[str] = frozenset()
 
+    def __bool__(self) -> bool:
+        """Whether there is any, which is asked before it is looked up by which name somebody came."""
+        return bool(self._strict())
+
     def __contains__(self, host: object) -> bool:
+        return _bare(str(host)) in self._strict()
+
+    def _strict(self) -> frozenset[str]:
         if (catalog := self._catalog()) is not self._known:
             urls = [urlsplit(page.url or "") for page in (catalog.page, *catalog.pages)]
             self._hosts = frozenset(_bare(url.netloc) for url in urls if url.scheme == "https")
             self._known = catalog
-        return _bare(str(host)) in self._hosts
+        return self._hosts
 
 
 def _bare(host: str) -> str:

@@ -2,10 +2,14 @@
 login, and to nobody who comes from farther away.
 """
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Any
 
 from litestar import Request
+
+from app.security.visitor import is_in
 
 # Not `is_private` of the standard library: that counts documentation and reserved networks too, and changes
 # with Python's version.
@@ -16,6 +20,8 @@ NEAR = tuple(
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
 )
+# Whom a client says that it asks for, each time by address.
+SPOKEN_FOR = ("x-forwarded-for", "x-real-ip")
 
 
 def comes_from_near(request: Request[Any, Any, Any]) -> bool:
@@ -24,16 +30,15 @@ def comes_from_near(request: Request[Any, Any, Any]) -> bool:
     headers = request.headers
     if "forwarded" in headers:
         return False
-    spoken_for = [*headers.getall("x-forwarded-for", []), *headers.getall("x-real-ip", [])]
-    hops = [hop.strip() for given in spoken_for for hop in given.split(",")]
-    return all(map(is_near, [request.client.host if request.client else "", *hops]))
+    spoken_for = [given for name in SPOKEN_FOR for given in headers.getall(name, [])]
+    return are_near(request.client.host if request.client else "", spoken_for)
 
 
+def are_near(client: str, spoken_for: Iterable[str]) -> bool:
+    """With what stands in the headers SPOKEN_FOR; without them the client alone."""
+    return is_near(client) and all(is_near(hop.strip()) for given in spoken_for for hop in given.split(","))
+
+
+@lru_cache(4096)  # they come again and again
 def is_near(address: str) -> bool:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    return any(parsed in network for network in NEAR)
+    return is_in(address, NEAR)

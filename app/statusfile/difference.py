@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from app.domain.credentials import masked
 from app.domain.merge import PAUSE, differences
 from app.domain.monitor import Catalog, Component, Page
 from app.domain.rule import Rule
@@ -14,7 +15,7 @@ _SIGNS = {"create": "+", "replace": "~", "delete": "-"}
 
 
 class Step(Struct, frozen=True):
-    """`before` and `after` are what the file would say of it; None where there is nothing."""
+    """`before` and `after` are what the file would say of it, secrets masked; None where there is nothing."""
 
     verb: str
     kind: str
@@ -25,7 +26,7 @@ class Step(Struct, frozen=True):
 
 def steps(old: Catalog, new: Catalog) -> list[Step]:
     return [
-        Step(each.verb.partition(".")[2], each.kind, each.name, _tree(each.before), _tree(each.after))
+        Step(each.verb.partition(".")[2], each.kind, each.name, *map(_shown, (each.before, each.after)))
         for each in differences(old, new)
         if each.kind != PAUSE
     ]
@@ -74,6 +75,11 @@ def _name(monitor: Mapping[str, Any]) -> str:
     """Its slug, else its kind and target: what a reader knows it by."""
     kind = next(iter(monitor))
     return str(monitor.get("slug") or f"{kind}: {monitor[kind]}")
+
+
+def _shown(thing: object | None) -> Any:
+    # An older release has stored secrets in the clear.
+    return masked(_tree(thing))
 
 
 def _tree(thing: object | None) -> Any:

@@ -71,7 +71,11 @@ def floor() -> list[str]:
 
 
 def queue_per_client() -> list[str]:
-    return [sys.executable, str(HERE / "queue_per_client.py")]
+    return [sys.executable, "-m", "bench.peers.queue_per_client"]
+
+
+def channels() -> list[str]:
+    return [sys.executable, "-m", "bench.peers.channels"]
 
 
 def socketio() -> list[str]:

@@ -1,10 +1,16 @@
 // The way Uptime Kuma probes: axios, new agents for each check, and a look at the chain of certificates. Told as
 // prober.py is.
-const axios = require("axios");
 const fs = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
 const readline = require("node:readline");
+
+let axios;
+try {
+  axios = require("axios");
+} catch {
+  process.exit(3); // as prober.py says that something is not installed
+}
 
 const [url, cafile] = process.argv.slice(2);
 const ca = fs.readFileSync(cafile);

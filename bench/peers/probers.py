@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from bench import cores
 from bench.peers import HERE, ROOT, Missing
-from bench.peers.prober import AT_ONCE
+from bench.peers.prober import AT_ONCE, NOT_INSTALLED
 from tests.services import free_port
 
 _PATIENCE: Final = 30.0
@@ -44,7 +44,6 @@ class Prober:
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
                 cwd=ROOT,
                 env=os.environ | {"PYTHONPATH": _with_ours(os.environ.get("PYTHONPATH", ""))},
             )
@@ -71,8 +70,9 @@ class Prober:
         assert self._process is not None
         if await self._says() != b"ready":
             # It has ended; to kill it now would take its end from whoever waits for it.
-            await self._process.wait()
-            raise Missing("it is not installed")
+            if await self._process.wait() == NOT_INSTALLED:
+                raise Missing("it is not installed")
+            raise RuntimeError(f"{' '.join(self._command)} does not begin")
 
     async def _probe(self, times: int) -> None:
         assert self._process is not None and self._process.stdin is not None

@@ -131,22 +131,24 @@ class _OfOne(InCatalog[S, G]):
 
 
 class OverrideGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The status that it has until it is released."""
+    """The status that it has until it is released, and a note that all who see it may read: why, and perhaps
+    until when."""
 
     status: Status
+    note: str = ""
 
 
 class Override(_OfOne[ByHand, OverrideGiven]):
     name, words = "override", "the status of a component by hand"
     shown, given = ByHand, OverrideGiven
-    example: ClassVar = {"status": "partial_outage"}
+    example: ClassVar = {"status": "partial_outage", "note": "Their network is down, say our providers"}
 
     async def find(self, transaction: Transaction, asked: Asked, id: str) -> ByHand | None:
         return await find_override(transaction, await self.slug(transaction, asked))
 
     async def make(self, change: Change, asked: Asked, given: OverrideGiven) -> ByHand:
         slug = await self.slug(change.transaction, asked)
-        await Interventions(Within(change)).override(change.actor, change.at, slug, given.status)
+        await Interventions(Within(change)).override(change.actor, change.at, slug, given.status, given.note)
         found = await find_override(change.transaction, slug)
         assert found is not None
         return found

@@ -3,7 +3,8 @@ the pages of a list, ETags, keys against doing something twice, and how all of i
 
 A resource says what it shows and what may be said of it, and has a method for each thing that can be done.
 The verbs that it has no method for do not exist. All that a request changes is one transaction: what it is
-compared with (If-Match), what is changed, and the answer that is kept (Idempotency-Key).
+compared with (If-Match), what is changed, and the answer that is kept (Idempotency-Key). Nothing but the
+database is waited for in it.
 """
 
 import base64
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from operator import getitem
-from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeAlias, TypeVar, get_type_hints
 from urllib.parse import quote
 
 import msgspec
@@ -39,6 +40,7 @@ A = TypeVar("A")
 
 LARGEST_PAGE: Final = 200
 _KEY: Final = r"^[\x21-\x7e]{1,200}$"
+_Key: TypeAlias = Annotated[str | None, HeaderParameter(name="Idempotency-Key", pattern=_KEY)]
 _ERRORS: Final = {
     400: "What was sent cannot be read",
     401: "Nobody is signed in, and no token that is known was sent",
@@ -100,6 +102,10 @@ class Resource(Generic[S, G]):
     async def make(self, change: Change, asked: Asked, given: G) -> Struct:
         raise NotImplementedError
 
+    async def ask(self, asked: Asked, given: G) -> S:
+        """What POST does for what is asked for and not kept. No transaction is open."""
+        raise NotImplementedError
+
     async def alter(self, change: Change, asked: Asked, old: S, given: Any) -> S:
         raise NotImplementedError
 
@@ -139,7 +145,7 @@ class Frame:
         self._catalog = catalog
 
     def routes(self, resource: Resource[Any, Any]) -> list[HTTPRouteHandler]:
-        of_many = (("list", _list), ("make", _make), ("alter", _put), ("alter", _patch))
+        of_many = (("list", _list), ("make", _make), ("ask", _ask), ("alter", _put), ("alter", _patch))
         made = (("make", _put),) if resource.single else of_many
         return [
             build(self, resource)
@@ -166,25 +172,44 @@ class Frame:
         self, request: Request[Any, Any, Any], work: Callable[[Change, Asked], Awaitable[Response[bytes]]]
     ) -> Response[bytes]:
         """As change, and with the same Idempotency-Key once only."""
-        given = request.headers.get("idempotency-key")
-        if given is None:
+        if (marks := await _marks(request)) is None:
             return await self.change(request, work)
-        body = await request.body()
-        about = f"{request.method} {request.url.path}\n".encode() + body
-        about_hash = hashlib.sha256(about).hexdigest()
+        key, about = marks
 
         async def work_once(change: Change, asked: Asked) -> Response[bytes]:
-            key = hashlib.sha256(f"{asked.caller.key} {given}".encode()).hexdigest()
-            kept = await answers.begin(change.transaction, key, about_hash, change.at)
+            kept = await answers.begin(change.transaction, key, about, change.at)
             if kept is not None:
-                return self._again(key, kept, about_hash)
-            answer = await work(change, asked)
-            # It may show a token, which is nowhere else in the clear.
-            text = msgspec.json.encode((answer.status_code, answer.headers, bytes(answer.content).decode()))
-            await answers.keep(change.transaction, key, self.secrets.seal(text.decode(), f"answer {key}"))
-            return answer
+                return self._again(key, kept, about)
+            return await self._kept(change, key, await work(change, asked))
 
         return await self.change(request, work_once)
+
+    async def ask_once(
+        self, request: Request[Any, Any, Any], work: Callable[[Asked], Awaitable[Response[bytes]]]
+    ) -> Response[bytes]:
+        """As once, for what is no change: it is done before the transaction that keeps its answer, and twice
+        if two say the same at once."""
+        asked = self.asked(request)
+        if (marks := await _marks(request)) is None:
+            return await work(asked)
+        key, about = marks
+        async with self.changes.database.reading() as transaction:
+            kept = await answers.find(transaction, key, self.now())
+        if kept is not None:
+            return self._again(key, kept, about)
+        answer = await work(asked)
+
+        async def keep(change: Change, _: Asked) -> Response[bytes]:
+            is_new = await answers.begin(change.transaction, key, about, change.at) is None
+            return await self._kept(change, key, answer) if is_new else answer
+
+        return await self.change(request, keep)
+
+    async def _kept(self, change: Change, key: str, answer: Response[bytes]) -> Response[bytes]:
+        # It may show a token, which is nowhere else in the clear.
+        text = msgspec.json.encode((answer.status_code, answer.headers, bytes(answer.content).decode()))
+        await answers.keep(change.transaction, key, self.secrets.seal(text.decode(), f"answer {key}"))
+        return answer
 
     def _again(self, key: str, kept: answers.Kept, about: str) -> Response[bytes]:
         if kept.asked != about:
@@ -229,26 +254,32 @@ def _read(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
 
 
 def _make(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
-    # What cannot be found again was asked for, and is no thing.
-    is_kept = type(resource).find is not Resource.find
-    status = 201 if is_kept else 202
-
-    async def handle(
-        request: Request[Any, Any, Any],
-        data: Any,
-        key: Annotated[str | None, HeaderParameter(name="Idempotency-Key", pattern=_KEY)] = None,
-    ) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any], data: Any, key: _Key = None) -> Response[bytes]:
         async def work(change: Change, asked: Asked) -> Response[bytes]:
             item = await resource.make(change, asked, data)
             _refuse_unseen(resource, asked, item)
             body = plain(item)
             headers = _json(body)
-            if is_kept:
-                headers["location"] = f"{request.url.path}/{quote(resource.id_of(item), safe='')}"
-            return Response(_encode(body), status_code=status, headers=headers)
+            headers["location"] = f"{request.url.path}/{quote(resource.id_of(item), safe='')}"
+            return Response(_encode(body), status_code=201, headers=headers)
 
         return await frame.once(request, work)
 
+    return _post(resource, handle, 201)
+
+
+def _ask(frame: Frame, resource: Resource[Any, Any]) -> HTTPRouteHandler:
+    async def handle(request: Request[Any, Any, Any], data: Any, key: _Key = None) -> Response[bytes]:
+        async def work(asked: Asked) -> Response[bytes]:
+            body = plain(await resource.ask(asked, data))
+            return Response(_encode(body), status_code=202, headers=_json(body))
+
+        return await frame.ask_once(request, work)
+
+    return _post(resource, handle, 202)
+
+
+def _post(resource: Resource[Any, Any], handle: Any, status: int) -> HTTPRouteHandler:
     handle.__annotations__["data"] = _body(resource.given)
     answer = resource.issued or resource.shown
     return _route(
@@ -370,6 +401,15 @@ def _one(resource: Resource[Any, Any]) -> str:
 def _id(request: Request[Any, Any, Any]) -> str:
     """Litestar puts a slash before what may hold some."""
     return str(request.path_params.get("id", "")).removeprefix("/")
+
+
+async def _marks(request: Request[Any, Any, Any]) -> tuple[str, str] | None:
+    """What a request with an Idempotency-Key is known by, and what it asks for, both hashed."""
+    if (given := request.headers.get("idempotency-key")) is None:
+        return None
+    key = f"{caller_of(request).key} {given}".encode()
+    about = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    return hashlib.sha256(key).hexdigest(), hashlib.sha256(about).hexdigest()
 
 
 async def _some(

@@ -17,6 +17,7 @@ from app.api.v1.monitors import Monitors
 from app.api.v1.pages import Pages
 from app.api.v1.problem import Answered
 from app.api.v1.resource import Frame, Resource
+from app.api.v1.rules import Rules
 from app.api.v1.runs import Runs
 from app.api.v1.templates import Templates
 from app.api.v1.tokens import Tokens
@@ -33,7 +34,7 @@ RESOURCES: Final[tuple[type[Resource[Any, Any]], ...]] = (
     *(Maintenances, MaintenanceUpdates, Series, Templates),
     *(Audit, Tokens, Users, Walls),
 )
-OF_CATALOG: Final = (Groups, Components, Override, Acknowledgement, Monitors, Pages)
+OF_CATALOG: Final = (Groups, Components, Override, Acknowledgement, Monitors, Pages, Rules)
 _JSON: Final = ("application/json", "application/merge-patch+json")
 
 

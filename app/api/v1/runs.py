@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from app.api.v1.catalog import InCatalog
 from app.api.v1.resource import Asked
-from app.db.change import Change
 from app.domain.refused import Refused
 from app.feed import Feed
 from app.model import Model
@@ -39,8 +38,9 @@ class Runs(InCatalog[RunShown, RunGiven]):
         super().__init__(model)
         self._feed = feed
 
-    async def make(self, change: Change, asked: Asked, given: RunGiven) -> RunShown:
-        running = (await self.place(change.transaction)).running
+    async def ask(self, asked: Asked, given: RunGiven) -> RunShown:
+        async with self._model.changes.database.reading() as transaction:
+            running = (await self.place(transaction)).running
         for component in running.components:
             for monitor in component.monitors:
                 if monitor.key == given.monitor and asked.sees_all([component.slug]):

@@ -10,7 +10,6 @@ from app.db.change import Change, Within
 from app.db.engine import Transaction
 from app.db.incidents import Incidents, find_template, list_templates
 from app.domain.incident import IncidentStatus, Template
-from app.domain.refused import Refused
 
 
 class TemplateAltered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,20 +40,14 @@ class Templates(Resource[Template, Template]):
         return await find_template(transaction, id)
 
     async def make(self, change: Change, asked: Asked, given: Template) -> Template:
-        if await find_template(change.transaction, given.name.strip()) is not None:
-            raise Refused("name", "There is a template of this name already: change that one.", "conflict")
-        return await _save(change, given)
+        return await Incidents(Within(change)).add_template(change.actor, change.at, given)
 
     async def alter(self, change: Change, asked: Asked, old: Template, given: TemplateAltered) -> Template:
         new = Template(name=old.name, title=given.title, words=given.words, status=given.status)
-        return await _save(change, new)
+        return await Incidents(Within(change)).save_template(change.actor, change.at, new)
 
     async def remove(self, change: Change, asked: Asked, old: Template) -> None:
         await Incidents(Within(change)).remove_template(change.actor, change.at, old.name)
 
     def id_of(self, item: Template) -> str:
         return item.name
-
-
-async def _save(change: Change, template: Template) -> Template:
-    return await Incidents(Within(change)).save_template(change.actor, change.at, template)

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.domain.board import Board
-from app.domain.incident import Affected, Impact, impact_of
+from app.domain.incident import Affected, Impact, felt_of, worst_of
 from app.domain.refused import Refused
 from app.domain.status import SEVERITY, Status
 from app.pages.admin.desk import Form
@@ -57,7 +57,8 @@ def failing(board: Board) -> list[str]:
 
 def impact_now(board: Board, slugs: Iterable[str]) -> Impact:
     named = list(slugs)
-    return impact_of(map(Affected, named), {slug: board.shown[slug].status for slug in named})
+    felt = felt_of(map(Affected, named), {slug: board.shown[slug].status for slug in named})
+    return worst_of(felt.values())
 
 
 def affected(form: Form) -> tuple[Affected, ...]:

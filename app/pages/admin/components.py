@@ -160,8 +160,14 @@ class Pages:
         if status is None:
             raise Refused("status", "`status` is empty: choose one.")
         actor = caller_of(request).actor
-        await self._interventions.override(actor, self._desk.hub.now(), component.slug, status)
-        await self._desk.until_shown(lambda board: board.shown[component.slug].status is status)
+        now, note = self._desk.hub.now(), form.one("note")
+        await self._interventions.override(actor, now, component.slug, status, note)
+        await self._desk.until_shown(
+            lambda board: (
+                board.shown[component.slug].status is status
+                and board.operations.note(component.slug) == note.strip()
+            )
+        )
         return "set"
 
     async def _release(self, request: Asking, form: Form, component: Component) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
-from app.domain.merge import with_rule, without_rule
+from app.domain.merge import Edit, with_new_rule, with_rule, without_rule
 from app.domain.refused import Refused
 from app.domain.rule import Rule
 from app.model import DATABASE
@@ -36,9 +36,17 @@ class Pages:
         }
         return self._desk.page(request, "rules.html", "Rules", values, form, refused)
 
-    async def save(self, request: Asking, form: Form) -> str:
-        rule, desk = _read(form), self._desk
-        await desk.model.change(caller_of(request).actor, desk.hub.now(), with_rule(rule))
+    async def add(self, request: Asking, form: Form) -> str:
+        rule = _read(form)
+        return await self._save(request, rule, with_new_rule(rule))
+
+    async def change(self, request: Asking, form: Form) -> str:
+        rule = _read(form)
+        return await self._save(request, rule, with_rule(rule))
+
+    async def _save(self, request: Asking, rule: Rule, edit: Edit) -> str:
+        desk = self._desk
+        await desk.model.change(caller_of(request).actor, desk.hub.now(), edit)
         await desk.until_shown(lambda board: rule in board.catalog.rules)
         return done("/admin/rules", "changed")
 
@@ -58,14 +66,18 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
         return await pages.list(request)
 
     @post("/admin/rules", opt=_WRITE, status_code=200)
-    async def save_rule(request: Asking) -> Page:
-        return await desk.take(request, "rule", pages.save, pages.list)
+    async def add_rule(request: Asking) -> Page:
+        return await desk.take(request, "rule", pages.add, pages.list)
+
+    @post("/admin/rules/change", opt=_WRITE, status_code=200)
+    async def change_rule(request: Asking) -> Page:
+        return await desk.take(request, "change", pages.change, pages.list)
 
     @post("/admin/rules/remove", opt=_WRITE, status_code=200)
     async def remove_rule(request: Asking) -> Page:
         return await desk.take(request, "remove", pages.remove, pages.list)
 
-    return [list_rules, save_rule, remove_rule]
+    return [list_rules, add_rule, change_rule, remove_rule]
 
 
 def _read(form: Form) -> Rule:

@@ -25,19 +25,21 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
     async def list_templates(request: Asking) -> Page:
         return await drawn(request)
 
-    @post("/admin/templates", opt=_WRITE, status_code=200)
-    async def save_template(request: Asking) -> Page:
-        async def save(request: Asking, form: Form) -> str:
-            template = Template(
-                name=form.one("name"),
-                title=form.one("title"),
-                words=form.one("words"),
-                status=form.chosen("status", IncidentStatus, IncidentStatus.INVESTIGATING),
-            )
-            await incidents.save_template(caller_of(request).actor, desk.hub.now(), template)
-            return done("/admin/templates", "changed")
+    async def add(request: Asking, form: Form) -> str:
+        await incidents.add_template(caller_of(request).actor, desk.hub.now(), _read(form))
+        return done("/admin/templates", "changed")
 
-        return await desk.take(request, "template", save, drawn)
+    async def change(request: Asking, form: Form) -> str:
+        await incidents.save_template(caller_of(request).actor, desk.hub.now(), _read(form))
+        return done("/admin/templates", "changed")
+
+    @post("/admin/templates", opt=_WRITE, status_code=200)
+    async def add_template(request: Asking) -> Page:
+        return await desk.take(request, "template", add, drawn)
+
+    @post("/admin/templates/change", opt=_WRITE, status_code=200)
+    async def change_template(request: Asking) -> Page:
+        return await desk.take(request, "change", change, drawn)
 
     @post("/admin/templates/remove", opt=_WRITE, status_code=200)
     async def remove_template(request: Asking) -> Page:
@@ -47,4 +49,13 @@ def routes(desk: Desk) -> list[HTTPRouteHandler]:
 
         return await desk.take(request, "remove", remove, drawn)
 
-    return [list_templates, save_template, remove_template]
+    return [list_templates, add_template, change_template, remove_template]
+
+
+def _read(form: Form) -> Template:
+    return Template(
+        name=form.one("name"),
+        title=form.one("title"),
+        words=form.one("words"),
+        status=form.chosen("status", IncidentStatus, IncidentStatus.INVESTIGATING),
+    )

@@ -1,0 +1,1 @@
+"""What a page says, in the formats that other programs read already."""
