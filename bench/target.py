@@ -62,6 +62,7 @@ def answering(core: int | None, certificate: Path) -> Iterator[Target]:
         yield Target(http, https, process.pid)
     finally:
         process.stdin.close()
+        process.stdout.close()
         process.wait(5)
 
 

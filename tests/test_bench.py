@@ -13,11 +13,14 @@ from types import ModuleType
 from typing import Any, cast
 
 import pytest
+import trustme
 
 from bench import fanout, report
 from bench.contender import Contender, Row
 from bench.fanout import Fanout, figures, reach
 from bench.ours import Held
+from bench.peers.probers import create
+from bench.target import answering
 from tests.services import ROOT
 
 PAGE = (ROOT / "docs/bench.md").read_text()
@@ -82,7 +85,7 @@ def test_the_longest_hold_is_rounded_up_to_what_is_counted() -> None:
 def measured(sizes: tuple[int, ...]) -> Fanout:
     """A run in which everything took as long as it is said here."""
     run = Fanout(sizes, rounds=1, handshakes=1, within=1.0)
-    cost = {"ws": 3.0, "sse": 2.0, "floor": 2.0, "queue_per_client": 12.0, "socketio": 6.0}
+    cost = {"ws": 3.0, "sse": 2.0, "floor": 2.0, "queue_per_client": 12.0, "channels": 15.0, "socketio": 6.0}
     for name, us in cost.items():
         run.contenders[name] = Contender(name, NOBODY, NOBODY)
         for size in sizes:
@@ -182,3 +185,17 @@ def test_a_story_that_does_not_end_is_given_up_with_a_sentence(capsys: pytest.Ca
 
     assert report.ran(story(), 0.01) is False
     assert "too busy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ours", "floor", "httpx_client"])
+async def test_a_prober_that_needs_nothing_of_others_begins_and_probes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # as `statuswire bench` has it
+    ca = trustme.CA()
+    ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "target.pem"))
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with answering(None, tmp_path / "target.pem") as target:
+        async with create(name, target.url("https"), tmp_path / "ca.pem", None) as prober:
+            await prober.probe(2)
+    assert len(prober.us) == 1

@@ -18,7 +18,8 @@ MASK: Final = "***"
 
 _SURE: Final = r"authorization|cookie|token|secret|passw(?:or)?d|pwd|api[-_]?key|session"
 _SECRET: Final = re.compile(_SURE, re.IGNORECASE)
-_USERINFO: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
+# Of the scheme only where it ends: to look for its beginning too took 20 s for a text of 200,000 dots.
+_USERINFO: Final = re.compile(r"(?<=[A-Za-z0-9+.-])(://)[^\s/?#]*@")
 # Of parameters, what may be one besides.
 _PERHAPS: Final = frozenset(("key", "auth", "sig", "signature", "wall"))
 # Found one after the other: in one pattern, a long text would be searched from each `?` to its end.
