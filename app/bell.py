@@ -36,22 +36,25 @@ class Ear:
 
     async def take(self) -> bytes:
         """The next ring. Empty, if there was none for a beat and the connection is alive."""
-        if not self._rings:
-            while not self._rings:
-                if self._error is not None:
-                    raise self._error
-                self._waiting = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiting
-                finally:
-                    self._waiting = None
-            if self._pace:
+        while not self._rings:
+            if self._error is not None:
+                raise self._error
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+            # What comes in this time may also be that nothing counts any more of what has come.
+            if self._rings and self._pace:
                 await asyncio.sleep(self._pace)
         ring = self._rings.popleft()
         self._bytes -= len(ring)
         return ring
 
     def put(self, ring: bytes) -> None:
+        # That the connection is alive says nothing to whoever has more to take, and would fill no room.
+        if not ring and self._rings:
+            return
         self._rings.append(ring)
         self._bytes += len(ring)
         while self._bytes > ROOM_BYTES and len(self._rings) > 1:
@@ -164,7 +167,10 @@ class Bell:
             if self._heard != heard:
                 continue
             await self._ask(self._pubsub.ping())
-            await asyncio.sleep(heard + 2.5 * self._beat - clock())
+            # In two steps: if it is we who stood still meanwhile, what has come is read in the second. From
+            # now on, and not from when it was heard, for the same reason.
+            for step in (1.4, 0.1):
+                await asyncio.sleep(step * self._beat)
             if self._heard == heard:
                 raise TimeoutError("Redis has gone silent")
 
