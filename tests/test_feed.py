@@ -546,9 +546,13 @@ async def test_a_process_that_stood_still_does_not_take_that_for_the_silence_of_
 ) -> None:
     async with Listener(any_redis_url) as listener:
         for _ in range(3):
-            sleep(4 * BEAT)
+            _stand_still(4 * BEAT)
             await asked(raw, "ping", 2)
     assert listener.links == [True]
+
+
+def _stand_still(seconds: float) -> None:
+    sleep(seconds)
 
 
 async def asked(raw: Redis, command: str, times: int) -> None:
