@@ -451,6 +451,23 @@ async def test_who_has_their_answer_may_ask_again_later_and_is_let_go_without_a_
         writer.close()
 
 
+async def test_a_stream_that_is_asked_for_in_the_same_breath_stays_open(doors: Doors) -> None:
+    await doors.keep(asking())
+    its = door(Doorstep(100), doors.server.kept.find)
+    lines = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+    async with serving(doors, its, timeout_keep_alive=0.2) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write(asking() + asking("/ws", *lines, key))
+        await answer(reader)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.6):
+                while await reader.read(4096):
+                    pass
+        writer.close()
+
+
 async def test_who_asks_and_does_not_read_fills_no_memory(doors: Doors) -> None:
     await doors.keep(asking())
     with socket.create_connection(("127.0.0.1", doors.kept)) as sock:
