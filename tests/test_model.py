@@ -8,8 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.db.catalog import read_catalog, write_catalog
-from app.db.catalog import write_setting
+from app.db.catalog import read_catalog, write_catalog, write_setting
 from app.db.change import Changes
 from app.db.definitions import write_definitions
 from app.db.engine import Database
