@@ -1,5 +1,6 @@
 """The formats that other programs read: each says what the page says, in the words of that format."""
 
+import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -529,7 +530,9 @@ async def test_what_goes_on_is_told_however_much_is_planned(office: Office) -> N
 
 async def test_what_is_read_anew_and_is_as_it_was_is_not_drawn_again(busy: Office) -> None:
     hub, config = busy.server.hub, Config.read({})
-    front = Front(Views(hub, config, ""), Past(History(busy.server.database)), lambda: True)
+    past = Past(History(busy.server.database))
+    page = hub.board.catalog.page
+    front = Front(Views(hub, config, ""), past, page, lambda: True, lambda: asyncio.sleep(0, page))
     bulletins = Bulletins(hub, config)
 
     async def later() -> Bulletin:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from app import metrics
 from app.db.engine import Database
+from app.db.history import History
 from app.db.incidents import Incidents
 from app.domain.board import Board
 from app.domain.events import IncidentChange, Logged
@@ -29,6 +30,7 @@ from app.live.crowd import Doorstep
 from app.live.handover import door
 from app.live.hub import Hub
 from app.pages.kept import _LOOKED_AT, _NOT_LOOKED_AT, Kept, offer
+from app.pages.past import Past
 from tests.conftest import eventually
 from tests.make import (
     NOON,
@@ -376,6 +378,18 @@ async def test_the_past_is_asked_again_as_soon_as_it_would_be(doors: Doors) -> N
         assert await doors.is_kept(asking(target)), target
         doors.wait(0.2)
         assert not await doors.is_kept(asking(target)), target
+
+
+async def test_the_past_is_read_again_when_the_clock_was_set_back(sqlite_database: Database) -> None:
+    """Or it would stand still for as long as the clock was set back."""
+    past = Past(History(sqlite_database))
+    assert await past.first_seen(NOON) == {}
+    async with sqlite_database.writing() as transaction:
+        await transaction.execute(
+            "INSERT INTO spans (component, status, since) VALUES ('api', 'operational', {})", to_ms(NOON)
+        )
+    assert await past.first_seen(after(59)) == {}
+    assert await past.first_seen(after(-3600)) == {"api": NOON}
 
 
 async def test_an_incident_is_read_for_each_who_asks(doors: Doors) -> None:

@@ -557,6 +557,9 @@ def _postgres_trouble(error: Exception) -> _Trouble | None:
     match error:
         case pg.UndefinedTableError() | pg.UndefinedColumnError():
             return _MIGRATE
+        case pg.InvalidCachedStatementError():
+            # Each connection is told so once, for each of its statements that reads the changed table.
+            return "was migrated meanwhile", "; ask again"
         case pg.TooManyConnectionsError():
             return "has no connection left for us", "; raise max_connections, or end other clients"
         case pg.InsufficientResourcesError():
