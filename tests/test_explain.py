@@ -66,7 +66,7 @@ def test_the_votes_are_shown_with_those_that_are_missing() -> None:
     assert "Api is major_outage since 2026-01-31T12:00:00.000Z (refused)" in text
     assert "down takes 2 of 3" in text
     assert "eu           down since 2026-01-31T12:00:00.000Z, heard 10 s ago; timeout: After 5 s" in text
-    assert "ap           nothing: no worker of this region has told a result yet" in text
+    assert "ap           nothing: no worker of this region has had a verdict yet" in text
 
 
 def test_a_word_that_is_too_old_is_called_so() -> None:
@@ -82,6 +82,18 @@ def test_it_is_said_what_hides_an_outage() -> None:
     text = explained(board)
     assert "verdict    unknown: it is seen to be down, and lies behind router" in text
     assert "router       router/icmp down, and so hides this one" in text
+
+
+def test_of_a_parent_that_is_well_again_it_is_said_why_it_still_hides_an_outage() -> None:
+    board = a_board_of(
+        a_change(DOWN, monitor="router/icmp"),
+        a_change(DOWN, after(1)),
+        a_change(UP, after(2), monitor="router/icmp"),
+        depends_on=("router",),
+    )
+    assert "router/icmp up; it was down, and hides this one until that has been looked at again" in explained(
+        board
+    )
 
 
 def test_the_rules_are_those_of_the_monitor() -> None:

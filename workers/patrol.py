@@ -217,7 +217,7 @@ class Patrol:
             late=self._late,
             waiting=self._outbox.waiting,
             dropped=self._outbox.dropped,
-            trouble=self._health.trouble,
+            trouble=self._health.told,
         )
 
     def flush(self) -> None:

@@ -95,7 +95,7 @@ def _of_votes(board: Board, monitor: Monitor, now: datetime) -> Iterator[str]:
 
 def _vote(monitor: Monitor, standing: Standing | None, heard: datetime | None, now: datetime) -> str:
     if standing is None or heard is None:
-        return "nothing: no worker of this region has told a result yet"
+        return "nothing: no worker of this region has had a verdict yet"
     ago = f"heard {_span(now - heard)} ago"
     if standing.state is State.UNKNOWN:
         return f"unknown since {rfc3339(standing.since)}: {standing.reason or 'not said why'}, {ago}"
@@ -153,8 +153,14 @@ def _of_parents(board: Board, monitor: Monitor) -> Iterator[str]:
     hides = _hidden_by(board, monitor)
     for parent in parents:
         stands = ", ".join(f"{each.key} {board.alone(each)}" for each in parent.monitors)
-        hidden = ", and so hides this one" if parent == hides else ""
+        hidden = ""
+        if parent == hides:
+            is_down = all(board.alone(each) is State.DOWN for each in parent.monitors)
+            hidden = ", and so hides this one" if is_down else _UNTIL_LOOKED_AT
         yield f"  {parent.name:<12} {stands}{hidden}"
+
+
+_UNTIL_LOOKED_AT: Final = "; it was down, and hides this one until that has been looked at again"
 
 
 def _hidden_by(board: Board, monitor: Monitor) -> Parent | None:
