@@ -2,7 +2,9 @@
 
 import asyncio
 import tempfile
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -182,7 +184,10 @@ async def test_the_form_for_a_password_looks_and_speaks_as_its_page(server: Serv
     form = await server.client.get("/p/internal")
     assert '<html lang="fr" dir="ltr">' in form.text and "Mot de passe" in form.text
     assert '<img src="https://acme.example/inside.svg"' in form.text and "--link:#" in form.text
-    assert "https://acme.example/inside.svg" in form.headers["content-security-policy"]
+    policy = form.headers["content-security-policy"]
+    look = form.text.partition("<style>")[2].partition("</style>")[0]
+    assert "https://acme.example/inside.svg" in policy
+    assert b64encode(sha256(look.encode()).digest()).decode() in policy
     german = await server.client.get("/p/internal", headers={"accept-language": "de-CH"})
     assert "Seite öffnen" in german.text and "lang=" not in german.text.split("<body>")[1]
     asked = await server.client.get("/p/internal?lang=ar")
