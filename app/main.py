@@ -160,7 +160,7 @@ def _open_to_all(server: Server) -> list[HTTPRouteHandler]:
 def _behind_a_door(server: Server) -> list[Router | HTTPRouteHandler]:
     """What somebody is known by first, and the way in."""
     return [
-        *login.routes(server.signin, server.callers, server.openid, server.config),
+        *login.routes(server.signin, server.callers, server.openid, server.config, server.hub),
         *account.routes(server.signin, server.callers),
         *v1.routes(
             *(server.changes, server.secrets, server.hub.now, server.model),

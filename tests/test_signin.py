@@ -328,3 +328,17 @@ async def test_a_session_ends_when_it_is_idle_and_when_it_is_old(
     async with light.server.changes.database.writing() as transaction:
         await sessions.see_session(transaction, row["id"], began + timedelta(days=8))
         assert await sessions.find_session(transaction, row["hash"], began + timedelta(days=8)) is None
+
+
+async def test_who_signs_in_is_told_what_is_wrong_in_their_language(light: House) -> None:
+    await light.user(Role.VIEWER)
+    async with light.client(**{"accept-language": "fr"}) as browser:
+        asked = await browser.get("/login?then=/p/staff&lang=ar")
+        assert '<html lang="ar" dir="rtl">' in asked.text and 'action="/login?lang=ar"' in asked.text
+        typed = {"email": "mei@example.org", "password": "not hers", "then": "/p/staff"}
+        wrong = await browser.post("/login?lang=de", data=typed, headers=OURS)
+        assert "Die Adresse, das Passwort oder der Code ist falsch." in wrong.text
+        for _ in range(FREE_PER_ACCOUNT + 1):
+            wrong = await browser.post("/login", data=typed, headers=OURS)
+        assert wrong.status_code == 429
+        assert "Trop d" in wrong.text and 'value="/p/staff"' in wrong.text
