@@ -18,6 +18,9 @@ from redis.exceptions import RedisError
 # Of what one who listens has not taken yet. The oldest goes first: whoever follows finds by the `prev` of the
 # next that it is missing, and reads the log.
 ROOM_BYTES: Final = 4 * 1024 * 1024
+# Rings that one without a pace takes before others have their turn: each may be a patch for thousands, and a
+# viewer over ASGI has room for 64 KiB of them.
+AT_ONCE: Final = 32
 
 Ask = Callable[[Awaitable[Any]], Awaitable[Any]]
 Moved = Callable[[Any], Awaitable[None]]
@@ -33,25 +36,37 @@ class Ear:
         self._bytes = 0
         self._error: Exception | None = None
         self._waiting: asyncio.Future[None] | None = None
+        self._taken = 0  # since others had their turn
 
     async def take(self) -> bytes:
         """The next ring. Empty, if there was none for a beat and the connection is alive."""
-        if not self._rings:
-            while not self._rings:
-                if self._error is not None:
-                    raise self._error
-                self._waiting = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiting
-                finally:
-                    self._waiting = None
-            if self._pace:
+        if self._rings and not self._pace and self._taken >= AT_ONCE:
+            self._taken = 0
+            await asyncio.sleep(0)
+        # Again after each wait: meanwhile the bell may be over, and all that it rang be gone.
+        while not self._rings:
+            await self._until_rung()
+            self._taken = 0
+            if self._rings and self._pace:
                 await asyncio.sleep(self._pace)
+        self._taken += 1
         ring = self._rings.popleft()
         self._bytes -= len(ring)
         return ring
 
+    async def _until_rung(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
     def put(self, ring: bytes) -> None:
+        # That the connection is alive says nothing to whoever has more to take, and would fill no room.
+        if not ring and self._rings:
+            return
         self._rings.append(ring)
         self._bytes += len(ring)
         while self._bytes > ROOM_BYTES and len(self._rings) > 1:
@@ -164,7 +179,10 @@ class Bell:
             if self._heard != heard:
                 continue
             await self._ask(self._pubsub.ping())
-            await asyncio.sleep(heard + 2.5 * self._beat - clock())
+            # In two steps: if it is we who stood still meanwhile, what has come is read in the second. From
+            # now on, and not from when it was heard, for the same reason.
+            for step in (1.4, 0.1):
+                await asyncio.sleep(step * self._beat)
             if self._heard == heard:
                 raise TimeoutError("Redis has gone silent")
 

@@ -97,6 +97,25 @@ async def go(visit: Screen, url: str) -> None:
     await visit.until("live")
 
 
+async def test_no_kind_of_page_complains_in_the_console(
+    site: Site, paths: list[str], browser: Browser
+) -> None:
+    """Not while it loads, is live, is printed and changes. What a policy forbids is said there too."""
+    async with screen(browser, site.web.url, reduced_motion="reduce") as visit:
+        for path in paths:
+            await go(visit, site.web.url + path)
+            await visit.page.evaluate(
+                "['beforeprint', 'resize'].forEach((name) => dispatchEvent(new Event(name)))"
+            )
+            await visit.page.evaluate(STALE)
+            assert (visit.complaints, path) == ([], path)
+        await visit.page.goto(f"{site.web.url}/setup")
+        assert visit.complaints == []
+        # That a breach would have been heard of.
+        await visit.page.evaluate("document.body.setAttribute('style', 'color: red')")
+        await eventually(lambda: "Content Security Policy" in str(visit.complaints))
+
+
 @pytest.mark.parametrize("look", LOOKS)
 async def test_axe_finds_nothing_on_any_page(site: Site, paths: list[str], visit: Screen, look: str) -> None:
     await site.say(dict.fromkeys(site.slugs, Status.OPERATIONAL) | LOOKS[look])

@@ -134,6 +134,15 @@ def test_a_group_is_explained_by_its_members() -> None:
     assert "router/icmp              up" in text and "gone/icmp                is gone from the file" in text
 
 
+def test_how_often_a_job_speaks_is_said_as_the_file_says_it() -> None:
+    job = a_monitor(
+        "job/push", kind="push", target="n", every=86400, options={"grace": 5400, "max_runtime": 90}
+    )
+    text = explained(Board(a_catalog(a_component("job", job)), NOON), "job/push")
+    assert "a run ends well every 24h, or 90m later at the latest; else it is late" in text
+    assert "a run that began ends within 90s" in text
+
+
 @pytest.fixture
 def config(redis_url: str, tmp_path: Path) -> Config:
     config = Config.read(
@@ -154,6 +163,8 @@ async def test_what_only_the_feed_knows_yet_is_explained(config: Config) -> None
     assert "verdict    down" in text and "timeout" in text and "then down" in text
     with pytest.raises(Unexplained, match="did you mean api/http"):
         await explain_monitor(config, config.redis_url, "api/htp")
+    with pytest.raises(Unexplained, match="'payments/http'; there are 1, such as api/http"):
+        await explain_monitor(config, config.redis_url, "payments/http")
     with pytest.raises(Unexplained, match="api is a component; ask for one of its monitors: api/http"):
         await explain_monitor(config, config.redis_url, "api")
 

@@ -14,10 +14,12 @@ from app.pages.charts import STRETCHES
 from app.pages.component import WINDOWS
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import WORD
-from app.pages.sentences import HEADLINE
+from app.pages.sentences import HEADLINE, beside
 from app.pages.stale import WHY
 from app.pages.stories import STAGES
 from app.pages.wall import COUNTED
+from app.security.passwords import BUSY
+from app.security.signin import WRONG
 from tests.services import ROOT
 
 OTHERS = [code for code in NAMES if code != "en"]
@@ -25,6 +27,10 @@ _QUOTED = r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')"""
 _SAY = re.compile(rf"\bsay\(\s*{_QUOTED}(?:\s+if \w+ else {_QUOTED})?")
 _COUNT = re.compile(rf"\bcount\([^\"']*?{_QUOTED},\s*{_QUOTED}")
 _PAIR = re.compile(rf"(?:texts = |return |: \[){_QUOTED}, {_QUOTED}")
+# Why somebody is not let in, and what whoever comes back from a provider can mend by themselves.
+_NO = re.compile(rf"raise NotSignedIn\(\s*{_QUOTED}")
+ENTRANCE = ("Your provider did not let you in.", "This answer belongs to another sign-in; begin again.")
+ENTRANCE += ("This sign-in took too long, or began in another browser; begin again.", WRONG, BUSY)
 # Words that a script has in a table of its own.
 LABELS = ("since", "until", "next update by")
 SCRIPTS = ("connection lost", "this page is no longer served", "reload to try again")
@@ -45,10 +51,12 @@ def said() -> Iterator[tuple[str, ...]]:
                 for found in _PAIR.finditer(text)
                 if "{number}" in (pair := tuple(its for its in found.groups() if its))[1]
             )
+    signing_in = (ROOT / "app" / "security" / "signin.py").read_text()
+    yield from ((found[1],) for found in _NO.finditer(signing_in))
     tables = (WORD, HEADLINE, WHY, WINDOWS, STAGES, {its: its.words for its in STRETCHES.values()})
     yield from ((text,) for table in tables for text in table.values())
     counted = (label for _, label in COUNTED)
-    yield from ((text,) for text in (*SCRIPTS, *LABELS, *counted, "no data"))
+    yield from ((text,) for text in (*SCRIPTS, *LABELS, *ENTRANCE, *counted, "no data"))
 
 
 def _sources() -> Iterator[Path]:
@@ -92,6 +100,31 @@ def test_placeholders_agree(code: str) -> None:
             assert {k: n for k, n in _placeholders(form).items() if k not in optional} == {
                 k: n for k, n in wanted.items() if k not in optional
             }, form
+
+
+@pytest.mark.parametrize(
+    ("note", "acknowledged", "german"),
+    [
+        ("", "", ""),
+        ("affected by Router, the old one", "", "betroffen durch Router, the old one"),
+        ("affected by Router, flapping", "", "betroffen durch Router, schwankend"),
+        ("flapping, Mei is on it", "Mei is on it", "schwankend, Mei is on it"),
+        ("Mei, paused", "Mei, paused", "Mei, paused"),
+        ("paused, set by hand", "", "pausiert, von Hand gesetzt"),
+        ("set by hand: a, flapping", "", "von Hand gesetzt: a, flapping"),
+        (
+            "affected by A, paused, set by hand: why, who",
+            "who",
+            "betroffen durch A, pausiert, von Hand gesetzt: why, who",
+        ),
+    ],
+)
+def test_our_words_beside_a_status_are_translated_and_those_of_others_are_not(
+    note: str, acknowledged: str, german: str
+) -> None:
+    spoken = languages.languages()
+    assert beside(note, acknowledged, spoken["de"]) == german
+    assert beside(note, acknowledged, spoken["en"]) == note
 
 
 def test_a_text_is_counted_as_each_language_counts() -> None:

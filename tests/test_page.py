@@ -672,6 +672,59 @@ async def test_operators_are_told_of_a_bad_file_as_long_as_it_is(browser: Browse
 # What visitors may do.
 
 
+# What is on paper that should not be: how many groups are closed, and the rest by its tag and class.
+PRINTED = """() => {
+    const pen = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const light = (colour) => {
+        pen.clearRect(0, 0, 1, 1);
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        const [red, green, blue, alpha] = pen.getImageData(0, 0, 1, 1).data;
+        return alpha ? (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255 : null;
+    };
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const seen = (selector) => all(selector).filter((part) => part.checkVisibility());
+    const parts = seen('html, body, body :is(header, main, main *):not(svg, svg *)');
+    const those = (name, wrong) => parts
+        .map((part) => [part, getComputedStyle(part)[name]])
+        .filter(([, colour]) => light(colour) !== null && wrong(light(colour)))
+        .map(([part, colour]) => `${part.tagName}.${part.getAttribute('class')}: ${colour}`);
+    return {
+        closed: all('.group:not([open])').length,
+        controls: seen('button, select, .button, .choices, .skip:focus').map((part) => part.outerHTML),
+        dark: those('backgroundColor', (it) => it < 0.8),
+        pale: those('color', (it) => it > 0.45),
+    };
+}"""
+
+
+@pytest.mark.parametrize("status", [Status.MAJOR, Status.PARTIAL, Status.DEGRADED])
+async def test_on_paper_a_page_is_whole_and_dark_on_light(
+    browser: Browser, calm: Site, status: Status
+) -> None:
+    """Whatever theme is on the screen: browsers leave grounds out, so nothing may be as light as paper."""
+    await calm.say({calm.slugs[0]: status})
+    await eventually(lambda: f'class="hero" data-status="{status}"'.encode() in calm.web.get("/")[1])
+    async with screen(browser, calm.web.url, color_scheme="dark", reduced_motion="reduce") as visit:
+        await visit.page.select_option("#theme", "dark")
+        await visit.page.emulate_media(media="print")
+        await visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        printed = await visit.page.evaluate(PRINTED)
+        assert printed == {"closed": 0, "controls": [], "dark": [], "pale": []}
+        assert not await visit.page.is_visible(".freshness")
+        assert await visit.page.locator("main a:visible").count() >= len(calm.slugs)
+
+
+async def test_names_are_not_broken_within_a_word_on_a_tablet(browser: Browser, calm: Site) -> None:
+    async with screen(browser, calm.web.url, 720, 1000) as visit:
+        await visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        lines = await visit.page.evaluate(
+            """[...document.querySelectorAll('.row .name')].map((name) =>
+                name.getBoundingClientRect().height / parseFloat(getComputedStyle(name).fontSize))"""
+        )
+        assert max(lines) < 4, "more than two lines"
+
+
 async def test_a_day_of_a_bar_can_be_pointed_at_with_the_keyboard(browser: Browser, calm: Site) -> None:
     async with screen(browser, calm.web.url) as visit:
         page = visit.page

@@ -2,7 +2,9 @@
 
 import asyncio
 import tempfile
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -26,7 +28,15 @@ from tests.test_pages_render import Server, serving
 PASSWORD = "a long password"
 HASH = CHEAP.hash(PASSWORD)
 INTERNAL = Page(
-    slug="internal", name="Inside", components=("canary", "shop"), access="password", password_hash=HASH
+    slug="internal",
+    name="Inside",
+    hosts=("inside.example",),
+    components=("canary", "shop"),
+    access="password",
+    password_hash=HASH,
+    language="fr",
+    accent="#0b6bcb",
+    logo="https://acme.example/inside.svg",
 )
 STAFF = Page(slug="staff", name="Staff", components=("canary",), access="signed-in")
 PAYMENTS = Page(
@@ -155,7 +165,7 @@ async def test_a_password_opens_its_page_and_no_other(server: Server) -> None:
     form = await client.get("/p/internal")
     assert (form.status_code, 'action="/p/internal/password"' in form.text) == (401, True)
     wrong = await client.post("/p/internal/password", data={"password": "another password"})
-    assert (wrong.status_code, "This is not the password." in wrong.text) == (403, True)
+    assert (wrong.status_code, "est pas le mot de passe." in wrong.text) == (403, True)
     right = await client.post("/p/internal/password", data={"password": PASSWORD}, follow_redirects=False)
     assert (right.status_code, right.headers["location"]) == (303, "/p/internal")
     assert "HttpOnly" in right.headers["set-cookie"]
@@ -168,6 +178,29 @@ async def test_a_password_opens_its_page_and_no_other(server: Server) -> None:
         assert answer.status_code == 401
     answer = await client.get("/p/staff", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?then=/p/staff")
+
+
+async def test_the_form_for_a_password_looks_and_speaks_as_its_page(server: Server) -> None:
+    form = await server.client.get("/p/internal")
+    assert '<html lang="fr" dir="ltr">' in form.text and "Mot de passe" in form.text
+    assert '<img src="https://acme.example/inside.svg"' in form.text and "--link:#" in form.text
+    policy = form.headers["content-security-policy"]
+    look = form.text.partition("<style>")[2].partition("</style>")[0]
+    assert "https://acme.example/inside.svg" in policy
+    assert b64encode(sha256(look.encode()).digest()).decode() in policy
+    german = await server.client.get("/p/internal", headers={"accept-language": "de-CH"})
+    assert "Seite öffnen" in german.text and "lang=" not in german.text.split("<body>")[1]
+    asked = await server.client.get("/p/internal?lang=ar")
+    assert 'dir="rtl"' in asked.text and 'action="/p/internal/password?lang=ar"' in asked.text
+    wrong = await server.client.post("/p/internal/password?lang=ja", data={"password": "no"})
+    assert (wrong.status_code, "パスワードが違います。" in wrong.text) == (403, True)
+    hosted = await server.client.get("/", headers={"host": "inside.example"})
+    assert 'name="then" value="/"' in hosted.text
+
+
+async def test_who_is_sent_to_sign_in_keeps_the_language_that_they_asked_for(server: Server) -> None:
+    sent = await server.client.get("/p/staff?lang=ar", follow_redirects=False)
+    assert sent.headers["location"] == "/login?then=/p/staff%3Flang%3Dar&lang=ar"
 
 
 async def test_passwords_are_not_tried_for_ever(server: Server) -> None:

@@ -63,6 +63,19 @@ async def test_fifty_set_ups_at_once_make_one_admin(house: House) -> None:
         assert (await browser.get("/setup")).headers["location"] == "/login"
 
 
+async def test_set_up_is_open_until_there_is_an_admin_whoever_was_added_before(light: House) -> None:
+    await light.user(Role.OPERATOR)
+    async with light.client() as browser:
+        assert "Sign in" in (await browser.get("/login")).text
+        assert (await browser.get("/setup")).status_code == 200
+        typed = {"token": set_up_token(light.server.secrets), "password": PASSWORD, "name": "Ann"}
+        taken = await browser.post("/setup", data={**typed, "email": "mei@example.org"}, headers=OURS)
+        assert (taken.status_code, "account with the address" in taken.text) == (409, True)
+        made = await browser.post("/setup", data={**typed, "email": "ann@example.org"}, headers=OURS)
+        assert made.headers["location"] == "/admin"
+        assert (await browser.get("/setup")).headers["location"] == "/login"
+
+
 async def test_who_has_not_read_the_console_sets_up_nothing(light: House) -> None:
     async with light.client() as browser:
         assert (await browser.get("/login")).headers["location"] == "/setup"
@@ -315,3 +328,17 @@ async def test_a_session_ends_when_it_is_idle_and_when_it_is_old(
     async with light.server.changes.database.writing() as transaction:
         await sessions.see_session(transaction, row["id"], began + timedelta(days=8))
         assert await sessions.find_session(transaction, row["hash"], began + timedelta(days=8)) is None
+
+
+async def test_who_signs_in_is_told_what_is_wrong_in_their_language(light: House) -> None:
+    await light.user(Role.VIEWER)
+    async with light.client(**{"accept-language": "fr"}) as browser:
+        asked = await browser.get("/login?then=/p/staff&lang=ar")
+        assert '<html lang="ar" dir="rtl">' in asked.text and 'action="/login?lang=ar"' in asked.text
+        typed = {"email": "mei@example.org", "password": "not hers", "then": "/p/staff"}
+        wrong = await browser.post("/login?lang=de", data=typed, headers=OURS)
+        assert "Die Adresse, das Passwort oder der Code ist falsch." in wrong.text
+        for _ in range(FREE_PER_ACCOUNT + 1):
+            wrong = await browser.post("/login", data=typed, headers=OURS)
+        assert wrong.status_code == 429
+        assert "Trop d" in wrong.text and 'value="/p/staff"' in wrong.text

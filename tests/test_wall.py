@@ -230,6 +230,22 @@ async def test_a_wall_far_away_says_its_sentence_whole(browser: Browser, calm: S
         assert await fits(wall)
 
 
+async def test_a_wall_of_a_thousand_says_its_sentence_whole(browser: Browser, calm: Site) -> None:
+    """Where it is too long for its place, the counts of what there is none of make room."""
+    async with screen(browser, f"{calm.web.url}/wall", 1920, 1080) as wall:
+        said = await wall.page.evaluate(
+            """() => {
+                const heading = document.querySelector('.say h1');
+                heading.firstChild.data = 'All 10000000 operational';
+                dispatchEvent(new Event('resize'));
+                const whole = heading.scrollWidth <= heading.clientWidth;
+                return [whole, document.body.hasAttribute('data-long')];
+            }"""
+        )
+        assert said == [True, True]
+        assert await fits(wall)
+
+
 async def test_pages_take_turns_and_a_new_problem_holds_its_own(
     browser: Browser, calm: Site, desk: Desk
 ) -> None:

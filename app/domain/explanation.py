@@ -188,11 +188,11 @@ def _of_rules(monitor: Monitor) -> Iterator[str]:
 def _of_rhythm(monitor: Monitor) -> Iterator[str]:
     options = monitor.options
     zone = options.get("time_zone", "UTC")
-    rhythm = f"at {options['cron']} ({zone})" if "cron" in options else f"every {monitor.every:g} s"
-    grace = f"{options.get('grace', 0):g} s later at the latest"
+    rhythm = f"at {options['cron']} ({zone})" if "cron" in options else f"every {_length(monitor.every)}"
+    grace = f"{_length(options.get('grace', 0))} later at the latest"
     yield f"  a run ends well {rhythm}, or {grace}; else it is late"
     if longest := options.get("max_runtime"):
-        yield f"  a run that began ends within {longest:g} s"
+        yield f"  a run that began ends within {_length(longest)}"
 
 
 def _of_results(monitor: Monitor, found: Sequence[Found]) -> Iterator[str]:
@@ -221,6 +221,14 @@ def _of_workers(monitor: Monitor, beats: Sequence[Beat], now: datetime) -> Itera
             slow = f"{beat.missed} slots were missed and {beat.late} results say nothing of speed"
             begun = f"the last began up to {beat.lag * 1000:.0f} ms late"
             yield f"  {'':<24} it is slow itself: since it started {slow}; {begun}"
+
+
+def _length(seconds: float) -> str:
+    """As people write it in the file."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _span(span: timedelta) -> str:

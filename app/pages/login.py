@@ -1,4 +1,8 @@
-"""To sign in at `/login`, by password or at the OIDC provider, and to set up at `/setup`, once."""
+"""To sign in at `/login`, by password or at the OIDC provider, and to set up at `/setup`, once.
+
+Visitors come to `/login` too, from a page for those who are signed in: it has the looks and the language of
+the page at `/` of its host, and not of the one that they want, of which it shall tell nothing.
+"""
 
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,9 +14,11 @@ from litestar.params import FromQuery
 from app.config import Config
 from app.domain.people import Role
 from app.domain.refused import Refused
-from app.pages.sheet import BROWSER, cookie_for, cookies_of, go, read_form, sheet
+from app.live.hub import Hub
+from app.pages.sheet import BROWSER, Dress, cookie_for, cookies_of, dress_of, go, read_form, sheet
 from app.security.accounts import UserWords
 from app.security.callers import COOKIE, Callers, cookie
+from app.security.entrance import page_of
 from app.security.oidc import SECONDS_TO_SIGN_IN, NotProven, OpenId
 from app.security.scopes import PUBLIC
 from app.security.signin import NotSignedIn, Proof, SignIn
@@ -24,22 +30,30 @@ _PUBLIC: Final = {"scope": PUBLIC}
 Asking = Request[Any, Any, Any]
 
 
-def routes(signin: SignIn, callers: Callers, openid: OpenId | None, config: Config) -> list[HTTPRouteHandler]:
+def routes(
+    signin: SignIn, callers: Callers, openid: OpenId | None, config: Config, hub: Hub
+) -> list[HTTPRouteHandler]:
     provider = urlsplit(config.oidc.issuer).hostname if config.oidc else None
     new_as = Role(config.oidc.role) if config.oidc and config.oidc.role else None
 
     def login(
-        then: str, wrong: str = "", status: int = 200, email: str = "", after: float = 0
+        request: Asking, then: str, wrong: Exception | None = None, status: int = 200, email: str = ""
     ) -> Response[str]:
+        board = hub.board
+        at = board.page(page_of(board.catalog, None, request.scope))
+        dress = dress_of(at.page if at else None, request)
+        after = wrong.after if isinstance(wrong, NotSignedIn) else 0
         headers = {"Retry-After": str(int(after) + 1)} if after else {}
         values = {"then": _ours(then), "email": email, "provider": provider}
-        return sheet("login.html", "Sign in", values, status, headers, wrong)
+        title, said = dress.language.say("Sign in"), _said(wrong, dress)
+        return sheet("login.html", title, values, status, headers, said, dress=dress)
 
     @get("/login", opt=_PUBLIC)
-    async def show_login(then: FromQuery[str] = HOME) -> Response[str]:
-        if await signin.is_open_for_set_up():
+    async def show_login(request: Asking, then: FromQuery[str] = HOME) -> Response[str]:
+        # Who was added before there is an admin signs in here all the same.
+        if not await signin.has_people():
             return go("/setup")
-        return login(then)
+        return login(request, then)
 
     @post("/login", opt=_PUBLIC)
     async def sign_in(request: Asking) -> Response[str]:
@@ -51,7 +65,7 @@ def routes(signin: SignIn, callers: Callers, openid: OpenId | None, config: Conf
             opened = await signin.by_password(proof, visitor, request.headers.get("user-agent", ""))
         except NotSignedIn as no:
             status = 429 if no.after else 403
-            return login(typed["then"], str(no), status, typed["email"], no.after)
+            return login(request, typed["then"], no, status, typed["email"])
         return go(_ours(typed["then"]), *cookies_of(opened, visitor.tls))
 
     @get("/setup", opt=_PUBLIC)
@@ -81,7 +95,7 @@ def routes(signin: SignIn, callers: Callers, openid: OpenId | None, config: Conf
         try:
             url, sealed = await openid.begin(_back(request, visitor.tls), _ours(then))
         except NotProven as no:
-            return login(then, str(no), 502)
+            return login(request, then, no, 502)
         return go(url, cookie_for(_PENDING, sealed, visitor.tls, SECONDS_TO_SIGN_IN))
 
     @get("/login/oidc/back", opt=_PUBLIC)
@@ -100,11 +114,18 @@ def routes(signin: SignIn, callers: Callers, openid: OpenId | None, config: Conf
             browser = request.headers.get("user-agent", "")
             opened = await signin.by_provider(claims, new_as, visitor, browser)
         except (NotProven, NotSignedIn) as no:
-            return login(HOME, str(no), 403)
+            return login(request, HOME, no, 403)
         gone = cookie_for(_PENDING, "", visitor.tls, 0)
         return go(then, *cookies_of(opened, visitor.tls), gone)
 
     return [show_login, sign_in, show_setup, set_up, begin, finish]
+
+
+def _said(wrong: Exception | None, dress: Dress) -> str:
+    """What an admin has to mend at the provider is in no catalogue, and stays English."""
+    if isinstance(wrong, NotSignedIn):
+        return dress.language.say(wrong.sentence, time=dress.language.long(wrong.after))
+    return dress.language.say(str(wrong)) if wrong else ""
 
 
 def _ours(then: str) -> str:

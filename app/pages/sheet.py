@@ -1,5 +1,6 @@
 """Pages with a form, each for one person: drawn anew each time, kept by nobody, complete without a script.
 
+Those that visitors come to have the looks of one of our pages and speak as it does; all others are English.
 Also what such a page needs of cookies, which only these pages set.
 """
 
@@ -9,9 +10,14 @@ from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
+from markupsafe import Markup
+from msgspec import Struct
 
+from app.domain.monitor import Page
 from app.pages.answer import SECURITY, content_policy
+from app.pages.branding import accent_style
 from app.pages.drawing import draw
+from app.pages.language import DEFAULT, NAMES, Language, choose, languages
 from app.pages.static import style
 from app.security.callers import COOKIE, HOST
 from app.security.signin import KNOWN_BROWSER_FOR, Opened
@@ -20,11 +26,28 @@ BROWSER = f"{COOKIE}-browser"
 # What stands in an address as it is; of all else a header would be broken, or made two.
 _OF_ADDRESSES: Final = "!#$%&'()*+,/:;=?@[]~"
 _STYLE = style("tokens.css", "form.css", beat=5.0)
-_HEADERS = {
-    **SECURITY,
-    "Content-Security-Policy": content_policy(_STYLE),
-    "Cache-Control": "no-store",
-}
+_HEADERS = {**SECURITY, "Cache-Control": "no-store"}
+
+
+class Dress(Struct, frozen=True):
+    """What a form looks like and speaks. `asked` is the language of its address, if it has one: what the form
+    is sent to keeps it."""
+
+    language: Language
+    asked: str = ""
+    page: Page | None = None
+
+    def address(self, path: str) -> str:
+        return f"{path}?lang={self.asked}" if self.asked else path
+
+
+def dress_of(page: Page | None, request: Request[Any, Any, Any]) -> Dress:
+    asked = request.query_params.get("lang", "")
+    language = choose(request, page.language if page else DEFAULT)
+    return Dress(language, asked if asked in NAMES else "", page)
+
+
+_PLAIN: Final = Dress(languages()[DEFAULT])
 
 
 def sheet(
@@ -35,9 +58,14 @@ def sheet(
     headers: Mapping[str, str] | None = None,
     wrong: str = "",
     good: str = "",
+    dress: Dress = _PLAIN,
 ) -> Response[str]:
-    html = draw(template, title=title, style=_STYLE, wrong=wrong, good=good, **values)
-    given = {**_HEADERS, **(headers or {})}
+    accent, logo = (dress.page.accent, dress.page.logo) if dress.page else (None, None)
+    style = Markup(_STYLE + accent_style(accent))
+    look = {"style": style, "logo": logo, "accented": accent is not None, "dress": dress}
+    words = {"title": title, "wrong": wrong, "good": good, "say": dress.language.say}
+    html = draw(template, **look, **words, **values)
+    given = {**_HEADERS, "Content-Security-Policy": content_policy(style, logo), **(headers or {})}
     return Response(html, status_code=status, media_type="text/html", headers=given)
 
 

@@ -16,6 +16,7 @@ T = TypeVar("T")
 SHORTEST: Final = 12
 LONGEST: Final = 256
 AT_ONCE: Final = 2
+BUSY: Final = "Too many ask at once; try again in a moment."
 WAITING: Final = 32
 
 # The first of OWASP's choices that fits into little memory.

@@ -22,7 +22,7 @@ from app.domain.refused import Refused
 from app.security import accounts, second_factor, tokens
 from app.security.accounts import UserWords
 from app.security.oidc import Claims
-from app.security.passwords import Busy, Passwords
+from app.security.passwords import BUSY, Busy, Passwords
 from app.security.secrets import Secrets, Unreadable
 from app.security.throttling import FREE_PER_ACCOUNT, FREE_PER_ADDRESS, wait_of
 from app.security.visitor import Visitor, customer
@@ -35,14 +35,15 @@ WRONG: Final = "The address, the password or the code is wrong."
 _OFFERED: Final = "second factor offered to {}"
 _BROWSER: Final = "known browser"
 _PRESENT: Final = "The code of the present app is wrong: type the six digits that it shows now."
-_BUSY: Final = "Too many sign in at this moment; try again in a few seconds."
 
 
 class NotSignedIn(Exception):
-    """One sentence; `after` seconds it may be tried again, if it may not be at once."""
+    """One sentence. If it may not be tried again at once, it may `after` seconds, which `{time}` in the
+    sentence stands for."""
 
     def __init__(self, sentence: str, after: float = 0.0) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence.replace("{time}", f"{after:.0f} s"))
+        self.sentence = sentence
         self.after = after
 
 
@@ -115,7 +116,7 @@ class SignIn:
         accounts.refuse_bad_password(password)
         hash = await self._hash(password)
         async with self._changes.by(Actor("console", "set-up", visitor.address), self._now()) as change:
-            if await users.count_users(change.transaction):
+            if await users.count_users(change.transaction, Role.ADMIN):
                 raise Refused("token", "This Statuswire is set up already; sign in.", "conflict")
             user = await accounts.add_user(change, replace(given, role=Role.ADMIN), hash)
             return await self._open(change, user, visitor, "")
@@ -182,8 +183,13 @@ class SignIn:
             await users.use_step(change.transaction, user.id, step)
 
     async def is_open_for_set_up(self) -> bool:
+        """Until there is an admin, whoever else was added before; and never again, for one always stays."""
         async with self._changes.database.reading() as transaction:
-            return not await users.count_users(transaction)
+            return not await users.count_users(transaction, Role.ADMIN)
+
+    async def has_people(self) -> bool:
+        async with self._changes.database.reading() as transaction:
+            return bool(await users.count_users(transaction))
 
     # What is proven, and how often it may be tried
 
@@ -225,7 +231,7 @@ class SignIn:
             wait = await tries.take(transaction, address, now, wait_of(FREE_PER_ADDRESS))
             wait = wait or await tries.take(transaction, account, now, wait_of(FREE_PER_ACCOUNT))
         if wait:
-            raise NotSignedIn(f"Too many tries have failed; try again in {wait:.0f} seconds.", max(1.0, wait))
+            raise NotSignedIn("Too many tries; come back in {time}.", max(1.0, wait))
 
     async def _judge(self, proof: Proof, credentials: Credentials | None) -> int | None:
         """The step of the code, or 0 where none is asked for; None if anything is wrong."""
@@ -249,13 +255,13 @@ class SignIn:
         try:
             return await self.passwords.is_right(password, hash)
         except Busy:
-            raise NotSignedIn(_BUSY, 3.0) from None
+            raise NotSignedIn(BUSY, 3.0) from None
 
     async def _hash(self, password: str) -> str:
         try:
             return await self.passwords.hash(password)
         except Busy:
-            raise NotSignedIn(_BUSY, 3.0) from None
+            raise NotSignedIn(BUSY, 3.0) from None
 
     async def _owner(self, change: Change, claims: Claims, new_as: Role | None) -> User:
         if (user := await users.find_by_provider(change.transaction, claims.provider)) is not None:

@@ -5,8 +5,10 @@ const LARGE = 40; // tiles at the most for the large kind, which has no headings
 const ARC = (16 / 60) * (Math.PI / 180); // what a capital letter subtends at the least, by NUREG-0700
 const NAME = 4.7; // units: the smallest type that is to be read from afar
 
-// A hundredth of the screen's height in pixels, or of what would be that of a screen of usual shape.
-export const hundredth = () => Math.min(innerHeight / 100, innerWidth * 0.005625);
+// A hundredth of the screen's height in pixels, or of what would be that of a screen of usual shape. On one that
+// stands, the field has the whole width, and more of it for each tile.
+export const hundredth = () =>
+  innerWidth > innerHeight ? Math.min(innerHeight / 100, innerWidth * 0.005625) : innerWidth * 0.008;
 
 // The unit in pixels that all type is a multiple of, so that the name of a problem can be read at `distance` metres
 // on a screen of `diagonal` inches. `sight` is how far it can be read: less, if the screen is too small for it.

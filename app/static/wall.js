@@ -274,6 +274,16 @@ function drawLastProblem({ name, was, began, ended }) {
 
 // The head
 
+let fitted = ''; // what the head was last measured with: on a wall of a thousand it is not done for each frame
+
+// Where type is large for the screen, or the sentence long for its place, what there is none of goes.
+function fitHead() {
+  const heading = find('.say h1');
+  document.body.toggleAttribute('data-narrow', innerWidth < 140 * reach.unit);
+  document.body.removeAttribute('data-long');
+  document.body.toggleAttribute('data-long', heading.scrollWidth > heading.clientWidth);
+}
+
 function drawHead() {
   const incidents = openIncidents();
   const { status } = weigh(board.all, incidents);
@@ -288,6 +298,9 @@ function drawHead() {
     item.dataset.count = count;
     write(item.querySelector('b'), String(count));
   }
+  const fills = heading + find('.counts').textContent.replace(/\d/g, '0');
+  if (fitted !== fills) fitHead();
+  fitted = fills;
   write(find('.freshness span'), freshness());
   write(find('.banner small'), say('Last known state shown, {remedy}', { remedy: say(live.remedy) }));
   drawSilence();
@@ -479,7 +492,7 @@ const diagnostics = new Diagnostics(find('.diagnostics'), () => ({
 function place() {
   reach = unitFor(settings);
   document.body.style.setProperty('--unit', `${reach.unit}px`);
-  document.body.toggleAttribute('data-narrow', innerWidth < 140 * reach.unit);
+  fitHead();
   layOut();
   drawRail();
   drawAges();

@@ -19,7 +19,7 @@ from app.security import accounts, issuing
 from app.security.accounts import UserWords
 from app.security.guard import caller_of
 from app.security.issuing import TokenWords
-from app.security.passwords import Busy, Passwords
+from app.security.passwords import BUSY, Busy, Passwords
 from app.security.scopes import SCOPES
 
 _SHOWN: Final = 500
@@ -98,7 +98,7 @@ class Pages:
             try:
                 hashed = await self._passwords.hash(password)
             except Busy:
-                raise Refused("password", "Too many ask at once: try again in a moment.") from None
+                raise Refused("password", BUSY) from None
         words = UserWords(
             email=form.one("email"), name=form.one("name"), role=form.chosen("role", Role, Role.VIEWER)
         )
