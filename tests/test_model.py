@@ -267,7 +267,7 @@ async def test_a_change_of_the_file_stands_in_the_audit_log_once(database: Datab
 
 async def test_a_file_that_a_newer_build_has_noted_ends_no_server(database: Database) -> None:
     async with database.writing() as transaction:
-        await write_setting(transaction, "file noted", 'of-tomorrow {"page":{"access":"by-invitation"}}')
+        await write_setting(transaction, "file noted", 'of-tomorrow {"page":{"access":7}}')
     model = Model(Changes(database))
     model.take(read(FILE))
     await model.note_file(NOON)

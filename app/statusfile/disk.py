@@ -5,6 +5,7 @@ changed: so contents are compared and not times, and believed only when they hav
 """
 
 import asyncio
+import os
 import stat
 import threading
 import time
@@ -177,13 +178,12 @@ def _judge(path: str | Path, seen: _Seen) -> Said | StatusFileError:
 
 def _read(path: str | Path) -> bytes:
     try:
-        # Opening a pipe would wait for its other end.
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            with open(path, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return file.read(LARGEST + 1)
-        what = "it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file"
-        sentence = f"{what}: name the YAML file itself"
+        sentence = "it is not a regular file: name the YAML file itself"
+    except IsADirectoryError:
+        sentence = "it is a directory: name the YAML file itself"
     except FileNotFoundError:
         sentence = "there is no such file: write it, or name another with --config or STATUSWIRE_CONFIG"
     except PermissionError:
@@ -194,6 +194,11 @@ def _read(path: str | Path) -> bytes:
         reason = getattr(error, "strerror", None) or error
         sentence = f"it cannot be read ({reason}): give the name of a YAML file"
     raise StatusFileError([Problem(0, sentence)], str(path))
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe that took the place of a file would else wait for its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _understand(content: bytes, name: str) -> Said:
