@@ -27,6 +27,7 @@ from tests.services import Valkey, Worker
 from tests.targets import OK, asking, listening, response
 from workers.main import end
 from workers.outbox import Outbox
+from workers.own_health import OwnHealth
 from workers.patrol import Patrol
 from workers.probes import Probes
 from workers.share import Share
@@ -346,4 +347,22 @@ async def test_who_stood_still_meanwhile_goes_on_from_what_the_others_have_seen(
             assert set(states(name(first), resumed)) == {State.DOWN}
             assert changes()[20:] == [State.DOWN] * 20
     await end([following])
+    await feed.close()
+
+
+async def test_each_beat_compares_the_clock_with_that_of_redis_and_the_next_one_tells_if_they_differ(
+    redis_url: str,
+) -> None:
+    feed = Feed(redis_url, beat=0.05)
+    health = OwnHealth(wall_clock=lambda: time.time() + 86400)
+    patrol = Patrol(Probes(), Outbox(feed, "w"), "w", "local", health=health)
+    share = Share(feed, patrol, "w", "local", 0.05, asyncio.Event())
+    beating = asyncio.create_task(share.beat())
+
+    async def told() -> bool:
+        return any("that of Redis differ" in beat.trouble for beat in await feed.alive("local"))
+
+    await eventually(told)
+    await end([beating])
+    await health.close()
     await feed.close()
