@@ -47,7 +47,7 @@ class Ear:
         while not self._rings:
             await self._until_rung()
             self._taken = 0
-            if self._pace:
+            if self._rings and self._pace:
                 await asyncio.sleep(self._pace)
         self._taken += 1
         ring = self._rings.popleft()
@@ -64,6 +64,9 @@ class Ear:
             self._waiting = None
 
     def put(self, ring: bytes) -> None:
+        # That the connection is alive says nothing to whoever has more to take, and would fill no room.
+        if not ring and self._rings:
+            return
         self._rings.append(ring)
         self._bytes += len(ring)
         while self._bytes > ROOM_BYTES and len(self._rings) > 1:
@@ -176,7 +179,10 @@ class Bell:
             if self._heard != heard:
                 continue
             await self._ask(self._pubsub.ping())
-            await asyncio.sleep(heard + 2.5 * self._beat - clock())
+            # In two steps: if it is we who stood still meanwhile, what has come is read in the second. From
+            # now on, and not from when it was heard, for the same reason.
+            for step in (1.4, 0.1):
+                await asyncio.sleep(step * self._beat)
             if self._heard == heard:
                 raise TimeoutError("Redis has gone silent")
 

@@ -19,9 +19,10 @@ from app.db.change import Changes
 from app.db.engine import connect
 from app.db.incidents import Incidents
 from app.domain.actor import Actor
+from app.domain.counted import counted
 from app.domain.credentials import Variables
 from app.domain.instant import from_seconds
-from app.domain.merge import beside, merged, ruled_by_file, with_all_of
+from app.domain.merge import beside, differences, merged, ruled_by_file, with_all_of
 from app.domain.monitor import Catalog
 from app.feed import Feed, FeedDown
 from app.importing.harvest import Harvest
@@ -37,26 +38,31 @@ _PATIENCE: Final = 1.0
 T = TypeVar("T")
 
 
-def export(config: Config, as_json: bool) -> tuple[str, list[str]]:
-    """With the names of the variables that stand for what an older release had stored in the clear."""
+def export(config: Config, as_json: bool) -> tuple[str, list[str], bool]:
+    """With the names of the variables that stand for what an older release had stored in the clear, and
+    whether a server has taken up all that the database defines."""
 
-    async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str]]:
+    async def go(model: Model, running: Catalog) -> tuple[Catalog, dict[str, str], bool]:
         file = ruled_by_file(running, model.defined)
-        return running, {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
+        origins = {f"{kind}/{name}": place for (kind, name), place in model.origins(file).items()}
+        return running, origins, _is_taken_up(model, running)
 
-    catalog, origins = _with_model(config, go)
+    catalog, origins, is_taken_up = _with_model(config, go)
     variables = Variables()
     text = write(variables.of(catalog))
     if as_json:
         text = _json({"config": text, "revision": catalog.revision, "origins": origins})
-    return text, variables.names
+    return text, variables.names, is_taken_up
 
 
-def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> str:
-    async def go(model: Model, running: Catalog) -> list[Step]:
-        return _planned(model, running, given, prune)
+def plan(config: Config, given: Catalog, prune: bool, as_json: bool) -> tuple[str, bool]:
+    """And whether a server has taken up all that the database defines."""
 
-    return _shown(_with_model(config, go), as_json)
+    async def go(model: Model, running: Catalog) -> tuple[list[Step], bool]:
+        return _planned(model, running, given, prune), _is_taken_up(model, running)
+
+    found, is_taken_up = _with_model(config, go)
+    return _shown(found, as_json), is_taken_up
 
 
 def apply(
@@ -84,7 +90,8 @@ def take_over(config: Config, harvest: Harvest, actor: Actor) -> str:
         incidents = await Incidents(changes).take_over(actor, at, harvest.incidents)
         async with changes.database.writing() as transaction:
             spans = await backfill(transaction, harvest.history)
-        return f"into the database: {len(found)} things, {incidents} incidents, {spans} stretches of history"
+        counts = {"thing": len(found), "incident": incidents, "stretch of history": spans}
+        return f"into the database: {counted(counts)}"
 
     return _with_model(config, go)
 
@@ -105,6 +112,11 @@ def _planned(model: Model, running: Catalog, given: Catalog, prune: bool) -> lis
     file = ruled_by_file(running, model.defined)
     becomes = with_all_of(beside(given, file), prune)(model.defined)
     return steps(running, merged(file, becomes))
+
+
+def _is_taken_up(model: Model, running: Catalog) -> bool:
+    """False for what was put into the database while no server ran: what runs is what a server has told."""
+    return not differences(running, merged(ruled_by_file(running, model.defined), model.defined))
 
 
 def _with_model(config: Config, go: Callable[[Model, Catalog], Awaitable[T]]) -> T:

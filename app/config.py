@@ -30,7 +30,9 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 # What may stand after redis+ and rediss+: one server, or several of which one takes writes.
 _KINDS = ("", "sentinel", "cluster")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
-# The bootstrap script reads STATUSWIRE_NO_UV; it stands here so that setting it is no error afterwards.
+# All that begins with our prefix, also what others read: the bootstrap script STATUSWIRE_NO_UV, and commands
+# that speak to a running server (app/remote.py) STATUSWIRE_URL and STATUSWIRE_TOKEN. A shell has them set for
+# every command, and whoever does not need them must not stumble over them.
 _KNOWN = (
     *(
         "BEAT",
@@ -45,7 +47,7 @@ _KNOWN = (
         "METRICS_PORT",
     ),
     *("NO_UV", "OIDC_CLIENT", "OIDC_ISSUER", "OIDC_ROLE", "OIDC_SECRET", "PROCESS", "PROCESSES", "REGION"),
-    *("SECRET_KEY", "SUPERVISED", "TRUSTED_PROXIES"),
+    *("SECRET_KEY", "SUPERVISED", "TOKEN", "TRUSTED_PROXIES", "URL"),
 )
 
 
@@ -133,7 +135,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             log_level=_log_level(given.get("STATUSWIRE_LOG_LEVEL", "info")),
             supervised=given.get("STATUSWIRE_SUPERVISED", "0") != "0",
             processes=_processes(given.get("STATUSWIRE_PROCESSES", "1")),
-            process=int(given.get("STATUSWIRE_PROCESS", "0")),
+            process=_process(given.get("STATUSWIRE_PROCESS", "0")),
             metrics_port=_metrics_port(given),
             max_viewers=_count("STATUSWIRE_MAX_VIEWERS", given.get("STATUSWIRE_MAX_VIEWERS", "10000")),
             max_per_address=_count(
@@ -278,6 +280,12 @@ def _processes(value: str) -> int:
             f"STATUSWIRE_PROCESSES is {value!r}; it must be a whole number from 1 to {PROCESSES_AT_MOST}, "
             "and no more than there are cores."
         )
+    return int(value)
+
+
+def _process(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,2}", value):
+        raise ConfigError(f"STATUSWIRE_PROCESS is {value!r}; `up` and `web` set it themselves: take it out.")
     return int(value)
 
 

@@ -88,9 +88,17 @@ def _no_such(board: Board, key: str) -> str:
     if (component := board.component(key)) is not None and component.monitors:
         ours = ", ".join(monitor.key for monitor in component.monitors)
         return f"{key} is a component; ask for one of its monitors: {ours}."
-    close = difflib.get_close_matches(key, keys, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]}?" if close else f"there are {len(keys)}, such as {keys[0]}."
+    close = _near(key, keys)
+    hint = f"did you mean {close}?" if close else f"there are {len(keys)}, such as {keys[0]}."
     return f"no monitor has the key {key!r}; {hint}"
+
+
+def _near(key: str, keys: list[str]) -> str:
+    """Of a component whose slug is near: a kind that both have would make any two keys alike."""
+    slugs = dict.fromkeys(each.partition("/")[0] for each in keys)
+    near = difflib.get_close_matches(key.partition("/")[0], slugs, n=1)
+    ours = [each for each in keys if each.partition("/")[0] in near]
+    return next(iter(difflib.get_close_matches(key, ours, n=1, cutoff=0)), "")
 
 
 def _keys(board: Board) -> Iterator[str]:

@@ -152,6 +152,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], 0, ms - 60000)) do
 end
 redis.call('PUBLISH', ARGV[3], ARGV[2])
 redis.call('PUBLISH', ARGV[4], ARGV[2])
+return ms
 """
 
 _RECENT_BEATS = """
@@ -281,9 +282,10 @@ class Feed:
             raise Forgotten
         return [Announced(id.decode(), identity.decode()) for id in ids]
 
-    async def beat(self, beat: Beat) -> None:
+    async def beat(self, beat: Beat) -> float:
+        """The time that Redis has, in seconds since 1970."""
         args: list[str | bytes] = [beat.worker, _encode(beat), BELL, REGION + beat.region]
-        await self._ask(self._say_beat(keys=[BEATS, BEATS_AT], args=args))
+        return int(await self._ask(self._say_beat(keys=[BEATS, BEATS_AT], args=args))) / 1000
 
     async def farewell(self, beat: Beat) -> None:
         """A worker's last word, to those of its region alone: to all others it is no proof of life."""

@@ -10,8 +10,8 @@ from app.security.heartbeats import read_secret, token_of
 from app.security.secrets import BadKey, Unreadable, read_secrets
 
 
-async def addresses(config: Config) -> list[str]:
-    """Lines. Raises DatabaseDown, or BadKey."""
+async def addresses(config: Config) -> tuple[list[str], str]:
+    """Lines, and a sentence if nobody has said where the server is found. Raises DatabaseDown, or BadKey."""
     database = await connect(config)
     try:
         secret = await read_secret(database, read_secrets(config))
@@ -24,8 +24,11 @@ async def addresses(config: Config) -> list[str]:
         ) from None
     finally:
         await database.close()
-    base = (catalog.page.url or config.url).rstrip("/")
     keys = [monitor.key for monitor in catalog.monitors() if monitor.kind == KIND]
     if not keys:
-        return ["No monitor of the kind push is known: start the server with a config file that has one."]
-    return [f"{key}  {base}/v1/heartbeats/{token_of(secret, key)}" for key in keys]
+        none = "No monitor of the kind push is known: start the server with a config file that has one."
+        return [none], ""
+    base = (catalog.page.url or config.url).rstrip("/")
+    guess = f"the page has no `url`, so these are of a server at {base}: give it one, or --host and --port"
+    lines = [f"{key}  {base}/v1/heartbeats/{token_of(secret, key)}" for key in keys]
+    return lines, "" if catalog.page.url else guess

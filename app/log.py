@@ -187,12 +187,15 @@ class _Output:
         atexit.register(self._finish)
 
     def write(self, line: str) -> None:
-        if len(self._lines) >= _QUEUE_LINES:
+        waiting = len(self._lines)
+        if waiting >= _QUEUE_LINES:
             self._dropped += 1
             return
         self._lines.append(line)
         if not self._called.is_set():
             self._called.set()
+        elif waiting >= _QUEUE_LINES // 2 and not self._in_hurry.is_set():
+            self._in_hurry.set()
 
     def flush(self) -> None:
         """Nothing to do: the thread writes each line as it comes."""
@@ -203,6 +206,7 @@ class _Output:
             self._called.wait()
             self._is_done = False
             self._called.clear()
+            self._in_hurry.clear()
             while self._lines:
                 self._write(self._some())
             self._is_done = True

@@ -208,7 +208,7 @@ async def _tell_how_to_set_up(server: Server) -> None:
     """On the console, and nowhere else: whoever reads that is whoever started it."""
     if server.config.process <= 1 and await server.signin.is_open_for_set_up():
         print(
-            f"\nNobody can sign in yet. To become the admin, open {server.config.url}/setup and give it\n"
+            f"\nThere is no admin yet. To become the admin, open {server.config.url}/setup and give it\n"
             f"  {set_up_token(server.secrets)}\n",
             flush=True,
         )

@@ -8,6 +8,7 @@ is always whole.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -118,9 +119,10 @@ class Model:
                 await change.note("file.change", f"file/{self._name}", before, after)
 
     async def _noted_file(self, transaction: Transaction) -> Catalog:
-        if (noted := await read_setting(transaction, _NOTED)) is not None:
-            return msgspec.json.decode(noted.partition(" ")[2], type=Catalog)
-        # An older server has read it, or nobody has.
+        # An older server has read it, or a newer one whose words we do not know, or nobody has.
+        with suppress(msgspec.DecodeError):
+            if (noted := await read_setting(transaction, _NOTED)) is not None:
+                return msgspec.json.decode(noted.partition(" ")[2], type=Catalog)
         return ruled_by_file(await read_catalog(transaction), await read_definitions(transaction))
 
     async def stored(self, transaction: Transaction) -> tuple[Catalog, Catalog]:

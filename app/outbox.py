@@ -33,7 +33,10 @@ async def tell(changes: Changes, feed: Feed) -> None:
             await empty(changes, feed)
         except (*FeedDown, DatabaseDown) as error:
             if pause == FIRST_PAUSE:
-                log.warning("changes are stored and cannot be told yet, will be", why=str(error))
+                log.warning(
+                    "changes are stored and cannot be told yet, will be",
+                    why=str(error) or "no answer in time",
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             continue

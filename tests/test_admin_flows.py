@@ -155,12 +155,28 @@ async def test_an_incident_is_public_after_a_few_taps(site: Site, phone: Phone) 
     assert "/admin/incidents/" in phone.page.url
     await phone.reads("The incident is public, on every screen.")
     await eventually(lambda: b"Card payments fail" in site.web.get("/")[1], within=3)
+    assert "“Mei is on it”, if left empty" in await phone.page.inner_text("main")
+    there = phone.page.url
+    await phone.follow("Its page at Acme Status")
+    assert phone.page.url.partition("?")[0] == there.replace("/admin/", "/").partition("?")[0]
+    assert "Card payments fail" in await phone.page.inner_text("main")
+    await phone.open(there.removeprefix(site.web.url))
     await remove(phone)
 
 
 async def saying_of(phone: Phone, path: str, words: str) -> bool:
     await phone.open(path)
     return words in await phone.page.inner_text("main")
+
+
+async def test_the_room_that_one_is_in_is_in_sight(phone: Phone) -> None:
+    async def is_in_sight() -> bool:
+        box = await phone.page.locator(".rooms [aria-current]").bounding_box()
+        return box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+    for path in ("/admin/tokens", "/admin/audit", "/admin"):
+        await phone.open(path)
+        await eventually(is_in_sight)
 
 
 async def test_ready_words_are_one_tap_and_lose_nothing(site: Site, phone: Phone) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.board import Board, Change, Note, Patch, Shown
-from app.domain.events import Logged, Sample
+from app.domain.events import Heartbeat, Logged, Sample, Silence, Word
 from app.domain.monitor import Catalog, Monitor
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State
@@ -789,3 +789,30 @@ def test_a_new_word_is_not_weighed_with_old_ones_of_other_regions() -> None:
     assert board.standings[API, "eu"].since == after(65)
     folded([a_change(DOWN, after(601), region="ap")], board)
     assert (board.shown["api"].status, board.shown["api"].since) == (Status.MAJOR, after(601))
+
+
+def test_a_silence_after_a_clock_was_set_back_is_stored_from_when_it_was_noticed() -> None:
+    """Up to the best before, an hour ahead, nobody looked; and the next word ends it as any other does."""
+    board, _ = folded([a_change(UP), *(a_batch(a_sample(UP, after(n))) for n in range(60, 3601, 60))])
+    [(monitor, region, since)] = board.past_best_before(after(120))
+    silence = Silence(at=after(120), monitor=monitor, region=region, since=since)
+    patches = [board.fold("5-0", silence), board.fold("6-0", a_change(UP, after(150)))]
+    assert [(change.status, change.since) for change in changes([p for p in patches if p])] == [
+        (Status.UNKNOWN, after(120)),
+        (Status.OPERATIONAL, after(150)),
+    ]
+
+
+def test_a_job_that_stays_away_after_a_clock_was_set_back_is_late_before_the_old_time_comes() -> None:
+    board = a_board(
+        a_component("job", a_monitor("job/push", kind="push", every=60.0, options={"grace": 5.0}))
+    )
+    board.fold("1-0", Heartbeat(at=after(3600), monitor="job/push", word=Word.SUCCESS))
+    [(monitor, region, since)] = board.past_best_before(after(70))
+    assert board.patience(monitor, region)[0] == 65  # by the stopwatch of whoever calls it late
+    patch = board.fold("2-0", Silence(at=after(70), monitor=monitor, region=region, since=since))
+    assert patch is not None
+    assert [(change.status, change.reason) for change in patch.changes] == [(Status.MAJOR, "late")]
+    assert list(board.past_best_before(after(70))) == []
+    board.fold("3-0", Heartbeat(at=after(80), monitor="job/push", word=Word.SUCCESS))
+    assert board.shown["job"].status is Status.OPERATIONAL

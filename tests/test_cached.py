@@ -5,12 +5,14 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 from litestar import Request
 
+from app.db.engine import READERS
 from app.domain.board import Board
 from app.domain.monitor import Page
 from app.domain.pages import MAIN
@@ -20,7 +22,7 @@ from app.pages.answer import Press
 from app.security.issuing import issue_wall
 from app.security.scopes import ADMIN
 from tests.conftest import eventually
-from tests.make import NOON, a_catalog
+from tests.make import NOON, a_catalog, a_component
 from tests.people import CHEAP, HOME, PASSWORD, House
 
 pytest_plugins = ["tests.databases"]
@@ -124,6 +126,39 @@ async def test_a_page_that_is_closed_is_kept_by_nobody_from_then_on(house: House
     async with house.client() as nobody:
         tagged = await nobody.get("/", headers={"if-none-match": answer.headers["etag"]})
         assert (tagged.status_code, tagged.headers["cache-control"]) == (303, "no-store")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/history",
+        "/components/api",
+        "/wall",
+        "/api/v2/summary.json",
+        "/maintenance.ics",
+        "/badge/api.svg",
+    ],
+)
+async def test_a_page_that_is_closed_while_its_past_is_read_is_shown_to_nobody(
+    house: House, path: str
+) -> None:
+    def becomes(name: str, **access: Any) -> None:
+        page = Page(slug="open", name="Acme", **access)
+        catalog = a_catalog(a_component("api", name=name), pages=(page,))
+        house.server.hub.restore(Board(catalog, NOON), f"{name}-0", [])
+
+    becomes("1")
+    async with house.client() as nobody, AsyncExitStack() as readers:
+        for _ in range(READERS):
+            await readers.enter_async_context(house.server.history._database.reading())
+        asked = asyncio.create_task(nobody.get(f"/p/open{path}"))
+        await asyncio.sleep(0.1)
+        assert not asked.done()
+        becomes("2", access="password", password_hash=HASH)
+        await readers.aclose()
+        answer = await asked
+    assert (answer.status_code, answer.headers["cache-control"]) == (401, "no-store")
 
 
 async def test_what_is_packed_as_well_as_can_be_keeps_nobody_waiting() -> None:

@@ -83,6 +83,49 @@ def test_a_file_is_planned_applied_and_pruned(run: Run, tmp_path: Path) -> None:
     assert len(asked(tmp_path, "SELECT * FROM audit_log WHERE kind = 'console'")) == 4
 
 
+def test_what_no_server_has_taken_up_yet_is_said_to_be_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(FILE)
+    assert run("config", "plan", "one.yaml")[2] == run("config", "export")[2] == ""
+    assert run("config", "apply", "one.yaml")[0] == 0
+    for words in (("plan", "one.yaml"), ("plan", "one.yaml", "--json"), ("export",)):
+        code, _, errors = run("config", *words)
+        assert code == 0 and errors.startswith("statuswire: the database holds more, which no server has")
+        assert errors.count("\n") == 1
+
+
+def test_an_import_without_a_database_says_so_before_anything_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    code, output, errors = run(
+        *("import", "gatus", str(SAMPLES / "gatus.yaml"), "--apply", "--data", "else where")
+    )
+    assert (code, output) == (2, "")
+    assert errors == (
+        "statuswire: There is no database else where/statuswire.db yet; "
+        "run `statuswire migrate --data 'else where'` first.\n"
+    )
+
+
+def test_heartbeats_says_when_nobody_has_told_it_where_the_server_is(run: Run, tmp_path: Path) -> None:
+    async def store(before: Catalog, file: str) -> None:
+        database = await connect(config_for(f"sqlite:///{tmp_path}/statuswire.db"))
+        async with database.writing() as transaction:
+            await write_catalog(transaction, before, parse(file))
+        await database.close()
+
+    job = "components: [{name: Job, monitors: [{push: job, every: 1h}]}]"
+    asyncio.run(store(Catalog(), job))
+    code, output, errors = run("heartbeats", "--port", "8123")
+    assert code == 0 and output.startswith("job/push  http://127.0.0.1:8123/v1/heartbeats/")
+    assert errors.startswith(
+        "statuswire: the page has no `url`, so these are of a server at http://127.0.0.1"
+    )
+    asyncio.run(store(parse(job), f"page: {{url: https://status.example}}\n{job}"))
+    code, output, errors = run("heartbeats")
+    assert output.startswith("job/push  https://status.example/v1/heartbeats/") and errors == ""
+
+
 def test_what_is_applied_is_told_at_once_where_redis_is_and_else_left_to_a_server(
     run: Run, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,10 +225,11 @@ def test_an_import_is_printed_first_and_applied_when_asked(run: Run, tmp_path: P
     assert code == 0 and "shop" in output and parse(output)
     assert "left out: Paused: it is paused" in report and "3 stretches of history" in report
     assert asked(tmp_path, "SELECT * FROM definitions") == []
-    assert "7 components" in report
+    assert "7 components" in report and ", 2 pages, 1 incident, " in report
+    assert "to a new address, which `statuswire heartbeats` shows" in report
     for times in range(2):
         code, _, report = run("import", "uptime-kuma", file, "--apply")
-        assert code == 0 and f"{[1, 0][times]} incidents, {[3, 0][times]} stretches" in report
+        assert code == 0 and f"{['1 incident', '0 incidents'][times]}, {[3, 0][times]} stretches" in report
     assert len(asked(tmp_path, "SELECT * FROM spans WHERE id < 0")) == 3
     assert asked(tmp_path, "SELECT title FROM incidents") == [("Trouble",)]
 
@@ -247,9 +291,20 @@ def test_a_page_of_statuspage_is_asked_at_its_address(run: Run) -> None:
         address = f"http://127.0.0.1:{server.server_port}"
         code, output, report = run("import", "statuspage", f"{address}/")
         assert (code, [each.name for each in parse(output).components]) == (0, ["Git", "Site"])
-        assert "1 incidents" in report
+        assert ", 1 page, 1 incident, " in report
         code, output, errors = run("import", "statuspage", f"{address}/nowhere")
         server.shutdown()
     assert (code, output, errors.count("\n")) == (2, "", 1) and "give the address of a page" in errors
     code, output, errors = run("import", "statuspage", "http://127.0.0.1:9")
     assert (code, output, errors.count("\n")) == (2, "", 1)
+
+
+def test_who_is_added_is_given_a_password_that_is_said_to_be_one(run: Run) -> None:
+    for words in (("user", "add", "mei@example.org"), ("user", "reset", "mei@example.org")):
+        code, output, errors = run(*words)
+        assert code == 0 and len(output.strip()) == 20 and " " not in output
+        assert errors == (
+            "statuswire: the password of mei@example.org to begin with, shown this once: "
+            "another is chosen at /account\n"
+        )
+    assert run("user", "add", "ben@example.org", "--json")[2] == ""

@@ -27,7 +27,11 @@ from tests.services import ROOT, Postgres, Statuswire, Valkey, free_port, wait_u
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
-    version = capsys.readouterr().out.split()[1]
+    said = capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, said)
+    version = said.split()[1]
     assert f'\nversion = "{version}"\n' in (ROOT / "pyproject.toml").read_text()
 
 

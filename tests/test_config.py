@@ -1,5 +1,6 @@
 """Every variable is read once; a bad one is answered with one sentence that says what would be right."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,20 @@ def test_the_database_is_in_the_data_directory_unless_it_is_named() -> None:
     assert Config.read({"STATUSWIRE_DATA": "/srv/sw"}).database_url == "sqlite:////srv/sw/statuswire.db"
     named = Config.read({"STATUSWIRE_DATA": "/srv/sw", "DATABASE_URL": "sqlite:///other.db"})
     assert named.sqlite_file == Path("other.db")
+
+
+def test_every_variable_of_ours_that_is_named_anywhere_may_stand_in_the_environment() -> None:
+    """Whoever reads one or tells people to set it: it is no error for any other command."""
+    told = [ROOT / "README.md", ROOT / "statuswire", ROOT / "docker-compose.yml", ROOT / "Procfile"]
+    read = [file for folder in ("app", "workers") for file in (ROOT / folder).rglob("*.py")]
+    whole = re.compile(r"\bSTATUSWIRE_[A-Z]+(?:_[A-Z]+)*\b(?!_)")
+    named = {name for file in (*told, *read) for name in whole.findall(file.read_text())}
+    assert named >= {"STATUSWIRE_URL", "STATUSWIRE_TOKEN", "STATUSWIRE_NO_UV", "STATUSWIRE_DATA"}
+    for name in sorted(named):
+        try:
+            Config.read({name: "x"})
+        except ConfigError as wrong:
+            assert "is no setting" not in str(wrong)
 
 
 def test_a_variable_that_is_set_to_nothing_counts_as_unset() -> None:

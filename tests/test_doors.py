@@ -199,8 +199,14 @@ def test_tokens_are_made_listed_and_revoked_from_afar(cli: Do) -> None:
         ),
         (["incident", "post", "t", "w", "--since", "once"], "'once' is no time: write a span such as 2h, or"),
         (["incident", "update", "none", "w"], "There is no such thing among the incidents."),
-        (["ack", "none"], "There is no such thing among the components."),
-        (["override", "none", "operational"], "There is no such thing among the components."),
+        (["ack", "none"], "No component is called `none`: name it by its slug."),
+        (["ack", "payments-ap"], "No component is called `payments-ap`: did you mean `payments-api`?"),
+        (["override", "none", "operational"], "No component is called `none`: name it by its slug."),
+        (["release", "none"], "No component is called `none`: name it by its slug."),
+        (
+            ["tail", "--since", "abc"],
+            "--since is 'abc'; it must be the id of something that was told, such as",
+        ),
         (["release", "cli"], "It has no override."),
         (["maintenance", "start", "none"], "There is no such thing among the maintenances."),
         (

@@ -359,6 +359,22 @@ async def test_a_statement_that_takes_too_long_is_ended(
         assert await names(database) == []
 
 
+async def test_a_migration_beside_a_running_server_costs_one_more_try(postgres_url: str) -> None:
+    """Jobs go on after every DatabaseDown, and end the server after what is none."""
+    async with a_database(postgres_url) as database:
+
+        async def read() -> None:
+            async with database.reading() as transaction:
+                await transaction.fetch("SELECT * FROM settings")
+
+        await read()
+        async with database.writing() as transaction:
+            await transaction.execute("ALTER TABLE settings ADD COLUMN more TEXT")
+        with pytest.raises(DatabaseDown, match="was migrated meanwhile"):
+            await read()
+        await read()
+
+
 async def test_no_connection_left_is_said(postgres: Postgres, postgres_url: str) -> None:
     async with a_database(postgres_url):
         admin = await asyncpg.connect(postgres_url)

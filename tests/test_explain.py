@@ -66,7 +66,7 @@ def test_the_votes_are_shown_with_those_that_are_missing() -> None:
     assert "Api is major_outage since 2026-01-31T12:00:00.000Z (refused)" in text
     assert "down takes 2 of 3" in text
     assert "eu           down since 2026-01-31T12:00:00.000Z, heard 10 s ago; timeout: After 5 s" in text
-    assert "ap           nothing: no worker of this region has told a result yet" in text
+    assert "ap           nothing: no worker of this region has had a verdict yet" in text
 
 
 def test_a_word_that_is_too_old_is_called_so() -> None:
@@ -82,6 +82,18 @@ def test_it_is_said_what_hides_an_outage() -> None:
     text = explained(board)
     assert "verdict    unknown: it is seen to be down, and lies behind router" in text
     assert "router       router/icmp down, and so hides this one" in text
+
+
+def test_of_a_parent_that_is_well_again_it_is_said_why_it_still_hides_an_outage() -> None:
+    board = a_board_of(
+        a_change(DOWN, monitor="router/icmp"),
+        a_change(DOWN, after(1)),
+        a_change(UP, after(2), monitor="router/icmp"),
+        depends_on=("router",),
+    )
+    assert "router/icmp up; it was down, and hides this one until that has been looked at again" in explained(
+        board
+    )
 
 
 def test_the_rules_are_those_of_the_monitor() -> None:
@@ -122,6 +134,15 @@ def test_a_group_is_explained_by_its_members() -> None:
     assert "router/icmp              up" in text and "gone/icmp                is gone from the file" in text
 
 
+def test_how_often_a_job_speaks_is_said_as_the_file_says_it() -> None:
+    job = a_monitor(
+        "job/push", kind="push", target="n", every=86400, options={"grace": 5400, "max_runtime": 90}
+    )
+    text = explained(Board(a_catalog(a_component("job", job)), NOON), "job/push")
+    assert "a run ends well every 24h, or 90m later at the latest; else it is late" in text
+    assert "a run that began ends within 90s" in text
+
+
 @pytest.fixture
 def config(redis_url: str, tmp_path: Path) -> Config:
     config = Config.read(
@@ -142,6 +163,8 @@ async def test_what_only_the_feed_knows_yet_is_explained(config: Config) -> None
     assert "verdict    down" in text and "timeout" in text and "then down" in text
     with pytest.raises(Unexplained, match="did you mean api/http"):
         await explain_monitor(config, config.redis_url, "api/htp")
+    with pytest.raises(Unexplained, match="'payments/http'; there are 1, such as api/http"):
+        await explain_monitor(config, config.redis_url, "payments/http")
     with pytest.raises(Unexplained, match="api is a component; ask for one of its monitors: api/http"):
         await explain_monitor(config, config.redis_url, "api")
 

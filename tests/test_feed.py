@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any, Self
 
 import msgspec
@@ -19,6 +19,7 @@ import pytest
 from redis.asyncio import Redis
 
 from app import feed as feed_module
+from app.bell import Ear, HasMoved
 from app.domain.board import START
 from app.domain.clock import dated
 from app.domain.events import Beat, Logged, SecondLook, order
@@ -493,6 +494,26 @@ async def test_with_a_pace_what_comes_meanwhile_comes_at_once_and_what_there_is_
     await speaker.close()
 
 
+async def test_who_waits_for_its_pace_when_another_redis_takes_over_is_told_so() -> None:
+    ear = Ear(pace=0.05)
+    taking = asyncio.create_task(ear.take())
+    await asyncio.sleep(0)
+    ear.put(b"of the one that was")
+    await asyncio.sleep(0)
+    ear.fail(HasMoved("elsewhere"), at_once=True)
+    with pytest.raises(HasMoved):
+        await taking
+
+
+async def test_that_redis_is_alive_fills_no_room_behind_what_was_not_taken() -> None:
+    ear = Ear(pace=0.0)
+    for ring in (b"", b"", b"one", b"", b"", b"two", b""):
+        ear.put(ring)
+    assert [await ear.take() for _ in range(3)] == [b"", b"one", b"two"]
+    ear.put(b"")
+    assert await ear.take() == b""
+
+
 async def _subscribers(raw: Redis) -> int:
     counts = await raw.pubsub_numsub(BELL)
     return int(counts[0][1])
@@ -518,6 +539,20 @@ async def test_a_feed_on_which_nothing_is_said_is_not_taken_for_lost(any_redis_u
     async with Listener(any_redis_url) as listener:
         await asked(raw, "ping", 5)
     assert listener.links == [True]
+
+
+async def test_a_process_that_stood_still_does_not_take_that_for_the_silence_of_redis(
+    any_redis_url: str, raw: Redis
+) -> None:
+    async with Listener(any_redis_url) as listener:
+        for _ in range(3):
+            _stand_still(4 * BEAT)
+            await asked(raw, "ping", 2)
+    assert listener.links == [True]
+
+
+def _stand_still(seconds: float) -> None:
+    sleep(seconds)
 
 
 async def asked(raw: Redis, command: str, times: int) -> None:

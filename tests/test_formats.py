@@ -1,5 +1,6 @@
 """The formats that other programs read: each says what the page says, in the words of that format."""
 
+import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -263,6 +264,42 @@ async def test_a_strict_client_of_statuspage_reads_the_summary(busy: Office) -> 
     )
 
 
+def ids_in(answer: Any) -> set[str]:
+    if isinstance(answer, list):
+        return set().union(*map(ids_in, answer))
+    if not isinstance(answer, dict):
+        return set()
+    own = {answer["id"]} if "id" in answer else set()
+    return own.union(*map(ids_in, answer.values()))
+
+
+async def test_no_two_installations_share_an_id_and_one_keeps_its_own(tmp_path: Path) -> None:
+    urls = ("https://a.example", "https://b.example", "http://a.example/")
+    found = []
+    for n, url in enumerate(urls):
+        (tmp_path / str(n)).mkdir()
+        page = replace(CATALOG.page, url=url)
+        async for office in opened(tmp_path / str(n), replace(CATALOG, page=page)):
+            found.append(ids_in(await office.json("/api/v2/summary.json")))
+    first, other, without_tls = found
+    assert len(first) == 5 and first & other == set() and first == without_tls
+
+
+async def test_two_updates_of_one_moment_and_one_status_have_two_ids_that_stay(office: Office) -> None:
+    new = NewIncident(title="Short", words="It is out.", components=(Affected("pay"),))
+    posted = await office.incidents.post(MEI, after(1), new)
+
+    async def said(words: str) -> list[str]:
+        await office.incidents.update(MEI, after(2), posted.id, NewUpdate(words=words))
+        await office.tell()
+        [incident] = (await office.json("/api/v2/incidents/unresolved.json"))["incidents"]
+        return [each["id"] for each in incident["incident_updates"]]
+
+    one = await said("One.")
+    two = await said("Two.")
+    assert len(set(two)) == 3 and two[1:] == one
+
+
 async def test_times_are_those_of_the_page_with_milliseconds(busy: Office) -> None:
     [incident] = (await busy.json("/api/v2/incidents/unresolved.json"))["incidents"]
     assert incident["started_at"] == "2026-01-31T20:01:00.000+08:00"
@@ -493,7 +530,9 @@ async def test_what_goes_on_is_told_however_much_is_planned(office: Office) -> N
 
 async def test_what_is_read_anew_and_is_as_it_was_is_not_drawn_again(busy: Office) -> None:
     hub, config = busy.server.hub, Config.read({})
-    front = Front(Views(hub, config, ""), Past(History(busy.server.database)), lambda: True)
+    past = Past(History(busy.server.database))
+    page = hub.board.catalog.page
+    front = Front(Views(hub, config, ""), past, page, lambda: True, lambda: asyncio.sleep(0, page))
     bulletins = Bulletins(hub, config)
 
     async def later() -> Bulletin:

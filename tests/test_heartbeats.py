@@ -5,14 +5,19 @@ import http.client
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
+from typing import Any
 
 import pytest
 
-from app.api.heartbeats import Allowance
+from app.api.heartbeats import WAITING_AT_MOST, Allowance, Heartbeats
+from app.domain.board import START
+from app.domain.events import Heartbeat, Word
+from app.feed import Feed, Gap, Heard
 from app.security.heartbeats import Tokens, token_of
 from tests.conftest import eventually
+from tests.make import NOON, a_catalog
 from tests.services import Statuswire, Valkey, Web
 
 FILE = """
@@ -124,6 +129,39 @@ def test_who_has_no_token_is_told_nothing_and_asked_to_slow_down(house: Installa
     assert too_long[0] == 413 and b"1 MiB" in too_long[2]
     answers = [house.say(house.second, "backup") for _ in range(40)]
     assert 429 in {status for status, *_ in answers}
+
+
+async def test_of_many_at_once_each_that_is_taken_is_in_the_log_whatever_redis_does() -> None:
+    with Valkey(aof=True) as valkey:
+        feed = Feed(valkey.start().url, beat=0.2)
+        nothing: Any = None
+        heartbeats = Heartbeats(feed, nothing, nothing, a_catalog)
+        said = [Heartbeat(at=NOON, monitor=f"job-{n}", word=Word.SUCCESS) for n in range(WAITING_AT_MOST)]
+        await asyncio.gather(*(heartbeats.take(each, "") for each in said))
+        async with aclosing(feed.follow(START)) as items:
+            assert await _monitors(items, len(said)) == [each.monitor for each in said]
+        taking = []
+        for each in said[:60]:
+            taking.append(asyncio.create_task(heartbeats.take(each, "")))
+            if each.monitor in ("job-20", "job-40"):
+                await asyncio.to_thread(valkey.stop if valkey.running else valkey.start)
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*taking)
+        async with aclosing(feed.follow(START)) as items:
+            assert (await _monitors(items, len(said) + 60))[-60:] == [each.monitor for each in said[:60]]
+        await feed.close()
+
+
+async def _monitors(items: AsyncIterator[Heard | Gap], count: int) -> list[str]:
+    """Of the first so many heartbeats."""
+    found = []
+    async with asyncio.timeout(10):
+        async for item in items:
+            assert isinstance(item, Heard) and isinstance(item.event, Heartbeat)
+            found.append(item.event.monitor)
+            if len(found) == count:
+                break
+    return found
 
 
 def test_an_allowance_is_for_each_and_comes_back() -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from app import metrics
 from app.db.engine import Database
+from app.db.history import History
 from app.db.incidents import Incidents
 from app.domain.board import Board
 from app.domain.events import IncidentChange, Logged
@@ -29,6 +30,7 @@ from app.live.crowd import Doorstep
 from app.live.handover import door
 from app.live.hub import Hub
 from app.pages.kept import _LOOKED_AT, _NOT_LOOKED_AT, Kept, offer
+from app.pages.past import Past
 from tests.conftest import eventually
 from tests.make import (
     NOON,
@@ -378,6 +380,18 @@ async def test_the_past_is_asked_again_as_soon_as_it_would_be(doors: Doors) -> N
         assert not await doors.is_kept(asking(target)), target
 
 
+async def test_the_past_is_read_again_when_the_clock_was_set_back(sqlite_database: Database) -> None:
+    """Or it would stand still for as long as the clock was set back."""
+    past = Past(History(sqlite_database))
+    assert await past.first_seen(NOON) == {}
+    async with sqlite_database.writing() as transaction:
+        await transaction.execute(
+            "INSERT INTO spans (component, status, since) VALUES ('api', 'operational', {})", to_ms(NOON)
+        )
+    assert await past.first_seen(after(59)) == {}
+    assert await past.first_seen(after(-3600)) == {"api": NOON}
+
+
 async def test_an_incident_is_read_for_each_who_asks(doors: Doors) -> None:
     new = NewIncident(title="Cards fail", words="We look.")
     incident = await Incidents(doors.server.changes).post(CONSOLE, NOON, new)
@@ -448,6 +462,23 @@ async def test_who_has_their_answer_may_ask_again_later_and_is_let_go_without_a_
         assert await answer(reader) == kept
         async with asyncio.timeout(5):
             assert b" 408 " in await reader.read()
+        writer.close()
+
+
+async def test_a_stream_that_is_asked_for_in_the_same_breath_stays_open(doors: Doors) -> None:
+    await doors.keep(asking())
+    its = door(Doorstep(100), doors.server.kept.find)
+    lines = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+    async with serving(doors, its, timeout_keep_alive=0.2) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write(asking() + asking("/ws", *lines, key))
+        await answer(reader)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.6):
+                while await reader.read(4096):
+                    pass
         writer.close()
 
 

@@ -14,7 +14,7 @@ from app.pages.charts import STRETCHES
 from app.pages.component import WINDOWS
 from app.pages.language import NAMES, Language, choose
 from app.pages.rows import WORD
-from app.pages.sentences import HEADLINE
+from app.pages.sentences import HEADLINE, beside
 from app.pages.stale import WHY
 from app.pages.stories import STAGES
 from app.pages.wall import COUNTED
@@ -100,6 +100,31 @@ def test_placeholders_agree(code: str) -> None:
             assert {k: n for k, n in _placeholders(form).items() if k not in optional} == {
                 k: n for k, n in wanted.items() if k not in optional
             }, form
+
+
+@pytest.mark.parametrize(
+    ("note", "acknowledged", "german"),
+    [
+        ("", "", ""),
+        ("affected by Router, the old one", "", "betroffen durch Router, the old one"),
+        ("affected by Router, flapping", "", "betroffen durch Router, schwankend"),
+        ("flapping, Mei is on it", "Mei is on it", "schwankend, Mei is on it"),
+        ("Mei, paused", "Mei, paused", "Mei, paused"),
+        ("paused, set by hand", "", "pausiert, von Hand gesetzt"),
+        ("set by hand: a, flapping", "", "von Hand gesetzt: a, flapping"),
+        (
+            "affected by A, paused, set by hand: why, who",
+            "who",
+            "betroffen durch A, pausiert, von Hand gesetzt: why, who",
+        ),
+    ],
+)
+def test_our_words_beside_a_status_are_translated_and_those_of_others_are_not(
+    note: str, acknowledged: str, german: str
+) -> None:
+    spoken = languages.languages()
+    assert beside(note, acknowledged, spoken["de"]) == german
+    assert beside(note, acknowledged, spoken["en"]) == note
 
 
 def test_a_text_is_counted_as_each_language_counts() -> None:

@@ -109,6 +109,7 @@ DOMAIN_KNOWS = {
         "bisect",
         "collections",
         "datetime",
+        "difflib",
         "enum",
         "functools",
         "hashlib",

@@ -148,6 +148,20 @@ def test_the_last_line_of_a_process_is_not_lost() -> None:
     assert "goodbye" in _logged("log.info('hello'); log.info('goodbye')")
 
 
+def test_of_many_lines_at_once_none_is_dropped_while_somebody_reads() -> None:
+    code = """
+import time
+from app import log as room
+room._GATHER_SECONDS = 60
+output = room._Output(2)
+for n in range(3 * room._QUEUE_LINES):
+    output.write(f"{n}\\n")
+    if n % 1000 == 0:
+        time.sleep(0.01)
+"""
+    assert _logged(code).splitlines() == [str(n) for n in range(30_000)]
+
+
 def test_dropped_lines_are_counted() -> None:
     code = """
 import os, threading

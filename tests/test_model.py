@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.db.catalog import read_catalog, write_catalog
+from app.db.catalog import read_catalog, write_catalog, write_setting
 from app.db.change import Changes
 from app.db.definitions import write_definitions
 from app.db.engine import Database
@@ -263,6 +263,16 @@ async def test_a_change_of_the_file_stands_in_the_audit_log_once(database: Datab
     await read_by_two(FILE.replace("components:\n", f"components: [{many}]\nx-old:\n"))
     *_, last = await rows(database, "SELECT after FROM audit_log ORDER BY id")
     assert json.loads(last["after"])["others"] == 151 - MOST_NOTED
+
+
+async def test_a_file_that_a_newer_build_has_noted_ends_no_server(database: Database) -> None:
+    async with database.writing() as transaction:
+        await write_setting(transaction, "file noted", 'of-tomorrow {"page":{"access":"by-invitation"}}')
+    model = Model(Changes(database))
+    model.take(read(FILE))
+    await model.note_file(NOON)
+    [noted] = await rows(database, "SELECT after FROM audit_log")
+    assert "component/website" in json.loads(noted["after"])
 
 
 async def test_everything_knows_where_it_comes_from(model: Model) -> None:

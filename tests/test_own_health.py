@@ -25,7 +25,7 @@ from app.feed import Feed, Heard
 from tests.conftest import eventually
 from tests.make import NOON, a_silence
 from tests.services import Worker, missing, wait_until
-from tests.targets import black_hole, closed_port, listening, silent
+from tests.targets import black_hole, closed_port, listening, serving_names, silent
 from workers import own_health
 from workers.main import canaries, end
 from workers.own_health import SETTLES, OwnHealth
@@ -162,10 +162,79 @@ async def test_a_thousand_failures_at_once_are_two_questions(tmp_path: Path) -> 
     async with listening(silent) as canary:
         health = OwnHealth([("127.0.0.1", canary.port)], interfaces=an_interface(tmp_path, "1"))
         first = asyncio.create_task(health.doubt(found(), time.monotonic()))
-        await eventually(lambda: health._asking is not None)
+        await eventually(lambda: health._canary.under_way is not None)
         await asyncio.gather(first, *(health.doubt(found(), time.monotonic()) for _ in range(1000)))
         assert len(canary.visits) <= 2
         await health.close()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [(Outcome.UNREACHABLE, "dns"), (Outcome.UNREACHABLE, "timeout")]
+)
+async def test_a_worker_without_dns_calls_no_name_down_and_what_it_reaches_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], outcome: Outcome, reason: str
+) -> None:
+    """A canary that is an address answers all the while."""
+    nameless, began = found(outcome, reason, address=None), time.monotonic()
+    with closed_port() as port:
+        async with serving_names({".": None}) as zone:
+            health = OwnHealth(
+                [("127.0.0.1", port)], interfaces=an_interface(tmp_path, "1"), nameservers=[zone.place]
+            )
+            said = await asyncio.gather(*(health.doubt(nameless, began) for _ in range(100)))
+            assert {each.outcome for each in said} == {Outcome.INCONCLUSIVE}
+            assert "none of its DNS servers answers" in said[0].detail
+            assert health.told == "none of its DNS servers answers"
+            assert await health.doubt(found(), began) == found()
+            assert len(zone.asked) <= 2
+
+            zone.names["."] = "REFUSED"  # an answer
+            await health.look()
+            assert health.told == ""
+            # What was under way until then says nothing yet.
+            assert (await health.doubt(nameless, began)).outcome is Outcome.INCONCLUSIVE
+            later = time.monotonic() + SETTLES + 0.1
+            assert await health.doubt(nameless, later) == nameless
+            await health.close()
+    logged = capsys.readouterr().out
+    assert logged.count("worker lost its DNS") == logged.count("has DNS again") == 1
+
+
+@pytest.mark.parametrize("answer", ["NXDOMAIN", "SERVFAIL", "REFUSED", []])
+async def test_a_name_that_is_not_known_is_a_verdict_while_dns_says_anything(
+    tmp_path: Path, answer: str | list[str]
+) -> None:
+    async with serving_names({".": answer}) as zone:
+        health = OwnHealth(interfaces=an_interface(tmp_path, "1"), nameservers=[zone.place])
+        nameless = found(Outcome.UNREACHABLE, "dns", address=None)
+        assert await health.doubt(nameless, time.monotonic()) == nameless
+        await health.close()
+
+
+@pytest.mark.parametrize("off", [-86400.0, 86400.0])
+async def test_while_its_clock_is_not_that_of_redis_a_worker_judges_no_date(
+    well: OwnHealth, off: float
+) -> None:
+    """A certificate that has ended, or does not hold yet, by the clock of the worker alone."""
+    ended, began = found(Outcome.FAIL, "certificate"), time.monotonic()
+    well.compare(time.time() + off)
+    said = await well.doubt(ended, began)
+    assert (said.outcome, well.told) == (
+        Outcome.INCONCLUSIVE,
+        "its clock and that of Redis differ by 86400 s",
+    )
+    assert well.told in said.detail
+    for other in (found(), found(Outcome.FAIL, "status 500"), found(Outcome.OK, "")):
+        assert await well.doubt(other, began) == other
+    well.compare(time.time() + 60)
+    assert await well.doubt(ended, began) == ended
+    assert well.told == ""
+
+
+async def test_a_beat_tells_the_time_that_redis_has(redis_url: str) -> None:
+    feed = Feed(redis_url)
+    assert abs(await feed.beat(Beat(at=NOON, worker="w", region="eu", every=5.0)) - time.time()) < 5
+    await feed.close()
 
 
 async def test_half_of_all_targets_failing_at_once_is_the_workers_fault(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ class Webs(Web):
 def shared() -> Iterator[Webs]:
     with Valkey() as valkey, Webs(valkey.start().url) as webs:
         (webs.folder / "statuswire.yaml").write_text(FILE)
-        yield webs.start()
+        webs.start()
+        # By their parent, and by it alone.
+        assert webs.logs.count(f"page is at {webs.url}/ as soon as") == 1
+        yield webs
 
 
 @pytest.fixture

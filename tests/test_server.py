@@ -75,6 +75,7 @@ async def test_a_server_that_waits_for_redis_in_its_start_does_not_wait_when_it_
     valkey.pause()
     try:
         await asyncio.sleep(1.0)  # now it waits for Redis, and would for two and a half beats
+        assert web.logs.count(f"page is at {web.url}/ as soon as") == 1
         assert await asyncio.to_thread(web.stop, 5.0) == 0
         assert "Traceback" not in web.logs
     finally:

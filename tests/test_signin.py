@@ -63,6 +63,19 @@ async def test_fifty_set_ups_at_once_make_one_admin(house: House) -> None:
         assert (await browser.get("/setup")).headers["location"] == "/login"
 
 
+async def test_set_up_is_open_until_there_is_an_admin_whoever_was_added_before(light: House) -> None:
+    await light.user(Role.OPERATOR)
+    async with light.client() as browser:
+        assert "Sign in" in (await browser.get("/login")).text
+        assert (await browser.get("/setup")).status_code == 200
+        typed = {"token": set_up_token(light.server.secrets), "password": PASSWORD, "name": "Ann"}
+        taken = await browser.post("/setup", data={**typed, "email": "mei@example.org"}, headers=OURS)
+        assert (taken.status_code, "account with the address" in taken.text) == (409, True)
+        made = await browser.post("/setup", data={**typed, "email": "ann@example.org"}, headers=OURS)
+        assert made.headers["location"] == "/admin"
+        assert (await browser.get("/setup")).headers["location"] == "/login"
+
+
 async def test_who_has_not_read_the_console_sets_up_nothing(light: House) -> None:
     async with light.client() as browser:
         assert (await browser.get("/login")).headers["location"] == "/setup"

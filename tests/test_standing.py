@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.domain.result import Outcome, Result
 from app.domain.standing import Standing, State, judge, needs_retry, unseen
-from tests.make import NOON, a_monitor, a_result, after
+from tests.make import NOON, a_monitor, a_result, a_standing, after
 
 OK, SLOW, FAIL, UNREACHABLE, INCONCLUSIVE = Outcome
 BAD = {FAIL, UNREACHABLE}
@@ -286,3 +286,10 @@ def test_what_flaps_at_every_look_is_told_seldom(outcomes: list[Outcome]) -> Non
     """However it goes, between two changes for the better lie two good answers."""
     told = [s.state for s, told in judged(outcomes, 0, State.UP, every=1) if told and s.flapping]
     assert told.count(State.UP) <= len(outcomes) / 3 + 1
+
+
+def test_what_flapped_before_a_clock_was_set_back_does_not_flap_until_that_time_has_come_again() -> None:
+    ahead = tuple(after(3600 + n) for n in range(6))
+    was = a_standing(State.DOWN, after(0), flips=ahead, flapping=True)
+    now, _ = judge(was, a_result(Outcome.OK, after(60)), 0, 1)
+    assert (now.state, now.flapping) == (State.UP, False)

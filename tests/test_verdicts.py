@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app.domain.board import Board, Change
-from app.domain.events import Logged, StateChange
+from app.domain.clock import dated
+from app.domain.events import Heartbeat, Logged, Silence, StateChange, Word
 from app.domain.instant import to_ms
 from app.domain.result import Outcome
 from app.domain.standing import Standing, State, judge, unseen
@@ -20,6 +21,7 @@ from tests.make import (
     NOON,
     a_batch,
     a_catalog,
+    a_change,
     a_component,
     a_monitor,
     a_result,
@@ -182,3 +184,99 @@ class Verdicts(RuleBasedStateMachine):
 
 TestVerdicts = Verdicts.TestCase
 TestVerdicts.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+SPOKEN = a_monitor("job/push", kind="push", every=60.0, options={"grace": 5.0})
+LOOKED_AT = a_monitor("web/http", retries=0)
+BY_SLUG = {"web": LOOKED_AT, "job": SPOKEN}
+# What a set-back of less is taken for a word that is said again, or for none.
+NEARLY = 60.0
+
+
+class Clocks(RuleBasedStateMachine):
+    """One machine whose clock is set, by whomever: what is true is told by a stopwatch. Its server calls
+    silent what both say is silent, as `call_silent` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+        self.set_by = 0.0
+        self.latest = NOON  # the log's ids never go back
+        self.board = Board(a_catalog(a_component("web", LOOKED_AT), a_component("job", SPOKEN)), NOON)
+        self.said: dict[str, float] = {}
+        self.spans = {slug: [Span(component=slug, status=Status.UNKNOWN, since=NOON)] for slug in BY_SLUG}
+
+    @property
+    def now(self) -> datetime:
+        return after(self.elapsed + self.set_by)
+
+    @rule(seconds=st.sampled_from([-86400, -7200, -3600, -61, -59, -5, 5, 59, 61, 3600, 7200, 86400]))
+    def set_the_clock(self, seconds: float) -> None:
+        self.set_by += seconds
+        self.wait(0.001)
+
+    @rule(seconds=st.sampled_from([0.001, 1, 20, 64, 66, 130, 700, 4000]))
+    def wait(self, seconds: float) -> None:
+        self.elapsed += seconds
+        found = sorted(self.board.past_best_before(self.now), key=lambda silence: silence[2])
+        for monitor, region, since in found:
+            good, _ = self.board.patience(monitor, region)
+            slug = monitor.partition("/")[0]
+            if self.elapsed - self.said[slug] > good:
+                before = self.board.shown[slug].since
+                self.fold(Silence(at=self.now, monitor=monitor, region=region, since=since))
+                # Nobody was seen in the time that is still to come.
+                assert self.board.shown[slug].since <= max(self.now, before)
+
+    @rule(outcome=st.sampled_from([Outcome.OK, Outcome.SLOW, Outcome.FAIL]), as_sample=st.booleans())
+    def look(self, outcome: Outcome, as_sample: bool) -> None:
+        self.wait(0.001)
+        state = {Outcome.OK: State.UP, Outcome.SLOW: State.DEGRADED}.get(outcome, State.DOWN)
+        word: Logged = a_change(state, self.now, LOOKED_AT.key)
+        if as_sample:
+            word = a_batch(a_sample(state, self.now, LOOKED_AT.key, outcome))
+        self.say("web", word, _AS_SHOWN[state])
+
+    @rule(word=st.sampled_from([Word.SUCCESS, Word.FAIL]))
+    def speak(self, word: Word) -> None:
+        self.wait(0.001)
+        its = Status.OPERATIONAL if word is Word.SUCCESS else Status.MAJOR
+        self.say("job", Heartbeat(at=self.now, monitor=SPOKEN.key, word=word), its)
+
+    def say(self, slug: str, word: Logged, its: Status) -> None:
+        heard = self.board.heard.get((BY_SLUG[slug].key, "local"))
+        self.said[slug] = self.elapsed
+        self.latest = max(self.latest, self.now)
+        self.fold(dated(word, self.latest))
+        # A clock that was set back by seconds cannot be told from a word that is late by as many.
+        is_told = heard is None or not 0 < (heard - self.now).total_seconds() < NEARLY
+        if is_told and not self.board.shown[slug].note.flapping:
+            assert self.board.shown[slug].status is its
+
+    @invariant()
+    def nothing_is_up_from_silence(self) -> None:
+        for slug, monitor in BY_SLUG.items():
+            if self.board.shown[slug].status is not Status.UNKNOWN and slug == "web":
+                assert self.elapsed - self.said[slug] <= monitor.best_before + NEARLY
+            if self.board.shown[slug].status is Status.OPERATIONAL and slug == "job":
+                assert self.elapsed - self.said[slug] <= 65 + NEARLY
+
+    @invariant()
+    def spans_follow_upon_each_other(self) -> None:
+        for spans in self.spans.values():
+            for before, following in pairwise(spans):
+                assert before.until == following.since >= before.since
+
+    def fold(self, event: Logged) -> None:
+        patch = self.board.fold("1-0", event)
+        for change in patch.changes if patch else ():
+            spans = self.spans[change.slug]
+            last = spans[-1]
+            spans[-1] = Span(component=change.slug, status=change.was, since=last.since, until=change.since)
+            spans.append(Span(component=change.slug, status=change.status, since=change.since))
+
+
+_AS_SHOWN = {State.UP: Status.OPERATIONAL, State.DEGRADED: Status.DEGRADED, State.DOWN: Status.MAJOR}
+
+TestClocks = Clocks.TestCase
+TestClocks.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

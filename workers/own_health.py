@@ -9,7 +9,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
@@ -44,6 +44,10 @@ _FORGOTTEN: Final = 600.0  # what was not looked at for so long may be in no fil
 
 # What a broken path looks like from here, besides every `unreachable`: it may break in mid-answer.
 _OF_THE_PATH: Final = frozenset({"timeout", "reset", "closed", "tls", "loss", "dns", "proxy"})
+# What hangs on what day it is.
+_OF_THE_CLOCK: Final = frozenset({"certificate", "registration", "clock"})
+# Seconds. Less makes a difference to few certificates.
+_CLOCKS_DIFFER: Final = 3600.0
 _OF_CONTAINERS: Final = ("lo", "veth", "docker", "br-", "virbr", "cali", "cni", "flannel", "tap")
 _INTERFACES: Final = Path("/sys/class/net")
 
@@ -57,6 +61,33 @@ class _Seen(Struct):
     failed_since: float | None
 
 
+class Question:
+    """Asked once for all who wonder at the same time."""
+
+    def __init__(self, ask: Callable[[], Awaitable[bool]]) -> None:
+        self._ask = ask
+        self.under_way: asyncio.Task[bool] | None = None
+        self._next: asyncio.Task[bool] | None = None
+
+    async def anew(self) -> bool:
+        """The answer to what was asked after this call. Whoever comes while one question is under way waits
+        for the next, all together: a thousand failures at once are two questions."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask_after(self.under_way))
+        return await asyncio.shield(self._next)
+
+    def close(self) -> None:
+        for asking in (self._next, self.under_way):
+            if asking is not None:
+                asking.cancel()
+
+    async def _ask_after(self, before: asyncio.Task[bool] | None) -> bool:
+        if before is not None:
+            await asyncio.wait([before])
+        self.under_way, self._next = self._next, None
+        return await self._ask()
+
+
 class OwnHealth:
     """`canaries` are host:port pairs; that one refuses a connection is an answer. `trouble` says why what
     is found now is no verdict; empty if all is well."""
@@ -67,19 +98,23 @@ class OwnHealth:
         monotonic: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         interfaces: Path = _INTERFACES,
+        nameservers: Sequence[str] = (),
     ) -> None:
         self.trouble = ""
+        self.no_dns = ""
+        self.wrong_clock = ""
         self._canaries = canaries
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._interfaces = interfaces
         # Its own gate: Redis may be a canary, and is out of bounds for probes.
-        self._egress = Egress()
+        self._egress = Egress(nameservers=nameservers)
         self._process = ""
         self._troubled = float("-inf")
         self._seen: dict[str, _Seen] = {}
-        self._asking: asyncio.Task[bool] | None = None
-        self._asking_next: asyncio.Task[bool] | None = None
+        self._canary = Question(self._does_a_canary_answer)
+        self._dns = Question(lambda: self._egress.dns_answers(CANARY_PATIENCE))
+        self._dnsless = float("-inf")
         self._offset = wall_clock() - monotonic()
         self._links = _link_changes(interfaces)
 
@@ -97,6 +132,8 @@ class OwnHealth:
         if not lost and self._lost_network:
             lost = await self._of_the_network() or self._of_many_failures()
         self._say(lost or self._process)
+        if self.no_dns:
+            await self._ask_dns()
 
     async def doubt(self, result: Result, began: float) -> Result:
         """The result of a probe that began at `began`; or no verdict, if it says that the target cannot be
@@ -107,20 +144,36 @@ class OwnHealth:
         if _may_be_the_path(result):
             if not _is_near(result):
                 self._say(await self._of_the_network() or self._of_many_failures() or self._process)
+        elif result.reason in _OF_THE_CLOCK and self.wrong_clock:
+            return _no_verdict(result, self.wrong_clock)
         elif result.reason != "slow":
             return result  # an answer is an answer, whatever else is broken
         if not self.trouble and self._troubled + SETTLES < began:
-            return result
+            if not _is_of_dns(result) or await self._has_dns_since(began):
+                return result
         if _is_near(result) and self._lost_network:
             return result  # no network is needed for what is on this machine
-        detail = f"No verdict, because of this worker itself: {self.trouble or 'it was not well'}."
-        return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
+        return _no_verdict(result, self.trouble or self.no_dns or "it was not well")
+
+    def compare(self, at: float) -> None:
+        """Its clock with that of Redis. Which of the two is wrong nobody knows, so no date is judged."""
+        ahead = self._wall_clock() - at
+        before, differs = self.wrong_clock, abs(ahead) > _CLOCKS_DIFFER
+        self.wrong_clock = f"its clock and that of Redis differ by {abs(ahead):.0f} s" if differs else ""
+        if differs and not before:
+            log.warning("what hangs on the date is no verdict", why=self.wrong_clock)
+        elif before and not differs:
+            log.info("the clocks agree again", was=before)
 
     async def close(self) -> None:
-        for asking in (self._asking_next, self._asking):
-            if asking is not None:
-                asking.cancel()
+        self._canary.close()
+        self._dns.close()
         await self._egress.close()
+
+    @property
+    def told(self) -> str:
+        """What is the matter, for operators. But for the first, most is judged all the same."""
+        return self.trouble or self.no_dns or self.wrong_clock
 
     @property
     def _lost_network(self) -> bool:
@@ -145,7 +198,7 @@ class OwnHealth:
             return f"{_NETWORK}, no interface has a link"
         if lost := self._of_a_moment():
             return lost
-        if self._canaries and not await self._ask_anew():
+        if self._canaries and not await self._canary.anew():
             return f"{_NETWORK}, no canary answers"
         return ""
 
@@ -155,17 +208,7 @@ class OwnHealth:
         gone = [name for name, changes in self._links.items() if changes > before.get(name, changes)]
         return f"{_NETWORK} for a moment, the link of {gone[0]} was gone" if gone else ""
 
-    async def _ask_anew(self) -> bool:
-        """Whether a canary answers that was asked after this call. Whoever comes while one question is under
-        way waits for the next, all together: a thousand failures at once are two questions."""
-        if self._asking_next is None:
-            self._asking_next = asyncio.create_task(self._ask_after(self._asking))
-        return await asyncio.shield(self._asking_next)
-
-    async def _ask_after(self, before: asyncio.Task[bool] | None) -> bool:
-        if before is not None:
-            await asyncio.wait([before])
-        self._asking, self._asking_next = self._asking_next, None
+    async def _does_a_canary_answer(self) -> bool:
         asked = [asyncio.create_task(self._answers(host, port)) for host, port in self._canaries]
         try:
             for answer in asyncio.as_completed(asked):
@@ -183,6 +226,23 @@ class OwnHealth:
         except (OSError, NotResolved, Refused) as error:
             return isinstance(error, ConnectionRefusedError)
         return True
+
+    # Its DNS
+
+    async def _has_dns_since(self, began: float) -> bool:
+        """A name that could not be looked up is held against nobody if no name can be."""
+        await self._ask_dns()
+        return not self.no_dns and self._dnsless + SETTLES < began
+
+    async def _ask_dns(self) -> None:
+        answers, before = await self._dns.anew(), self.no_dns
+        self.no_dns = "" if answers else _NO_DNS
+        if not answers:
+            self._dnsless = self._monotonic()
+        if self.no_dns and not before:
+            log.warning("worker lost its DNS: a name that it cannot look up is no verdict", why=_NO_DNS)
+        elif before and not self.no_dns:
+            log.info("this worker has DNS again")
 
     # Many failures at once
 
@@ -232,12 +292,24 @@ class OwnHealth:
 
 
 _NETWORK: Final = "it lost its network"
+_NO_DNS: Final = "none of its DNS servers answers"
 
 
 def _may_be_the_path(result: Result) -> bool:
     return result.outcome is Outcome.UNREACHABLE or (
         result.outcome is Outcome.FAIL and result.reason in _OF_THE_PATH
     )
+
+
+def _no_verdict(result: Result, why: str) -> Result:
+    detail = f"No verdict, because of this worker itself: {why}."
+    return replace(result, outcome=Outcome.INCONCLUSIVE, reason="worker", detail=detail)
+
+
+def _is_of_dns(result: Result) -> bool:
+    """Whether it came no further than to ask for an address."""
+    waited = result.reason == "timeout" and result.outcome is Outcome.UNREACHABLE
+    return result.address is None and (result.reason == "dns" or waited)
 
 
 def _is_near(result: Result) -> bool:

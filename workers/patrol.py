@@ -202,6 +202,10 @@ class Patrol:
         for start in range(0, len(fresh), STANDINGS_AT_A_TIME):
             self._tell(tuple(fresh[start : start + STANDINGS_AT_A_TIME]))
 
+    def compare_clocks(self, at: float) -> None:
+        """Ours with that of Redis, which says that it is `at`."""
+        self._health.compare(at)
+
     def beat(self, every: float) -> Beat:
         latest, self._latest_start = self._latest_start, 0.0
         return Beat(
@@ -217,7 +221,7 @@ class Patrol:
             late=self._late,
             waiting=self._outbox.waiting,
             dropped=self._outbox.dropped,
-            trouble=self._health.trouble,
+            trouble=self._health.told,
         )
 
     def flush(self) -> None:

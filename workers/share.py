@@ -124,7 +124,8 @@ class Share:
             self._joining.clear()
             with suppress(*FeedDown):
                 beat = self._patrol.beat(self._every)
-                await self._feed.beat(replace(beat, shares=self._catalog is not None))
+                at = await self._feed.beat(replace(beat, shares=self._catalog is not None))
+                self._patrol.compare_clocks(at)
                 self._touch()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

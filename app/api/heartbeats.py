@@ -90,7 +90,8 @@ class Heartbeats:
         self._tokens = Tokens(b"", ())
         self._name = token_hex(8)
         self._said = 0
-        self._waiting = 0
+        self._untold: dict[str, Heartbeat] = {}
+        self._telling = asyncio.Lock()
         self._guesses = Allowance(20, 3.0)
         self._words = Allowance(20, 0.2)
 
@@ -113,28 +114,34 @@ class Heartbeats:
 
     async def take(self, said: Heartbeat, told: str) -> None:
         """Returns when the feed has it. Raises Refused."""
+        if len(self._untold) >= WAITING_AT_MOST:
+            raise Refused(503, "Too many heartbeats wait for Redis; try again.", 10.0)
         self._said += 1
         key = f"heartbeat/{self._name}:{self._said}"
-        if self._waiting >= WAITING_AT_MOST:
-            raise Refused(503, "Too many heartbeats wait for Redis; try again.", 10.0)
-        self._waiting += 1
+        self._untold[key] = said
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._announce(key, said)
+                await self._announce(key)
         except TimeoutError:
             raise Refused(503, "Redis does not answer, so this was not taken; try again.", 10.0) from None
         finally:
-            self._waiting -= 1
+            self._untold.pop(key, None)
         if told:
             await self._keep(Said(said, told))
 
-    async def _announce(self, key: str, said: Heartbeat) -> None:
-        while True:
-            try:
-                await self._feed.announce([(key, said)])
-                return
-            except FeedDown:
-                await asyncio.sleep(0.1)
+    async def _announce(self, key: str) -> None:
+        """With all that wait, in the order of their counters: of two that are on their way at once the later
+        one may be first, and the feed would then take the other for a retry."""
+        async with self._telling:
+            while key in self._untold:
+                some = list(self._untold.items())
+                try:
+                    await self._feed.announce(some)
+                except FeedDown:
+                    await asyncio.sleep(0.1)
+                else:
+                    for told, _ in some:
+                        self._untold.pop(told, None)
 
     async def _keep(self, said: Said) -> None:
         try:

@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     bench.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_benches()) or 'none here'}")
     bench.add_argument("--quick", action="store_true", help="end within 45 s")
     commands.add("version", _version, "print the version")
+    commands.parser.add_argument("--version", action=_Version, nargs=0, help="the same as `version`")
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -37,6 +38,13 @@ def _benches() -> list[str]:
 def _version(_: argparse.Namespace) -> int:
     print(f"statuswire {_read_version()}")
     return 0
+
+
+class _Version(argparse.Action):
+    """That of argparse wants the version before it is known that anybody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, arguments: argparse.Namespace, *_: object) -> None:
+        parser.exit(_version(arguments))
 
 
 def _read_version() -> str:

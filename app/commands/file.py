@@ -28,13 +28,14 @@ def add(commands: Commands) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from app.domain.counted import counted
     from app.statusfile.catalog import warnings
 
     catalog = load_file(_there(arguments.file))
     for warning in warnings(catalog):
         print(f"{arguments.file}: warning: {warning}", file=sys.stderr)
-    counts = f"{len(catalog.components)} components, {sum(1 for _ in catalog.monitors())} monitors"
-    print(f"{arguments.file}: {counts}, no mistakes")
+    counts = {"component": len(catalog.components), "monitor": sum(1 for _ in catalog.monitors())}
+    print(f"{arguments.file}: {counted(counts)}, no mistakes")
     return 0
 
 
@@ -53,8 +54,9 @@ def _export(arguments: argparse.Namespace) -> int:
     config = _with_tables(arguments)
     from app.catalog_command import export
 
-    text, variables = export(config, arguments.json)
+    text, variables, is_taken_up = export(config, arguments.json)
     print(text, end="")
+    _warn_unless(is_taken_up)
     if variables:
         sentence = "what an older release had stored in the clear is a variable here: give the workers"
         print(f"statuswire: {sentence} {', '.join(variables)} in their environment", file=sys.stderr)
@@ -65,8 +67,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     catalog, config = load_file(_there(arguments.file)), _with_tables(arguments)
     from app.catalog_command import plan
 
-    print(plan(config, catalog, arguments.prune, arguments.json), end="")
+    text, is_taken_up = plan(config, catalog, arguments.prune, arguments.json)
+    print(text, end="")
+    _warn_unless(is_taken_up)
     return 0
+
+
+def _warn_unless(is_taken_up: bool) -> None:
+    if not is_taken_up:
+        print(
+            "statuswire: the database holds more, which no server has taken up yet: this is as if it were "
+            "not there; start the server, and ask again",
+            file=sys.stderr,
+        )
 
 
 def _apply(arguments: argparse.Namespace) -> int:

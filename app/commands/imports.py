@@ -36,6 +36,9 @@ def _import(arguments: argparse.Namespace) -> int:
     from app.importing.harvest import NotReadable
     from app.statusfile.problem import cut
 
+    if arguments.apply:
+        # First: a report of what would have been taken over, and only then that it cannot be, misleads.
+        database_has_tables(read_config(arguments))
     try:
         if arguments.source == "statuspage" and arguments.file.startswith(("http://", "https://")):
             harvest = _fetched(arguments)
@@ -77,12 +80,10 @@ def _fetched(arguments: argparse.Namespace) -> "Harvest":
 
 
 def _take_over(arguments: argparse.Namespace, harvest: "Harvest") -> None:
-    config = read_config(arguments)
-    database_has_tables(config)
     from app.catalog_command import take_over
     from app.domain import refused
 
     try:
-        print(take_over(config, harvest, console()), file=sys.stderr)
+        print(take_over(read_config(arguments), harvest, console()), file=sys.stderr)
     except refused.Refused as error:
         raise Refused(str(error)) from None

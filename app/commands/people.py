@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -142,8 +143,7 @@ def _add_user(arguments: argparse.Namespace) -> int:
     from app.console import add_user
 
     password = _done(add_user(config, console(), arguments.email, arguments.name, arguments.role))
-    show(arguments, {"email": arguments.email, "password": password}, password)
-    return 0
+    return _show_password(arguments, password)
 
 
 def _reset_user(arguments: argparse.Namespace) -> int:
@@ -151,7 +151,17 @@ def _reset_user(arguments: argparse.Namespace) -> int:
     from app.console import reset_user
 
     password = _done(reset_user(config, console(), arguments.email))
+    return _show_password(arguments, password)
+
+
+def _show_password(arguments: argparse.Namespace, password: str) -> int:
+    """By itself on standard output, where a script takes it from."""
     show(arguments, {"email": arguments.email, "password": password}, password)
+    if not arguments.json:
+        said = (
+            f"the password of {arguments.email} to begin with, shown this once: another is chosen at /account"
+        )
+        print(f"statuswire: {said}", file=sys.stderr)
     return 0
 
 

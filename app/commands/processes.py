@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from app.commands import checks
@@ -45,6 +45,10 @@ def _web(arguments: argparse.Namespace) -> int:
         checks.file_is_right,
         checks.database_has_tables,
     )
+    if not config.supervised:
+        # Of `up` and of several processes the parent says it, once.
+        with suppress(OSError):
+            print(f"Statuswire's page is at {config.url}/ as soon as the server has started.", flush=True)
     if config.processes > 1 and not config.process:
         from app.processes import webs
 

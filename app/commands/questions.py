@@ -3,6 +3,7 @@ speak to."""
 
 import argparse
 import asyncio
+import sys
 
 import msgspec
 
@@ -61,7 +62,10 @@ def _heartbeats(arguments: argparse.Namespace) -> int:
     from app.security.secrets import BadKey
 
     try:
-        print("\n".join(asyncio.run(addresses(config))))
+        lines, guess = asyncio.run(addresses(config))
     except (BadKey, DatabaseDown) as error:
         raise Refused(str(error)) from None
+    print("\n".join(lines))
+    if guess:
+        print(f"statuswire: {guess}", file=sys.stderr)
     return 0

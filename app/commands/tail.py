@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
 from app.commands.words import Commands
+from app.reach import Refused
 
 _COLOURS: Final = {
     "operational": "32",
@@ -16,6 +18,7 @@ _COLOURS: Final = {
     "partial_outage": "38;5;208",
     "major_outage": "31",
 }
+_ID: Final = re.compile("[0-9]{1,15}-[0-9]{1,15}")
 _SHAPES: Final = {"operational": "●", "under_maintenance": "◆", "unknown": "?", "degraded_performance": "▲"}
 
 
@@ -33,6 +36,11 @@ def _tail(arguments: argparse.Namespace) -> int:
 
     from app.remote import Broken, follow_stream, from_environment
 
+    if arguments.since and not _ID.fullmatch(arguments.since):
+        raise Refused(
+            f"--since is {arguments.since[:80]!r}; it must be the id of something that was told, such as "
+            "1769860800000-0: `tail --json` shows them as `id`."
+        )
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     names: dict[str, str] = {}
     narrowed = {"page": arguments.page, "components": arguments.components}

@@ -6,6 +6,7 @@ database reaches the caller as DatabaseDown, one sentence for people.
 
 import asyncio
 import os
+import shlex
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -463,7 +464,7 @@ async def connect(config: Config) -> Database:
     """Open the database, if it is of our version."""
     if (file := config.sqlite_file) is not None and not file.exists():
         # SQLite would make an empty one.
-        sentence = f"There is no database {file} yet; run `statuswire migrate` first."
+        sentence = f"There is no database {file} yet; run `{_migrate_command(config)}` first."
         raise WrongVersion(sentence, "is not there")
     database = Database(config)
     await database.open()
@@ -475,6 +476,12 @@ async def connect(config: Config) -> Database:
         await database.close()
         raise
     return database
+
+
+def _migrate_command(config: Config) -> str:
+    """With the data folder, if that is where the file would be: without it, it would be made elsewhere."""
+    is_there = config.sqlite_file == config.data / "statuswire.db" and config.data != Path("data")
+    return f"statuswire migrate --data {shlex.quote(str(config.data))}" if is_there else "statuswire migrate"
 
 
 async def knock(config: Config) -> None:
@@ -550,6 +557,9 @@ def _postgres_trouble(error: Exception) -> _Trouble | None:
     match error:
         case pg.UndefinedTableError() | pg.UndefinedColumnError():
             return _MIGRATE
+        case pg.InvalidCachedStatementError():
+            # Each connection is told so once, for each of its statements that reads the changed table.
+            return "was migrated meanwhile", "; ask again"
         case pg.TooManyConnectionsError():
             return "has no connection left for us", "; raise max_connections, or end other clients"
         case pg.InsufficientResourcesError():

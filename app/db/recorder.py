@@ -221,7 +221,8 @@ class Recorder:
             try:
                 await feed.trim(self.cursor, KEEP_LOG)
             except FeedDown as error:
-                log.warning("the log on Redis could not be trimmed, will be later", why=str(error))
+                why = str(error) or "no answer in time"
+                log.warning("the log on Redis could not be trimmed, will be later", why=why)
             if times % ROLL_UP_EACH == 0:
                 await self._roll_up()
 

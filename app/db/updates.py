@@ -2,7 +2,6 @@
 they are about.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from app.db.engine import Transaction
 from app.db.tables import ComponentRow, DefinitionRow, IncidentRow, MaintenanceRow, UpdateRow
 from app.domain.incident import Update
 from app.domain.instant import from_ms, to_ms
-from app.domain.refused import Refused
+from app.domain.refused import Refused, no_component
 
 
 async def read_updates(transaction: Transaction, subjects: Sequence[str]) -> dict[str, tuple[Update, ...]]:
@@ -77,9 +76,7 @@ async def refuse_unknown(transaction: Transaction, slugs: Iterable[str], field: 
     known = [*(row["slug"] for row in rows), *news]
     for slug in slugs:
         if slug not in known:
-            close = difflib.get_close_matches(slug, known, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else "name it by its slug."
-            raise Refused(field, f"No component is called `{slug[:64]}`: {hint}")
+            raise Refused(field, no_component(slug, known))
 
 
 def may_be_id(given: str) -> bool:

@@ -239,13 +239,14 @@ def narrow(patch: Patch, audience: Audience, status: Overall | None) -> PublicPa
 
 
 def spell(note: Note, audience: Audience) -> str:
-    """What an audience is told beside a status; empty if nothing. What it does not see has no name."""
+    """What an audience is told beside a status; empty if nothing. What it does not see has no name. Our own
+    words come before those that somebody wrote: screens say them in their language."""
     affected = note.behind and audience.sees(note.behind)
     said = (
         f"affected by {note.name}" if affected else "",
         "flapping" if note.flapping else "",
-        ": ".join(filter(None, ("set by hand", note.why))) if note.by_hand else "",
         "paused" if note.paused else "",
+        ": ".join(filter(None, ("set by hand", note.why))) if note.by_hand else "",
         note.acknowledged,
     )
     return ", ".join(filter(None, said))

@@ -142,10 +142,12 @@ class Board:
             case Samples():
                 return self._measure(id, event)
             case Silence():
+                # After a clock was set back its best before may be still to come, and nobody was seen then.
+                began = min(event.since, event.at)
                 if (monitor := self._monitors.get(event.monitor)) and _is_pushed(monitor):
-                    told = self._miss(monitor, event.since)
+                    told = self._miss(monitor, event.since, began)
                 else:
-                    told = self._fall_silent(event.monitor, event.region, event.since)
+                    told = self._fall_silent(event.monitor, event.region, event.since, began)
                 return self._patch(id, event.at, [event.monitor], told)
             case Heartbeat():
                 return self._patch(id, event.at, [event.monitor], self._hear_heartbeat(event))
@@ -236,7 +238,10 @@ class Board:
 
     def _is_of_the_future(self, key: tuple[str, str], now: datetime) -> bool:
         heard = self.heard.get(key)
-        return heard is not None and heard - now >= SAID_AGAIN and not _is_pushed(self._monitors[key[0]])
+        if heard is None or heard - now < SAID_AGAIN:
+            return False
+        known = self._monitors[key[0]]
+        return not _is_pushed(known) or self._due(known) is not None
 
     def restore(
         self,
@@ -338,11 +343,13 @@ class Board:
             self.heard[key] = at
         return changes
 
-    def _fall_silent(self, monitor: str, region: str, since: datetime) -> list[Change]:
+    def _fall_silent(
+        self, monitor: str, region: str, best_before: datetime, began: datetime | None = None
+    ) -> list[Change]:
         old = self.standings.get((monitor, region))
-        if old is None or old.state is State.UNKNOWN or since < self._best_before(monitor, region):
+        if old is None or old.state is State.UNKNOWN or best_before < self._best_before(monitor, region):
             return []  # a word came in meanwhile
-        since = max(since, old.since)
+        since = max(began or best_before, old.since)
         # What a job has said stays: by that it is known when it should have spoken.
         seen, running = (old.seen, old.running) if _is_pushed(self._monitors[monitor]) else (None, None)
         self.standings[monitor, region] = Standing(
@@ -368,12 +375,12 @@ class Board:
         after = self.standings[key] = heartbeat.after(before, event)
         return changes + self._show(monitor.key, after.since, after.reason)
 
-    def _miss(self, monitor: Monitor, since: datetime) -> list[Change]:
+    def _miss(self, monitor: Monitor, best_before: datetime, began: datetime) -> list[Change]:
         due = self._due(monitor)
-        if due is None or since < due.at:
+        if due is None or best_before < due.at:
             return []  # a word came meanwhile
         key = (monitor.key, DEFAULT_REGION)
-        after = self.standings[key] = heartbeat.missed(self.standings[key], due)
+        after = self.standings[key] = heartbeat.missed(self.standings[key], replace(due, at=began))
         return self._show(monitor.key, after.since, after.reason)
 
     def _due(self, monitor: Monitor) -> heartbeat.Due | None:

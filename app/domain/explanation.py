@@ -95,7 +95,7 @@ def _of_votes(board: Board, monitor: Monitor, now: datetime) -> Iterator[str]:
 
 def _vote(monitor: Monitor, standing: Standing | None, heard: datetime | None, now: datetime) -> str:
     if standing is None or heard is None:
-        return "nothing: no worker of this region has told a result yet"
+        return "nothing: no worker of this region has had a verdict yet"
     ago = f"heard {_span(now - heard)} ago"
     if standing.state is State.UNKNOWN:
         return f"unknown since {rfc3339(standing.since)}: {standing.reason or 'not said why'}, {ago}"
@@ -153,8 +153,14 @@ def _of_parents(board: Board, monitor: Monitor) -> Iterator[str]:
     hides = _hidden_by(board, monitor)
     for parent in parents:
         stands = ", ".join(f"{each.key} {board.alone(each)}" for each in parent.monitors)
-        hidden = ", and so hides this one" if parent == hides else ""
+        hidden = ""
+        if parent == hides:
+            is_down = all(board.alone(each) is State.DOWN for each in parent.monitors)
+            hidden = ", and so hides this one" if is_down else _UNTIL_LOOKED_AT
         yield f"  {parent.name:<12} {stands}{hidden}"
+
+
+_UNTIL_LOOKED_AT: Final = "; it was down, and hides this one until that has been looked at again"
 
 
 def _hidden_by(board: Board, monitor: Monitor) -> Parent | None:
@@ -182,11 +188,11 @@ def _of_rules(monitor: Monitor) -> Iterator[str]:
 def _of_rhythm(monitor: Monitor) -> Iterator[str]:
     options = monitor.options
     zone = options.get("time_zone", "UTC")
-    rhythm = f"at {options['cron']} ({zone})" if "cron" in options else f"every {monitor.every:g} s"
-    grace = f"{options.get('grace', 0):g} s later at the latest"
+    rhythm = f"at {options['cron']} ({zone})" if "cron" in options else f"every {_length(monitor.every)}"
+    grace = f"{_length(options.get('grace', 0))} later at the latest"
     yield f"  a run ends well {rhythm}, or {grace}; else it is late"
     if longest := options.get("max_runtime"):
-        yield f"  a run that began ends within {longest:g} s"
+        yield f"  a run that began ends within {_length(longest)}"
 
 
 def _of_results(monitor: Monitor, found: Sequence[Found]) -> Iterator[str]:
@@ -215,6 +221,14 @@ def _of_workers(monitor: Monitor, beats: Sequence[Beat], now: datetime) -> Itera
             slow = f"{beat.missed} slots were missed and {beat.late} results say nothing of speed"
             begun = f"the last began up to {beat.lag * 1000:.0f} ms late"
             yield f"  {'':<24} it is slow itself: since it started {slow}; {begun}"
+
+
+def _length(seconds: float) -> str:
+    """As people write it in the file."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _span(span: timedelta) -> str:

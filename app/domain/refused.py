@@ -1,6 +1,8 @@
 """What an operator may not do or write, said in one sentence, and the readings of what people write."""
 
+import difflib
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -28,6 +30,13 @@ class Refused(Exception):
         super().__init__(sentence)
         self.field = field
         self.kind = kind
+
+
+def no_component(slug: str, known: Sequence[str]) -> str:
+    """`known` are those that whoever asks may see."""
+    close = difflib.get_close_matches(slug, known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else "name it by its slug."
+    return f"No component is called `{slug[:64]}`: {hint}"
 
 
 def title(given: str, field: str = "title") -> str:

@@ -83,11 +83,9 @@ def needs_retry(standing: Standing, retries: int) -> bool:
 
 
 def _calmed(standing: Standing, at: datetime) -> Standing:
-    """Without the changes that are too long ago to count."""
-    if not standing.flips or at - standing.flips[0] <= FLAPS_WITHIN:
-        return standing
-    flips = tuple(flip for flip in standing.flips if at - flip <= FLAPS_WITHIN)
-    return replace(standing, flips=flips, flapping=False)
+    """Without the changes that are too long ago to count, or lie ahead since a clock was set back."""
+    flips = tuple(flip for flip in standing.flips if abs(at - flip) <= FLAPS_WITHIN)
+    return standing if len(flips) == len(standing.flips) else replace(standing, flips=flips, flapping=False)
 
 
 def _count(standing: Standing, result: Result) -> Standing:

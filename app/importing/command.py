@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.domain.counted import counted
 from app.domain.instant import rfc3339
 from app.importing import gatus, statuspage, uptime_kuma
 from app.importing.harvest import LARGEST, Harvest, NotReadable
@@ -47,13 +48,13 @@ def shown(harvest: Harvest, as_json: bool) -> tuple[str, str]:
 def summary(harvest: Harvest) -> str:
     catalog = harvest.catalog()
     counts = {
-        "components": len(catalog.components),
-        "monitors": sum(1 for _ in catalog.monitors()),
-        "pages": 1 + len(catalog.pages),
-        "incidents": len(harvest.incidents),
-        "stretches of history": len(harvest.history),
+        "component": len(catalog.components),
+        "monitor": sum(1 for _ in catalog.monitors()),
+        "page": 1 + len(catalog.pages),
+        "incident": len(harvest.incidents),
+        "stretch of history": len(harvest.history),
     }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    return counted(counts)
 
 
 def _as_json(harvest: Harvest) -> dict[str, object]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from app.domain.incident import Impact, Incident, IncidentStatus, Update
-from app.importing.harvest import LARGEST, Harvest, NotReadable, Secrets, line
+from app.importing.harvest import LARGEST, PUSHES_ELSEWHERE, Harvest, NotReadable, Secrets, line
 from app.statusfile.problem import Hopeless, cut
 from app.statusfile.tree import compose, plain
 from app.statusfile.writing import Bare, Tree, duration
@@ -342,7 +342,7 @@ def _take_external(given: dict[str, Any], harvest: Harvest) -> None:
     every = _seconds(_mapping(given.get("heartbeat")).get("interval")) or 86400.0
     monitor: Tree = {"push": slug_of(name) or "push", "every": duration(max(every, 1.0))}
     harvest.component(name, [monitor], group=line(given.get("group"), 80) or None)
-    harvest.remark("to do", name, "what pushes to it has to push to the new address, with a new token")
+    harvest.remark("to do", name, PUSHES_ELSEWHERE)
 
 
 def _take_announcement(n: int, given: dict[str, Any], harvest: Harvest) -> None:

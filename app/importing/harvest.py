@@ -24,6 +24,9 @@ from app.statusfile.writing import Tree, dump
 Kind: TypeAlias = Literal["left out", "changed", "to do"]
 
 LARGEST: Final = 64 * 1024 * 1024  # bytes of a source that is read whole
+PUSHES_ELSEWHERE: Final = (
+    "what pushes to it has to push to a new address, which `statuswire heartbeats` shows when it runs"
+)
 _MOST_NOTES: Final = 5_000
 
 

@@ -20,7 +20,7 @@ from app.domain.incident import Impact, Incident, IncidentStatus, Update
 from app.domain.refused import MOST_TITLE, MOST_WORDS
 from app.domain.status import Status
 from app.domain.uptime import Span
-from app.importing.harvest import Harvest, NotReadable, Secrets, line
+from app.importing.harvest import PUSHES_ELSEWHERE, Harvest, NotReadable, Secrets, line
 from app.statusfile.values import slug_of
 from app.statusfile.writing import Bare, Tree, duration
 
@@ -391,7 +391,7 @@ class _Monitor:
             self._changed("without its conditions: write them as `expect`")
 
     def _push(self) -> Tree:
-        self._harvest.remark("to do", self._name, "what pushes to it has to push to the new address")
+        self._harvest.remark("to do", self._name, PUSHES_ELSEWHERE)
         return {"push": slug_of(self._name) or "push"}
 
     def _database(self) -> Tree:

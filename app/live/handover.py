@@ -143,6 +143,8 @@ class HttpDoor(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # It was stopped when this came, and begun again if what stood before it was answered at once.
+        self._unset_keepalive_if_required()
         self._in_head, self._fed_bytes, self._answered = True, 0, False
         self._set_deadline(HEAD_SECONDS)
 

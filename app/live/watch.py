@@ -98,7 +98,8 @@ async def call_silent(feed: Feed, hub: Hub, heard_since: float) -> bool:
         for start in range(0, len(silences), 500):
             await _announce(feed, silences[start : start + 500], heard)
     except FeedDown as error:
-        log.warning("a silence could not be announced, will be again", error=str(error))
+        why = str(error) or "no answer in time"
+        log.warning("a silence could not be announced, will be again", error=why)
         return False
     if silences:
         log.info("fallen silent", monitors=len(silences))

@@ -26,9 +26,17 @@ _BURST: Final = 10.0
 async def knock(
     request: Request[Any, Any, Any], slug: str | None, hub: Hub, entrance: Entrance
 ) -> Page | Response[str]:
-    """The page, or what stands in its place for whoever may not see it. Raises NotFoundException."""
-    at = hub.board.page(page_of(hub.board.catalog, slug, request.scope))
-    if at is None:
+    """The page that is asked for, or what stands in its place for whoever may not see it. Raises
+    NotFoundException."""
+    return await enter(request, page_of(hub.board.catalog, slug, request.scope), hub, entrance)
+
+
+async def enter(
+    request: Request[Any, Any, Any], slug: str, hub: Hub, entrance: Entrance
+) -> Page | Response[str]:
+    """As `knock`, of the page with this slug; also to ask again after something was waited for. Raises
+    NotFoundException."""
+    if (at := hub.board.page(slug)) is None:
         raise NotFoundException("There is no such page.")
     if await entrance.admits(at.page, request.scope):
         return at.page

@@ -50,7 +50,8 @@ def routes(
 
     @get("/login", opt=_PUBLIC)
     async def show_login(request: Asking, then: FromQuery[str] = HOME) -> Response[str]:
-        if await signin.is_open_for_set_up():
+        # Who was added before there is an admin signs in here all the same.
+        if not await signin.has_people():
             return go("/setup")
         return login(request, then)
 

@@ -166,9 +166,9 @@ class Past:
         self._kept.move_to_end(key)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        if kept.next is None or now >= kept.next or kept.reading.locked():
+        if kept.is_due(now) or kept.reading.locked():
             async with kept.reading:
-                if kept.next is None or now >= kept.next:
+                if kept.is_due(now):
                     await kept.read(now, read, settled)
         self.until = min(self.until, kept.next or _AT_ONCE)
         value: T | None = kept.value
@@ -183,6 +183,10 @@ class _Kept:
         self.value: Any = None
         self.next: datetime | None = None
         self.reading = asyncio.Lock()
+
+    def is_due(self, now: datetime) -> bool:
+        """Also before it was read: a clock that was set back would keep it for as long as it was set back."""
+        return self.next is None or not self.next - KEEP <= now < self.next
 
     async def read(
         self, now: datetime, read: Callable[[], Awaitable[T]], settled: Callable[[T], bool]

@@ -18,6 +18,11 @@ HEADLINE = {
     Status.MAJOR: "Major outage: {components}",
 }
 _AFFECTED = (Status.DEGRADED, Status.PARTIAL, Status.MAJOR)
+# What board.js has as well.
+_NOTE = re.compile(
+    r"(?:affected by (.+?))?(?:(?:^|, )(flapping))?(?:(?:^|, )(paused))?(?:(?:^|, )(set by hand)(: .*)?)?",
+    re.DOTALL,
+)
 
 
 def headline(rows: Sequence[Row], language: Language, told: Iterable[Story] = ()) -> str:
@@ -75,13 +80,20 @@ def summary(group: Group, language: Language) -> str:
     return language.say("{some} of {all} unknown", some=some, all=len(group.rows))
 
 
-def beside(note: str, language: Language) -> str:
-    """What audience.spell says beside a status, in this language."""
-    found = re.fullmatch(r"(?:affected by (.+?))?(?:, )?(flapping)?", note, re.DOTALL)
-    if found is None:
+def beside(note: str, acknowledged: str, language: Language) -> str:
+    """What audience.spell says beside a status, in this language. It ends with who is on it."""
+    ours = note.removesuffix(acknowledged).removesuffix(", ") if acknowledged else note
+    if (found := _NOTE.fullmatch(ours)) is None:
         return note
-    affected = language.say("affected by {name}", name=found[1]) if found[1] else ""
-    return ", ".join(filter(None, (affected, language.say("flapping") if found[2] else "")))
+    name, flapping, paused, by_hand, why = found.groups("")
+    said = (
+        language.say("affected by {name}", name=name) if name else "",
+        language.say("flapping") if flapping else "",
+        language.say("paused") if paused else "",
+        language.say("set by hand") + why if by_hand else "",
+        acknowledged,
+    )
+    return ", ".join(filter(None, said))
 
 
 def _number(rows: Sequence[Row], *statuses: Status) -> int:

@@ -15,12 +15,11 @@ from msgspec import Struct
 
 from app.config import Config
 from app.db.history import History
-from app.domain.monitor import Page
 from app.domain.status import SEVERITY, Status
 from app.live.hub import Hub
 from app.pages import stale
 from app.pages.answer import Press
-from app.pages.door import knock
+from app.pages.door import enter, knock
 from app.pages.drawing import EDITION, draw, zone
 from app.pages.hours import Hours
 from app.pages.language import Language, choose
@@ -78,17 +77,16 @@ class Walls:
         self._pasts: dict[str, Past] = {}
 
     async def show(
-        self, request: Request[Any, Any, Any], page: Page, theme: str, closed: bool
+        self, request: Request[Any, Any, Any], moment: Moment, theme: str, closed: bool
     ) -> Response[bytes]:
         # Dark unless asked otherwise: walls hang in dim rooms, and white burns in.
-        chosen, language = THEMES.get(theme, "dark"), choose(request, page.language)
-        moment = await self._now(page.slug)
+        chosen, language = THEMES.get(theme, "dark"), choose(request, moment.seen.page.language)
         key = (EDITION, self._beat, chosen, language.code, moment.mark)
         return await self._presses[chosen].answer(
             request, key, lambda: self._draw(moment, chosen, language), closed
         )
 
-    async def _now(self, slug: str) -> Moment:
+    async def now(self, slug: str) -> Moment:
         hub, sight = self._hub, self._sights.setdefault(slug, Sight(speed=True, page=slug))
         past = self._pasts.setdefault(slug, Past(self._history))
         # What awaits comes first: after it, all is of one instant.
@@ -122,7 +120,13 @@ def routes(
         page = await knock(request, slug, hub, entrance)
         if isinstance(page, Response):
             return page
-        return await walls.show(request, page, theme, closed=page.access != "public")
+        moment = await walls.now(page.slug)
+        # It may have been closed while the past was read.
+        if moment.seen.page != page:
+            page = await enter(request, page.slug, hub, entrance)
+            if isinstance(page, Response):
+                return page
+        return await walls.show(request, moment, theme, closed=moment.seen.page.access != "public")
 
     @route("/wall", http_method=_READ, opt=_PUBLIC)
     async def wall(request: Request[Any, Any, Any], theme: FromQuery[str] = "dark") -> Response[Any]:
@@ -143,9 +147,9 @@ def routes(
             its, _ = await callers.recognise_wall(token, callers.visitor(request.scope))
         except NotRecognised as no:
             raise NotFoundException(str(no)) from None
-        if (at := hub.board.page(its.page)) is None:
+        if hub.board.page(its.page) is None:
             raise NotFoundException("The page of this wall is not there any more.")
-        return await walls.show(request, at.page, theme, closed=True)
+        return await walls.show(request, await walls.now(its.page), theme, closed=True)
 
     return [wall, wall_of_page, wall_by_token]
 

@@ -167,6 +167,21 @@ class Egress:
             await self._find_own()
         return await self._look_up(host, port)
 
+    async def dns_answers(self, within: float) -> bool:
+        """Whether a DNS server says anything at all. It is asked for the root, which none has to look for."""
+        # Not the resolver of the names: one remembers what it was told.
+        asking = aiodns.DNSResolver(self._nameservers or None, timeout=within / 2, tries=1)
+        try:
+            async with asyncio.timeout(within):
+                await asking.query_dns(".", "NS")
+        except TimeoutError:
+            return False
+        except aiodns.error.DNSError as error:
+            return error.args[0] not in (aiodns.error.ARES_ETIMEOUT, aiodns.error.ARES_ECONNREFUSED)
+        finally:
+            await asking.close()
+        return True
+
     def permit(self, address: Address) -> None:
         """Raises Refused if the policy forbids it."""
         if (why := _forbidden(address.host, self._policy.private)) is not None:

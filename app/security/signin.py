@@ -116,7 +116,7 @@ class SignIn:
         accounts.refuse_bad_password(password)
         hash = await self._hash(password)
         async with self._changes.by(Actor("console", "set-up", visitor.address), self._now()) as change:
-            if await users.count_users(change.transaction):
+            if await users.count_users(change.transaction, Role.ADMIN):
                 raise Refused("token", "This Statuswire is set up already; sign in.", "conflict")
             user = await accounts.add_user(change, replace(given, role=Role.ADMIN), hash)
             return await self._open(change, user, visitor, "")
@@ -183,8 +183,13 @@ class SignIn:
             await users.use_step(change.transaction, user.id, step)
 
     async def is_open_for_set_up(self) -> bool:
+        """Until there is an admin, whoever else was added before; and never again, for one always stays."""
         async with self._changes.database.reading() as transaction:
-            return not await users.count_users(transaction)
+            return not await users.count_users(transaction, Role.ADMIN)
+
+    async def has_people(self) -> bool:
+        async with self._changes.database.reading() as transaction:
+            return bool(await users.count_users(transaction))
 
     # What is proven, and how often it may be tried
 

@@ -110,7 +110,7 @@ export class Board {
       if (acknowledged) element.dataset.acknowledged = acknowledged;
       else delete element.dataset.acknowledged;
       const place = element.querySelector('.state') ?? element.querySelector('.name');
-      if (note) place.dataset.note = beside(note);
+      if (note) place.dataset.note = beside(note, acknowledged);
       else delete place.dataset.note;
     }
     const noted = this.#notes.size > 0;
@@ -121,11 +121,22 @@ export class Board {
   }
 }
 
+const NOTE = /^(?:affected by (.+?))?(?:(?:^|, )(flapping))?(?:(?:^|, )(paused))?(?:(?:^|, )(set by hand)(: .*)?)?$/s;
+
 // In this language, as `beside` of app/pages/sentences.py.
-function beside(note) {
-  const [, name, flapping] = note.match(/^(?:affected by (.+?))?(?:, )?(flapping)?$/s) ?? [];
-  const said = [name && say('affected by {name}', { name }), flapping && say('flapping')];
-  return said.filter(Boolean).join(', ') || note;
+function beside(note, acknowledged) {
+  const ours = acknowledged ? note.slice(0, -acknowledged.length).replace(/, $/, '') : note;
+  const found = ours.match(NOTE);
+  if (!found) return note;
+  const [, name, flapping, paused, byHand, why = ''] = found;
+  const said = [
+    name && say('affected by {name}', { name }),
+    flapping && say('flapping'),
+    paused && say('paused'),
+    byHand && say('set by hand') + why,
+    acknowledged,
+  ];
+  return said.filter(Boolean).join(', ');
 }
 
 // Within a group the order counts; how the groups are ordered, no frame says.

@@ -26,7 +26,7 @@ from app.db.interventions import (
 )
 from app.domain.merge import with_component, without_component
 from app.domain.monitor import Component
-from app.domain.refused import Refused
+from app.domain.refused import Refused, no_component
 from app.domain.status import Status
 from app.statusfile.values import slug_of
 
@@ -124,10 +124,11 @@ class _OfOne(InCatalog[S, G]):
     single = True
 
     async def slug(self, transaction: Transaction, asked: Asked) -> str:
-        found = (await self.place(transaction)).component(asked.parent)
-        if found is None or not asked.sees_all([found.slug]):
-            raise Answered(404, "There is no such thing among the components.")
-        return found.slug
+        slugs = [each.slug for each in (await self.place(transaction)).running.components]
+        seen = [slug for slug in slugs if asked.sees_all([slug])]
+        if asked.parent not in seen:
+            raise Answered(404, no_component(asked.parent, seen))
+        return asked.parent
 
 
 class OverrideGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

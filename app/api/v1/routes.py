@@ -7,16 +7,17 @@ from typing import Any, Final
 from litestar import Request, Router
 from litestar.handlers import HTTPRouteHandler
 
-from app.api.v1 import document
+from app.api.v1 import document, verbs
 from app.api.v1.audit import Audit
 from app.api.v1.components import Acknowledgement, Components, Override
+from app.api.v1.frame import Frame
 from app.api.v1.groups import Groups
 from app.api.v1.incidents import IncidentAcknowledgement, Incidents, Postmortem, Updates
 from app.api.v1.maintenances import Maintenances, MaintenanceUpdates, Series
 from app.api.v1.monitors import Monitors
 from app.api.v1.pages import Pages
 from app.api.v1.problem import Answered
-from app.api.v1.resource import Frame, Resource
+from app.api.v1.resource import Resource
 from app.api.v1.rules import Rules
 from app.api.v1.runs import Runs
 from app.api.v1.templates import Templates
@@ -55,7 +56,7 @@ def routes(
     ]
     made = Router(
         "/v1",
-        route_handlers=[route for resource in resources for route in frame.routes(resource)],
+        route_handlers=[route for resource in resources for route in verbs.routes(frame, resource)],
         before_request=_refuse_what_is_no_json,
     )
     return [made, document.route(lambda: document.describe(made, resources))]

@@ -186,6 +186,7 @@ class Desk:
         given = {
             "may": caller.may,
             "form_token": caller.form_token,
+            "user": caller.session.user.name if caller.session else caller.actor.name,
             "paper": paper,
             "now": self.hub.now(),
             "where": self.where,
@@ -230,7 +231,6 @@ class Desk:
             "style": self._style,
             "rooms": [room for room in _ROOMS if caller.may(room[2])],
             "here": max((room[0] for room in _ROOMS if here.startswith(room[0])), key=len, default=""),
-            "user": caller.session.user.name if caller.session else caller.actor.name,
             "page_name": hub.board.catalog.page.name,
             "beat": self._beat,
             "pulse": self._pulse,

@@ -60,6 +60,7 @@ class Pages:
         board = self._desk.hub.board
         values = {
             "incident": incident,
+            "seen_at": stories.seen_at(incident, board),
             "choices": choices(board, [each.slug for each in incident.components], incident.components),
             "named": [board.component(each.slug) or each for each in incident.components],
             "shown": board.shown,

@@ -65,6 +65,7 @@ class Pages:
         board = self._desk.hub.board
         values = {
             "maintenance": maintenance,
+            "seen_at": stories.seen_at(maintenance, board),
             "there": zone(maintenance.time_zone),
             "choices": choices(board, maintenance.components),
             "named": [board.component(slug) or slug for slug in maintenance.components],

@@ -9,8 +9,14 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from app.domain.audience import Audience
+from app.domain.board import Board
+from app.domain.incident import Incident
+from app.domain.maintenance import Maintenance
+from app.domain.pages import MAIN
 from app.domain.refused import Refused
 from app.pages.admin.desk import Asking, Desk, Form, Page, done, found, path
+from app.pages.stories import show as shown_to
 
 Verb = Callable[[Asking, Form, str], Awaitable[str]]
 
@@ -72,3 +78,15 @@ def routes(desk: Desk, pages: Pages, name: str, begins: str, ends: str) -> list[
         return await desk.take(request, verb, go_on, lambda request, *why: show(request, id, *why))
 
     return [list_all, begin, make, show_one, change]
+
+
+def seen_at(told: Incident | Maintenance, board: Board) -> list[tuple[str, str]]:
+    """The name of each page that shows it, and its address there."""
+    kind = "incidents" if isinstance(told, Incident) else "maintenances"
+    homes = [(MAIN, "", board.catalog.page.name)]
+    homes += [(page.slug, f"/p/{page.slug}", page.name) for page in board.catalog.pages]
+    return [
+        (name, f"{home}/{kind}/{told.id}")
+        for slug, home, name in homes
+        if shown_to(told, board, Audience(page=slug)) is not None
+    ]

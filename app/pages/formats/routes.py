@@ -60,11 +60,12 @@ class Formats:
         self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def said(self, request: Request[Any, Any, Any]) -> Bulletin:
-        front = await self._fronts.open(request)
-        if isinstance(front, Response):
-            headers = {"www-authenticate": 'Bearer realm="statuswire"'}
-            raise NotAuthorizedException("This page takes a token that may see it.", headers=headers)
-        return await self._bulletins.of(front)
+        if isinstance(front := await self._fronts.open(request), Response):
+            raise _closed()
+        said = await self._bulletins.of(front)
+        if await front.refusal(said.page) is not None:
+            raise _closed()
+        return said
 
     async def answer(
         self, request: Request[Any, Any, Any], name: str, media_type: str, make: Callable[[Bulletin], bytes]
@@ -131,6 +132,11 @@ def _document(
 def _read(path: str) -> Callable[..., HTTPRouteHandler]:
     methods = [HttpMethod.GET, HttpMethod.HEAD]
     return route(paths(path), http_method=methods, opt={"scope": "public", "cors": True})
+
+
+def _closed() -> NotAuthorizedException:
+    headers = {"www-authenticate": 'Bearer realm="statuswire"'}
+    return NotAuthorizedException("This page takes a token that may see it.", headers=headers)
 
 
 def _leaf(said: Bulletin, media_type: str, content: bytes) -> Leaf:

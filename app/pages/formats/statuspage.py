@@ -5,7 +5,8 @@ breaks at a new one, so `unknown` is told as `degraded_performance`: the mildest
 What nobody has measured is never operational.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from string import ascii_lowercase, digits
@@ -169,7 +170,10 @@ class _Wire:
 
     def __init__(self, said: Bulletin) -> None:
         self._said = said
-        self._page = _id("page", said.page.slug)
+        # A slug such as `api` is in many installations, and who reads two of them must tell theirs apart. The
+        # scheme stays out: to go to https is not to move.
+        self._place = said.root.partition("://")[2]
+        self._page = self._id("page", said.page.slug)
         self.components = list(self._components())
         self._by_id = {each.id: each for each in self.components}
         self.page = PageObject(
@@ -194,13 +198,13 @@ class _Wire:
                 yield from (self._component(row, place + n, None) for n, row in enumerate(group.rows, 1))
                 continue
             place += 1
-            id = _id("group", group.name)
+            id = self._id("group", group.name)
             yield self._group(group, id, place)
             yield from (self._component(row, n, id) for n, row in enumerate(group.rows, 1))
 
     def _component(self, row: Row, place: int, group_id: str | None) -> ComponentObject:
         return ComponentObject(
-            id=_id("component", row.slug),
+            id=self._id("component", row.slug),
             name=row.name,
             status=_word(row.status),
             created_at=self._time(self._said.first_seen.get(row.slug, row.since)),
@@ -222,13 +226,13 @@ class _Wire:
             position=place,
             page_id=self._page,
             group=True,
-            components=[_id("component", row.slug) for row in group.rows],
+            components=[self._id("component", row.slug) for row in group.rows],
         )
 
     def _incident(self, told: PublicIncident) -> IncidentObject:
         monitoring = [each.at for each in told.updates if each.status == IncidentStatus.MONITORING]
         return IncidentObject(
-            id=_id("incident", told.id),
+            id=self._id("incident", told.id),
             name=told.title,
             status=told.status,
             created_at=self._time(told.since),
@@ -239,7 +243,7 @@ class _Wire:
             shortlink=self._said.link(told),
             started_at=self._time(told.since),
             page_id=self._page,
-            incident_updates=[self._update(told, each) for each in told.updates],
+            incident_updates=self._updates(told, told.updates),
             components=self._affected(told),
         )
 
@@ -248,7 +252,7 @@ class _Wire:
         planned = PublicUpdate(at=at, status="scheduled", words=told.words, html=told.html)
         updates = [*told.updates, planned] if told.words else told.updates
         return IncidentObject(
-            id=_id("maintenance", told.id),
+            id=self._id("maintenance", told.id),
             name=told.title,
             status=told.status,
             created_at=self._time(at),
@@ -259,27 +263,41 @@ class _Wire:
             shortlink=self._said.link(told),
             started_at=self._time(told.starts),
             page_id=self._page,
-            incident_updates=[self._update(told, each) for each in updates],
+            incident_updates=self._updates(told, updates),
             components=self._affected(told),
             scheduled_for=self._time(told.starts),
             scheduled_until=self._time(told.ends),
         )
 
-    def _update(self, told: Told, update: PublicUpdate) -> UpdateObject:
+    def _updates(self, told: Told, updates: Sequence[PublicUpdate]) -> list[UpdateObject]:
+        """Those of one millisecond and one status are counted from the oldest: a later one changes none."""
+        found: list[UpdateObject] = []
+        known: Counter[tuple[str, str]] = Counter()
+        for each in reversed(updates):
+            known[each.at, each.status] += 1
+            found.append(self._update(told, each, known[each.at, each.status]))
+        return found[::-1]
+
+    def _update(self, told: Told, update: PublicUpdate, which: int) -> UpdateObject:
         at = self._time(update.at)
         return UpdateObject(
-            id=_id("update", f"{told.id} {update.at} {update.status}"),
+            id=self._id("update", f"{told.id} {update.at} {update.status} {which}"),
             status=update.status,
             body=update.words,
-            incident_id=_id("incident" if isinstance(told, PublicIncident) else "maintenance", told.id),
+            incident_id=self._id("incident" if isinstance(told, PublicIncident) else "maintenance", told.id),
             created_at=at,
             updated_at=at,
             display_at=at,
         )
 
     def _affected(self, told: Told) -> list[ComponentObject]:
-        ids = (_id("component", each.slug) for each in told.components)
+        ids = (self._id("component", each.slug) for each in told.components)
         return [self._by_id[id] for id in ids if id in self._by_id]
+
+    def _id(self, kind: str, name: str) -> str:
+        """Twelve letters and digits, the same for as long as the name and the address of the page are."""
+        number = int.from_bytes(sha256(f"{self._place} {kind} {name}".encode()).digest())
+        return "".join(_DIGITS[number // 36**n % 36] for n in range(12))
 
     def _time(self, at: str | datetime) -> str:
         """In the time zone of the page."""
@@ -290,9 +308,3 @@ class _Wire:
 
 def _word(status: Status) -> str:
     return Status.DEGRADED if status is Status.UNKNOWN else status
-
-
-def _id(kind: str, name: str) -> str:
-    """Twelve letters and digits, the same for as long as the name is."""
-    number = int.from_bytes(sha256(f"{kind} {name}".encode()).digest())
-    return "".join(_DIGITS[number // 36**n % 36] for n in range(12))
