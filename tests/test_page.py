@@ -859,5 +859,6 @@ async def test_get_updates_names_what_there_is_and_opens_without_a_script(
         assert await visit.page.is_visible("#updates")
         links = await visit.page.locator("#updates a").all()
         addresses = [await link.get_attribute("href") or "" for link in links]
-        assert addresses == ["/events", "/v1/openapi.json"]
-        assert calm.web.get(addresses[1])[0] == 200
+        formats = ["/history.atom", "/maintenance.ics", "/api/v2/summary.json"]
+        assert addresses == ["/events", *formats, "/v1/openapi.json"]
+        assert {calm.web.get(address)[0] for address in addresses[1:]} == {200}
