@@ -467,8 +467,9 @@ async def test_who_does_not_read_holds_up_nobody_and_is_given_one_snapshot_later
             received += data
 
     slow = re.findall(rb'"id":"([0-9-]+)","now":"[^"]+","why":"slow"', received)
-    # Over ASGI it may have been slow once before, when more came in one turn of the loop than may wait.
-    assert len(slow) == 1 if our_web is webs[HANDED_OVER] else len(slow) == len(set(slow)) <= 2
+    # Over ASGI it may have been slow before, each time that more came in one turn of the loop than may wait,
+    # until the buffers on the way are full: at most once for each time that many were said.
+    assert len(slow) == 1 if our_web is webs[HANDED_OVER] else len(slow) == len(set(slow)) <= 20
     assert received.count(b"event: patch") < 2000
 
 
