@@ -223,7 +223,7 @@ DETECTORS = [
     Detector(
         "who joined while a cast waited is given the rest of it alone",
         "app/live/cast.py",
-        "if peer.next > cast.first:",
+        "if peer.next > first:",
         "if False:",
         "tests/test_cast.py",
         "joined_while",

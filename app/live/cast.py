@@ -10,7 +10,7 @@ import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate
 from time import perf_counter
 
 from msgspec import Struct
@@ -87,34 +87,24 @@ def write(cast: Cast, begin: int, end: int) -> None:
     """One slice. Nothing is called in between, so a peer that was open at the beginning is so at the end."""
     framed = [frame.on(cast.line) for frame in cast.frames]
     data = b"".join(framed)
-    some = cast.peers[begin:end]
-    due = [peer for peer in some if peer.next <= cast.first]
-    took = _send([peer.fd for peer in due], data)
-    if took.count(len(data)) < len(due):
-        ends = list(accumulate(map(len, framed)))
-        for peer, sent in zip(due, took, strict=True):
-            if sent < len(data):
-                _finish(cast, peer, data, ends, sent)
-    if len(due) < len(some):
-        for peer in some:
-            if peer.next > cast.first:
-                _catch_up(cast, peer)
-
-
-def _send(fds: list[int], data: bytes) -> list[int]:
-    """How much of it each socket took. `map` and `extend` go on where an error has stopped them, and what is
-    not done in Python for each of ten thousand is a fiftieth of all that a delivery costs."""
-    took: list[int] = []
-    sending = map(os.write, fds, repeat(data))
-    while True:
+    size, first, send = len(data), cast.first, os.write
+    late, newcomers = [], []
+    for peer in cast.peers[begin:end]:
+        if peer.next > first:
+            newcomers.append(peer)
+            continue
         try:
-            took.extend(sending)
+            if (sent := send(peer.fd, data)) != size:
+                late.append((peer, sent))
         except BlockingIOError:
-            took.append(0)
+            late.append((peer, 0))
         except OSError:
-            took.append(len(data))  # it is gone, and connection_lost follows
-        else:
-            return took
+            pass  # it is gone, and connection_lost follows
+    ends = list(accumulate(map(len, framed))) if late else []
+    for peer, sent in late:
+        _finish(cast, peer, data, ends, sent)
+    for peer in newcomers:
+        _catch_up(cast, peer)
 
 
 def _finish(cast: Cast, peer: Peer, data: bytes, ends: list[int], sent: int) -> None:
