@@ -147,20 +147,6 @@ def style(*names: str, beat: float) -> Markup:
     return Markup(text.replace(";}", "}").strip())
 
 
-@route(
-    "/static/{release:str}/{name:str}",
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
-    opt={"scope": "public"},
-)
-async def file(
-    request: Request[Any, Any, Any], release: FromPath[str], name: FromPath[str]
-) -> Response[bytes]:
-    its = FILES.get(name)
-    if its is None or release != RELEASE:
-        raise NotFoundException("There is no such file.")
-    return (await _pack(name, its.content)).answer(request, its.media_type, _HEADERS)
-
-
 # No tag: nobody asks again within a year.
 _HEADERS = {
     "Cache-Control": "max-age=31536000, immutable",
@@ -178,4 +164,17 @@ async def _pack(name: str, content: bytes) -> Packed:
 
 
 def routes() -> list[HTTPRouteHandler]:
+    @route(
+        "/static/{release:str}/{name:str}",
+        http_method=[HttpMethod.GET, HttpMethod.HEAD],
+        opt={"scope": "public"},
+    )
+    async def file(
+        request: Request[Any, Any, Any], release: FromPath[str], name: FromPath[str]
+    ) -> Response[bytes]:
+        its = FILES.get(name)
+        if its is None or release != RELEASE:
+            raise NotFoundException("There is no such file.")
+        return (await _pack(name, its.content)).answer(request, its.media_type, _HEADERS)
+
     return [file]
