@@ -3,11 +3,13 @@
 Everything a template prints is escaped, unless it is Markup, and Markup is only made here and in `bars`.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -34,8 +36,15 @@ EDITION = sha256(
 ).hexdigest()[:12]
 
 
+# Beside what is a box of its own a line break shows nothing. Beside what stands in a line it is a space.
+_BOX: Final = (
+    "html|head|body|meta|link|style|title|script|header|main|footer|nav|section|div|dialog|details|form"
+)
+_BREAK: Final = re.compile(rf"(</?(?:{_BOX}|ul|li|p|h\d|dl|dt|dd|figure|figcaption)\b[^>]*>)\n+(?=<)")
+
+
 def draw(template: str, /, **values: object) -> str:
-    return _environment.get_template(template).render(values)
+    return _BREAK.sub(r"\1", _environment.get_template(template).render(values))
 
 
 def zone(name: str) -> ZoneInfo:
