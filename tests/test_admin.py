@@ -192,7 +192,10 @@ async def test_a_rule_is_made_changed_and_removed_and_the_one_of_the_file_is_sho
         assert (ruled.status_code, "is ruled by the file" in ruled.text) == (409, True)
     await send(mei, "/rules/remove", name="A/B")
     assert await kept() == ()
-    verbs = [row["verb"] for row in await rows(house.server.changes.database, "SELECT verb FROM audit_log")]
+    verbs = [
+        row["verb"]
+        for row in await rows(house.server.changes.database, "SELECT verb FROM audit_log ORDER BY id")
+    ]
     assert [verb for verb in verbs if verb.startswith("rule.")] == [
         *("rule.create", "rule.replace", "rule.delete")
     ]
@@ -220,7 +223,8 @@ async def test_a_pause_is_kept_noted_once_and_taken_back(house: House, mei: http
     await send(mei, "/components/website/resume", monitor="website/http")
     assert await paused() == ()
     noted = await rows(
-        house.server.changes.database, "SELECT verb, subject FROM audit_log WHERE verb LIKE 'mon%'"
+        house.server.changes.database,
+        "SELECT verb, subject FROM audit_log WHERE verb LIKE 'mon%' ORDER BY id",
     )
     assert [(row["verb"], row["subject"]) for row in noted] == [
         ("monitor.pause", "monitor/website/http"),

@@ -68,7 +68,8 @@ async def test_an_incident_is_posted_told_of_and_resolved(house: House, desk: ht
     assert (await desk.get(f"/v1/{place}/postmortem")).status_code == 404
     assert (await desk.get(f"/v1/{place}")).json()["status"] == "resolved"
     lines = await rows(
-        house.server.changes.database, "SELECT verb FROM audit_log WHERE subject LIKE 'incident/%'"
+        house.server.changes.database,
+        "SELECT verb FROM audit_log WHERE subject LIKE 'incident/%' ORDER BY id",
     )
     assert len(lines) == 8, lines
 
@@ -182,7 +183,7 @@ async def test_a_rule_is_made_changed_and_removed(house: House, desk: httpx.Asyn
     assert (await desk.delete(place)).status_code == 204
     assert (await desk.get(place)).status_code == 404
     lines = await rows(
-        house.server.changes.database, "SELECT verb FROM audit_log WHERE subject LIKE 'rule/%'"
+        house.server.changes.database, "SELECT verb FROM audit_log WHERE subject LIKE 'rule/%' ORDER BY id"
     )
     assert [line["verb"] for line in lines] == [
         *("rule.create", "rule.replace", "rule.replace", "rule.delete")
