@@ -91,23 +91,13 @@ def routes(signin: SignIn, callers: Callers) -> list[HTTPRouteHandler]:
     async def show(request: Asking) -> Response[str]:
         return await pages.show(request)
 
-    @post("/account/password", opt=_PERSON)
-    async def change_password(request: Asking) -> Response[str]:
-        return await pages.change_password(request)
-
-    @post("/account/second-factor", opt=_PERSON)
-    async def enrol(request: Asking) -> Response[str]:
-        return await pages.enrol(request)
-
-    @post("/account/sessions/end", opt=_PERSON)
-    async def end_another(request: Asking) -> Response[str]:
-        return await pages.end_another(request)
-
-    @post("/logout", opt=_PERSON)
-    async def sign_out(request: Asking) -> Response[str]:
-        return await pages.sign_out(request)
-
-    return [show, change_password, enrol, end_another, sign_out]
+    return [
+        show,
+        post("/account/password", opt=_PERSON)(pages.change_password),
+        post("/account/second-factor", opt=_PERSON)(pages.enrol),
+        post("/account/sessions/end", opt=_PERSON)(pages.end_another),
+        post("/logout", opt=_PERSON)(pages.sign_out),
+    ]
 
 
 def _signed_in(request: Asking) -> tuple[Caller, Session]:

@@ -143,7 +143,8 @@ class Bulletins:
         if made is None or before is None or not _same(parts, before):
             made = self._make(parts)
             self._made = {slug: its for slug, its in self._made.items() if self._hub.board.page(slug)}
-            self._made[slug] = parts, made
+        # Also if it is the same: the next who asks compares with these very objects, which takes no time.
+        self._made[slug] = parts, made
         return made
 
     def _make(self, parts: _Parts) -> Bulletin:
